@@ -1,0 +1,70 @@
+"""Wiring: puts runtime, webhooks and pages together, and decides nothing."""
+
+import time
+
+from flask import Flask, Response, jsonify, request
+
+from gateway import jobs, logs, metrics, settings, webhooks
+from gateway.conversation import runtime
+from gateway.core.errors import StoreUnavailable
+from gateway.settings import Settings
+from gateway.store import connection
+from gateway.webhooks import guard
+
+CLOCK_SECONDS = 60
+
+
+def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = None) -> Flask:
+    """Make the WSGI app. Connects lazily, so that it may be made before or after a fork."""
+    configured = given or settings.load()
+    logs.configure(fmt=configured.log.format, redact=configured.log.redact)
+    app = Flask(__name__, static_folder=None)
+    app.config.update(
+        SECRET_KEY=configured.secret_key.get_secret_value(),
+        MAX_CONTENT_LENGTH=guard.BODY_LIMIT + 1,
+    )
+    # A redirect between the signed URL and the route would lose the form and the signature.
+    app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = False
+    connection.connect(configured)
+    app.extensions["gateway"] = serving = runtime.build(configured, clock=clock)
+    if clock is None:
+        jobs.in_background(serving.clock.correct, every=CLOCK_SECONDS, name="clock")
+    webhooks.register(app)
+    _register_probes(app)
+    app.register_error_handler(Exception, _failed)
+    return app
+
+
+def _failed(error: Exception) -> Response:
+    if guard.is_webhook():
+        return guard.failed(error)
+    raise error
+
+
+def _register_probes(app: Flask) -> None:
+    @app.get("/healthz")
+    def healthz() -> Response:
+        """Say that the process is up."""
+        return jsonify(status="ok")
+
+    @app.get("/readyz")
+    def readyz() -> tuple[Response, int]:
+        """Say whether what is sent now would be kept."""
+        started = time.perf_counter()
+        try:
+            connection.ping()
+        except StoreUnavailable as error:
+            return jsonify(status="unavailable", mongodb={"ok": False, "error": str(error)[:200]}), 503
+        spent = round((time.perf_counter() - started) * 1000, 1)
+        return jsonify(status="ok", mongodb={"ok": True, "milliseconds": spent}), 200
+
+    @app.get("/metrics")
+    def exposition() -> Response:
+        """Give Prometheus its metrics."""
+        return Response(metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/")
+    def root() -> Response:
+        """Send people to the admin page."""
+        return Response(status=302, headers={"Location": request.script_root + "/admin/"})

@@ -1,0 +1,25 @@
+"""The channels: from Twilio's parameters to values, and from answers to TwiML."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.channels import messaging, voice
+from gateway.channels.base import Renderer
+from gateway.core.messages import SMS, VOICE, WHATSAPP
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """How one type of channel is called, and writes its answers."""
+
+    name: str
+    title: Callable[[str], str]
+    render: Renderer
+    no_answer: str
+
+
+CHANNELS = {
+    SMS: Channel("SMS", "SMS from {}".format, messaging.render, messaging.NO_ANSWER),
+    WHATSAPP: Channel("WhatsApp", "WhatsApp from {}".format, messaging.render, messaging.NO_ANSWER),
+    VOICE: Channel("Voice", "Call from {}".format, voice.render, voice.NO_ANSWER),
+}

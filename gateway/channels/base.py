@@ -1,0 +1,86 @@
+"""What all channels share: reading Twilio's parameters and writing text that XML can carry."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from gateway.core.errors import Malformed
+from gateway.core.messages import CallTurn, InboundMessage, Reply
+
+# Characters XML 1.0 has no way to write; Twilio answers a document that holds one with error 12100.
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+class Form(Protocol):
+    """A decoded form, as werkzeug's MultiDict gives it: names may repeat."""
+
+    def get(self, name: str, default: str = "") -> str:
+        """Give the first value of a name."""
+
+    def lists(self) -> Iterator[tuple[str, list[str]]]:
+        """Give every name with all its values."""
+
+
+class Line(Protocol):
+    """What a channel needs to know to speak on: texts and addresses that come from the settings."""
+
+    greeting: str
+    silence: str
+    goodbye: str
+    language: str
+    voice: str
+
+    def turn_url(self, turn: CallTurn) -> str:
+        """Say where the next turn of a call goes."""
+
+
+class Renderer(Protocol):
+    """How a channel writes an answer."""
+
+    def __call__(self, reply: Reply, message: InboundMessage, session_id: str, line: Line) -> str: ...
+
+
+def require(form: Form, *names: str) -> None:
+    """Refuse a form in which one of these parameters is missing; an empty one is there."""
+    given = {name for name, _ in form.lists()}
+    for name in names:
+        if name not in given:
+            raise Malformed("missing_parameter", f"{name} is missing", parameter=name)
+
+
+def parameters(form: Form, *, leave_out: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Give every parameter that has no field of its own; repeated ones as lists.
+
+    Twilio adds parameters without notice, so this knows none of them.
+    """
+    return {
+        field_name(name): values[0] if len(values) == 1 else values
+        for name, values in form.lists()
+        if name not in leave_out
+    }
+
+
+def field_name(name: str) -> str:
+    """Write a parameter's name so that MongoDB takes it as one field."""
+    return name.replace("\0", "\ufffd").replace(".", "\uff0e").replace("$", "\uff04") or "_"
+
+
+def writable(text: str) -> str:
+    """Leave out what XML cannot carry."""
+    return _UNWRITABLE.sub("", text)
+
+
+def pieces(text: str, limit: int) -> Iterator[str]:
+    """Cut a text into pieces of at most `limit` characters, at white space where there is some."""
+    while len(text) > limit:
+        cut = max(text.rfind(space, 0, limit + 1) for space in " \n")
+        cut = cut if cut > limit // 2 else limit
+        yield text[:cut]
+        text = text[cut:].lstrip(" \n") if text[cut] in " \n" else text[cut:]
+    yield text
+
+
+def text_of(metadata: Mapping[str, Any], name: str) -> str:
+    """Give a parameter as text, empty where it is absent or repeated."""
+    value = metadata.get(name, "")
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,80 @@
+"""Texts in and out, for everything that comes as a message: SMS, MMS, WhatsApp, RCS, Messenger.
+
+Parameters: https://www.twilio.com/docs/messaging/guides/webhook-request
+"""
+
+from datetime import datetime
+
+from twilio.twiml.messaging_response import MessagingResponse
+
+from gateway.channels.base import Form, Line, parameters, pieces, require, writable
+from gateway.core.errors import Malformed
+from gateway.core.messages import SMS, WHATSAPP, InboundMessage, Media, Reply, StatusUpdate
+from gateway.core.participant import address, participant
+
+# Twilio refuses a longer Body with error 21617.
+BODY_LIMIT = 1600
+
+_FIELDS = frozenset({"Body", "MessageSid", "SmsSid", "SmsMessageSid", "NumMedia"})
+NO_ANSWER = str(MessagingResponse())
+
+
+def parse(form: Form, received_at: datetime) -> InboundMessage:
+    """Read an inbound message; the sender's prefix says of which type it is, whatever URL it came to."""
+    require(form, "MessageSid", "From", "To")
+    sid, sender, line = form.get("MessageSid"), form.get("From"), form.get("To")
+    if not sid or not sender.strip() or not line.strip():
+        empty = next(name for name in ("MessageSid", "From", "To") if not form.get(name).strip())
+        raise Malformed("missing_parameter", f"{empty} is empty", parameter=empty)
+    person = participant(sender, also=form.get("ExternalUserId"), name=form.get("ProfileName") or None)
+    media, media_fields = _media(form)
+    metadata = parameters(form, leave_out=_FIELDS | media_fields)
+    if person.prefix and person.prefix != WHATSAPP:
+        metadata["prefix"] = person.prefix
+    return InboundMessage(
+        id=sid,
+        communication_type=WHATSAPP if person.prefix == WHATSAPP else SMS,
+        sender=person,
+        recipient=address(line),
+        content=form.get("Body"),
+        received_at=received_at,
+        provider_sid=sid,
+        account_sid=form.get("AccountSid") or None,
+        service_sid=form.get("MessagingServiceSid") or None,
+        opt_out_type=form.get("OptOutType"),
+        media=media,
+        metadata=metadata,
+    )
+
+
+def _media(form: Form) -> tuple[tuple[Media, ...], frozenset[str]]:
+    """Read the files of a message, by the URLs that are there rather than by NumMedia."""
+    found, fields, number = [], set(), 0
+    while url := form.get(f"MediaUrl{number}"):
+        found.append(Media(url, form.get(f"MediaContentType{number}")))
+        fields |= {f"MediaUrl{number}", f"MediaContentType{number}"}
+        number += 1
+    return tuple(found), frozenset(fields)
+
+
+def render(reply: Reply, _message: InboundMessage, _session_id: str, _line: Line) -> str:
+    """Write an answer as TwiML, a long one as several messages; no text is no message."""
+    text = writable(reply.text)
+    if not text.strip():
+        return NO_ANSWER
+    response = MessagingResponse()
+    for piece in pieces(text, BODY_LIMIT):
+        response.message(piece)
+    return str(response)
+
+
+def parse_status(form: Form, received_at: datetime) -> StatusUpdate:
+    """Read a delivery status: https://www.twilio.com/docs/messaging/guides/track-outbound-message-status"""
+    require(form, "MessageSid", "MessageStatus")
+    return StatusUpdate(
+        sid=form.get("MessageSid"),
+        status=form.get("MessageStatus").lower(),
+        received_at=received_at,
+        parameters=parameters(form),
+        error_code=form.get("ErrorCode") or None,
+    )

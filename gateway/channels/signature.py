@@ -1,0 +1,125 @@
+"""Twilio's signature over a webhook: who sent it, whatever stands between Twilio and us.
+
+https://www.twilio.com/docs/usage/security#validating-requests. What is signed is the URL as Twilio wrote it,
+so the raw request target is used: a framework's decoded URL turns %2F into / and fails.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, RequestValidator, get_signature_algorithm
+
+SIGNATURE_HEADER = "X-Twilio-Signature"
+SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a request is Twilio's; `tried` are the URLs the signature was compared over."""
+
+    genuine: bool
+    reason: str = ""
+    tried: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """The secrets a webhook may be signed with: by account, and shared keys by their id.
+
+    `main_account` may be unknown; then its tokens vouch for every account that is not named here.
+    """
+
+    tokens: Sequence[str]
+    main_account: str = ""
+    accounts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    shared_keys: Mapping[str, str] = field(default_factory=dict)
+
+    def candidates(self, account_sid: str, settings_header: str) -> tuple[Sequence[str], str, str]:
+        """Give the secrets to try, the algorithm, and why there are none."""
+        if settings_header:
+            key = _setting(settings_header, "key")
+            algorithm = get_signature_algorithm(settings_header).upper()
+            if key not in self.shared_keys:
+                return (), algorithm, "unknown_key"
+            if algorithm not in (HMAC_SHA1, HMAC_SHA256):
+                return (), algorithm, "unknown_algorithm"
+            return (self.shared_keys[key],), algorithm, ""
+        if account_sid in self.accounts:
+            return self.accounts[account_sid], HMAC_SHA1, ""
+        if self.main_account and account_sid not in ("", self.main_account):
+            return (), HMAC_SHA1, "unknown_account"
+        return self.tokens, HMAC_SHA1, "" if self.tokens else "no_token"
+
+
+def _setting(header: str, wanted: str) -> str:
+    for part in header.split(","):
+        name, _, value = part.partition("=")
+        if name.strip() == wanted:
+            return value.strip()
+    return ""
+
+
+def variants(url: str) -> Iterator[str]:
+    """Give the ways Twilio may have written a URL before signing it: as it is, and with the port the other way.
+
+    User and password are never signed; an IPv6 host keeps its brackets.
+    """
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    try:
+        port = parts.port
+    except ValueError:
+        return
+    yield url.replace(parts.netloc, host, 1)
+    if port:
+        yield url.replace(parts.netloc, host.rpartition(":")[0], 1)
+    elif parts.scheme in _DEFAULT_PORTS:
+        yield url.replace(parts.netloc, f"{host}:{_DEFAULT_PORTS[parts.scheme]}", 1)
+
+
+def verify(
+    keyring: Keyring,
+    *,
+    urls: Sequence[str],
+    form: Any,
+    signature: str,
+    account_sid: str = "",
+    settings_header: str = "",
+    body: bytes | None = None,
+) -> Verdict:
+    """Check a signature over a form (a MultiDict: repeated names count), or over `body` by its SHA-256.
+
+    `urls` are the addresses the request may have been sent to, the likeliest first.
+    """
+    if not signature:
+        return Verdict(False, "no_signature")
+    secrets, algorithm, reason = keyring.candidates(account_sid, settings_header)
+    if reason:
+        return Verdict(False, reason)
+    tried = tuple(dict.fromkeys(variant for url in urls for variant in variants(url)))
+    for secret in secrets:
+        validator = RequestValidator(secret)
+        for url in tried:
+            if body is not None and not _hash_matches(url, body):
+                continue
+            expected = validator.compute_signature(url, {} if body is not None else form, algorithm)
+            if hmac.compare_digest(expected.encode(), signature.encode()):
+                return Verdict(True, tried=tried)
+    return Verdict(False, "bad_signature", tried)
+
+
+def _hash_matches(url: str, body: bytes) -> bool:
+    """Compare a body with the hash in its URL; a URL without one vouches for no body at all."""
+    given = parse_qs(urlsplit(url).query).get("bodySHA256", [""])[0]
+    return bool(given) and hmac.compare_digest(hashlib.sha256(body).hexdigest(), given.lower())
+
+
+def sign(secret: str, url: str, form: Any, algorithm: str = HMAC_SHA1) -> str:
+    """Sign a request as Twilio does."""
+    return str(RequestValidator(secret).compute_signature(url, form, algorithm))

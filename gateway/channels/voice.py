@@ -1,0 +1,134 @@
+"""Calls: each turn is what the caller said or keyed, each answer is spoken.
+
+Parameters: https://www.twilio.com/docs/voice/twiml and https://www.twilio.com/docs/voice/twiml/gather
+"""
+
+from datetime import datetime
+
+from twilio.twiml.voice_response import Gather, VoiceResponse
+
+from gateway.channels.base import Form, Line, parameters, require, writable
+from gateway.core.errors import Malformed
+from gateway.core.messages import VOICE, Attachment, CallEvent, CallTurn, InboundMessage, Media, Reply
+from gateway.core.participant import address, caller
+
+# What <Say> takes at most.
+SAY_LIMIT = 4096
+# A caller who stays silent is asked once.
+SILENCES_ALLOWED = 1
+
+NO_ANSWER = str(VoiceResponse())
+
+_FIELDS = frozenset({"CallSid", "SpeechResult", "Digits"})
+
+
+def parse(form: Form, received_at: datetime, turn: CallTurn | None = None) -> InboundMessage:
+    """Read one turn of a call; turn 0 is the call itself and has no words yet."""
+    require(form, "CallSid", "From", "To")
+    sid = _sid(form)
+    turn = turn or CallTurn(sid, 0)
+    spoken = form.get("SpeechResult") or form.get("Digits")
+    metadata = parameters(form, leave_out=_FIELDS)
+    if turn.number and spoken:
+        metadata["input"] = "speech" if form.get("SpeechResult") else "dtmf"
+    return InboundMessage(
+        id=f"{sid}:{turn.number}",
+        communication_type=VOICE,
+        sender=caller(form.get("From"), sid, name=form.get("CallerName") or None),
+        recipient=address(form.get("To")),
+        content=spoken if turn.number else "",
+        received_at=received_at,
+        provider_sid=sid,
+        account_sid=form.get("AccountSid") or None,
+        metadata=metadata,
+        call=turn,
+        again=bool(form.get("ErrorCode")),
+    )
+
+
+def _sid(form: Form) -> str:
+    sid = form.get("CallSid").strip()
+    if not sid:
+        raise Malformed("missing_parameter", "CallSid is empty", parameter="CallSid")
+    return sid
+
+
+def render(reply: Reply, message: InboundMessage, session_id: str, line: Line) -> str:
+    """Say the answer (the greeting at the beginning of a call) and listen for the next turn."""
+    assert message.call is not None, "a call's message belongs to a call"
+    words = reply.text if message.call.number else line.greeting
+    return _ask(words, CallTurn(message.call.sid, message.call.number + 1, session_id), line)
+
+
+def render_silence(turn: CallTurn, line: Line) -> str:
+    """Ask a silent caller whether they are still there; say goodbye to one who was asked already."""
+    if turn.silences >= SILENCES_ALLOWED:
+        response = VoiceResponse()
+        response.say(line.goodbye, language=line.language, voice=line.voice)
+        response.hangup()
+        return str(response)
+    return _ask(line.silence, CallTurn(turn.sid, turn.number + 1, turn.session_id, turn.silences + 1), line)
+
+
+def _ask(words: str, turn: CallTurn, line: Line) -> str:
+    response = VoiceResponse()
+    gather = Gather(
+        input="speech dtmf",
+        action=line.turn_url(turn),
+        method="POST",
+        language=line.language,
+        speech_timeout="auto",
+        # An empty result would fall through and end the call; so silence comes to the same URL.
+        action_on_empty_result=True,
+    )
+    if words := writable(words).strip():
+        gather.say(words[:SAY_LIMIT], language=line.language, voice=line.voice)
+    response.append(gather)
+    return str(response)
+
+
+def parse_status(form: Form, received_at: datetime) -> CallEvent:
+    """Read a call's status callback: https://www.twilio.com/docs/voice/api/call-resource#statuscallback"""
+    require(form, "CallSid", "CallStatus")
+    return CallEvent(
+        sid=_sid(form),
+        status=form.get("CallStatus").lower(),
+        received_at=received_at,
+        sequence=form.get("SequenceNumber"),
+        parameters=parameters(form, leave_out=frozenset({"CallSid", "CallStatus", "From", "To"})),
+    )
+
+
+def parse_recording(form: Form, received_at: datetime) -> Attachment:
+    """Read a <Record> action or a recording status callback; the latter has no From and To."""
+    require(form, "CallSid", "RecordingSid")
+    url = form.get("RecordingUrl")
+    media = Media(url, "audio/x-wav", _duration(form)) if url else None
+    return _attachment(form, received_at, media=media)
+
+
+def _duration(form: Form) -> dict[str, int]:
+    seconds = form.get("RecordingDuration")
+    return {"duration_seconds": int(seconds)} if seconds.isdecimal() else {}
+
+
+def parse_transcription(form: Form, received_at: datetime) -> Attachment:
+    """Read a transcription: what it says becomes the content of its recording."""
+    require(form, "CallSid", "RecordingSid")
+    return _attachment(form, received_at, content=form.get("TranscriptionText") or None)
+
+
+def _attachment(
+    form: Form, received_at: datetime, *, media: Media | None = None, content: str | None = None
+) -> Attachment:
+    sid = form.get("RecordingSid").strip()
+    if not sid:
+        raise Malformed("missing_parameter", "RecordingSid is empty", parameter="RecordingSid")
+    return Attachment(
+        id=sid,
+        call_sid=_sid(form),
+        received_at=received_at,
+        parameters=parameters(form, leave_out=frozenset({"RecordingSid"})),
+        media=media,
+        content=content,
+    )

@@ -1,0 +1,211 @@
+"""Where a message goes: the session finder's rules applied to MongoDB, safe with any number of processes.
+
+The order of writes is what survives kill -9 at every step (rule T2): find, decide, open a session where one is
+needed, insert the message, touch the session. Everything here may be repeated; nothing is locked.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway.channels import CHANNELS
+from gateway.core.errors import StoreUnavailable
+from gateway.core.messages import Channel, InboundMessage
+from gateway.core.sessions import (
+    Kind,
+    Neighbours,
+    Policy,
+    Rule,
+    SessionDecision,
+    SessionView,
+    decide,
+    session_keys,
+)
+from gateway.core.times import ms_between
+from gateway.store import contacts, messages, sessions
+
+# Each attempt that fails means that a racer succeeded, so many of them in a row is a fault, not a race.
+ATTEMPTS = 64
+
+# A call whose end is never reported lets go of its session after this time.
+LIVE_CALL = timedelta(hours=4)
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """Where a message belongs. `moment` is when it was first received, which a redelivery keeps."""
+
+    session: SessionView
+    decision: Mapping[str, Any]
+    moment: datetime
+    opened: bool = False
+
+
+def find_session(
+    message: InboundMessage, channel: Channel, policy: Policy, now: datetime, *, claimed: bool = False
+) -> Filed | None:
+    """Find the message's session, or open it; None where the message turns out to be stored already.
+
+    With `claimed` it is stored, by ourselves, and looks for another session than the one that was closed.
+    """
+    keys = session_keys(message, policy.scope)
+    for _ in range(ATTEMPTS):
+        neighbours = sessions.find_neighbours(keys, message.received_at)
+        if own := _opened_for(message, neighbours):
+            return own
+        decision = decide(neighbours, message.received_at, policy)
+        joined = _joined(neighbours, decision)
+        if joined is not None:
+            return Filed(joined, decision.as_stored(), message.received_at)
+        if not claimed and messages.find_claimed(message.id) is not None:
+            return None
+        filed = _open(message, channel, keys, neighbours, decision, now)
+        if filed is not None:
+            return filed
+    raise StoreUnavailable(f"no session could be found or opened in {ATTEMPTS} attempts")
+
+
+def _joined(neighbours: Neighbours, decision: SessionDecision) -> SessionView | None:
+    for session in (neighbours.before, neighbours.after):
+        if session is not None and session.id == decision.session_id:
+            return session
+    return None
+
+
+def _opened_for(message: InboundMessage, neighbours: Neighbours) -> Filed | None:
+    """Go on where a writer died (or still is) between opening the session and storing its first message."""
+    for session in (neighbours.before, neighbours.after):
+        if session is None or session.is_final_at(message.received_at):
+            continue
+        if session.opened_by == message.id:
+            return Filed(session, session.opening["decision"], session.opening["at"], opened=True)
+    return None
+
+
+def _open(
+    message: InboundMessage,
+    channel: Channel,
+    keys: tuple[str, ...],
+    neighbours: Neighbours,
+    decision: SessionDecision,
+    now: datetime,
+) -> Filed | None:
+    """Open the session of a message; None where a racer was faster and all must be looked at again."""
+    before, after = neighbours.before, neighbours.after
+    every = decision.rule is Rule.EVERY_MESSAGE
+    # With threshold 0 sessions of one sender stand beside each other, so the message is part of the key.
+    open_keys = () if after else tuple(f"{key}|{message.id}" for key in keys) if every else keys
+    rolls_over = open_keys and before is not None and before.is_open
+    if rolls_over and before and not sessions.close_idle(before, message.received_at, now) and not every:
+        return None
+    new = _new_session(message, channel, keys, open_keys, neighbours, decision, now)
+    if not sessions.open_session(new):
+        return _give_way(message, open_keys, decision.policy, now)
+    view = SessionView(
+        id=new.id,
+        first_message_at=message.received_at,
+        last_message_at=message.received_at,
+        created_at=now,
+        communication_type=message.communication_type,
+        is_open=bool(open_keys),
+        previous_session_id=new.previous_session_id,
+        contact_id=new.contact_id,
+        opened_by=message.id,
+        open_keys=open_keys,
+        opted_out=new.opted_out,
+    )
+    return Filed(view, decision.as_stored(), message.received_at, opened=True)
+
+
+def _give_way(
+    message: InboundMessage, open_keys: tuple[str, ...], policy: Policy, now: datetime
+) -> Filed | None:
+    """Deal with an open session that holds one of our keys: join it where the rules allow, else close it.
+
+    Mostly that is a racer's, found by the next look. It is another only where two identities of one person,
+    a phone and a WhatsApp user id, had a session each before they were seen together.
+    """
+    holder = sessions.find_holder(open_keys) if open_keys else None
+    if holder is None:
+        return None
+    later = holder.first_message_at > message.received_at
+    decision = decide(
+        Neighbours(after=holder) if later else Neighbours(before=holder), message.received_at, policy
+    )
+    if decision.session_id is not None:
+        return Filed(holder, decision.as_stored(), message.received_at)
+    if not later:
+        sessions.close_idle(holder, message.received_at, now)
+    return None
+
+
+def _new_session(
+    message: InboundMessage,
+    channel: Channel,
+    keys: tuple[str, ...],
+    open_keys: tuple[str, ...],
+    neighbours: Neighbours,
+    decision: SessionDecision,
+    now: datetime,
+) -> sessions.NewSession:
+    before, after = neighbours.before, neighbours.after
+    contact = contacts.resolve(message.sender, now)
+    metadata = {
+        "fromNumber": message.sender.number,
+        "toNumber": message.recipient.number or message.recipient.label,
+        "firstMessageAt": message.received_at,
+    }
+    if prefix := message.metadata.get("prefix"):
+        metadata["prefix"] = prefix
+    slot = [keys[0], before.id if before else "", after.id if after else ""]
+    return sessions.NewSession(
+        id=sessions.new_id(),
+        keys=keys,
+        open_keys=open_keys,
+        slot="|".join([*slot, message.id] if decision.rule is Rule.EVERY_MESSAGE else slot),
+        channel_id=channel.id,
+        communication_type=message.communication_type,
+        title=CHANNELS[message.communication_type].title(message.sender.label),
+        metadata=metadata,
+        first_message_at=message.received_at,
+        now=now,
+        opening={"message_id": message.id, "at": message.received_at, "decision": decision.as_stored()},
+        closed_at=message.received_at + timedelta(milliseconds=decision.policy.threshold_ms or 0),
+        contact_id=contact.id if contact else None,
+        previous_session_id=before.id if before else None,
+        opted_out=contact.opted_out if contact else (),
+    )
+
+
+def count(message: InboundMessage, filed: Filed, *, stored: int, keys: tuple[str, ...], now: datetime) -> bool:
+    """Count what was stored in its session, opening that again where it was only idle.
+
+    False where a person closed it meanwhile: the message must be filed again.
+    """
+    touch = sessions.Touch(
+        session_id=filed.session.id,
+        moment=filed.moment,
+        now=now,
+        messages=stored,
+        call=message.call.sid if message.call and message.call.number == 0 else None,
+        call_until=filed.moment + LIVE_CALL,
+    )
+    if filed.session.is_open and sessions.touch(touch):
+        return True
+    # Only the sender's newest session wakes up again; an older one takes late messages as it is.
+    if not message.call or message.call.number == 0:
+        sessions.reopen_idle(filed.session.id, keys, now)
+    return sessions.touch_closed(touch)
+
+
+def file_turn(message: InboundMessage, policy: Policy) -> Filed | None:
+    """Find the session of a later turn of a call: that of its first webhook, whatever the gap (I7)."""
+    assert message.call is not None, "only calls have turns"
+    known = messages.call_of(message.call.sid)
+    session = sessions.get(known[0] if known else message.call.session_id or "")
+    if session is None:
+        return None
+    gap = max(0, ms_between(session.anchored_at(policy.anchor), message.received_at))
+    decision = SessionDecision(Kind.REUSED, Rule.SAME_CALL, policy, session_id=session.id, gap_ms=gap)
+    return Filed(session, decision.as_stored(), message.received_at)

@@ -1,0 +1,130 @@
+"""The first use case: take one inbound message, at most once, and say what its sender is answered."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.conversation import filing, optouts, respond
+from gateway.conversation.filing import Filed
+from gateway.conversation.runtime import Runtime
+from gateway.conversation.telling import tell_decision, tell_stored
+from gateway.core.errors import StoreUnavailable
+from gateway.core.messages import Channel, InboundMessage
+from gateway.core.sessions import Policy, session_keys
+from gateway.core.statuses import CALL_ENDS
+from gateway.store import messages, sessions
+from gateway.store.connection import deadline
+from gateway.store.messages import Claimed, StoredTurn
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a message: `twiml` goes back to Twilio, the rest explains it."""
+
+    message_id: str
+    session_id: str
+    twiml: str
+    decision: Mapping[str, Any]
+    duplicate: bool = False
+
+
+def receive(runtime: Runtime, message: InboundMessage) -> Outcome:
+    """File, answer and store a message; a redelivery gets the first delivery's answer and changes nothing.
+
+    StoreUnavailable if MongoDB did not confirm in time; then it may be stored or not, and a redelivery tells.
+    """
+    with deadline():
+        channel = runtime.channels.resolve(message.communication_type, message.recipient, message.account_sid)
+        policy = runtime.policy_for(channel)
+        filed = _file(runtime, message, channel, policy)
+        turn = filed and _turn(runtime, message, channel, filed)
+        stored = messages.insert([turn]) if turn else set()
+        if filed is None or turn is None or message.id not in stored:
+            return _redelivered(runtime, message)
+        filed, turn = _counted(runtime, turn, filed, len(stored), channel, policy)
+    tell_decision(runtime, message, filed, channel.id)
+    tell_stored(message, stored, {"session_id": filed.session.id, "channel_id": channel.id})
+    return Outcome(message.id, filed.session.id, turn.answer.twiml, turn.decision)
+
+
+def _file(runtime: Runtime, message: InboundMessage, channel: Channel, policy: Policy) -> Filed | None:
+    """Find the message's session; None where the message is stored already."""
+    if message.call and message.call.number and (filed := filing.file_turn(message, policy)):
+        return filed
+    return filing.find_session(message, channel, policy, runtime.clock.now())
+
+
+def _turn(runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed) -> StoredTurn | None:
+    """Answer the message in its session; None for a keyword that was taken already."""
+    message = dataclasses.replace(message, received_at=filed.moment)
+    word = optouts.read(runtime, message, filed.session)
+    if word:
+        if messages.find_claimed(message.id):
+            return None
+        optouts.record(message, filed.session, word)
+        message = dataclasses.replace(message, metadata={**message.metadata, "keyword": str(word)})
+    silent = word is not None or optouts.is_out(message, filed.session)
+    answer = (
+        respond.silence(runtime, message, filed.session.id)
+        if silent
+        else respond.compose(runtime, message, channel, filed.session.id)
+    )
+    return StoredTurn(
+        message,
+        session_id=filed.session.id,
+        channel_id=channel.id,
+        contact_id=filed.session.contact_id,
+        decision=filed.decision,
+        answer=answer,
+        now=runtime.clock.now(),
+    )
+
+
+def _counted(
+    runtime: Runtime, turn: StoredTurn, filed: Filed, stored: int, channel: Channel, policy: Policy
+) -> tuple[Filed, StoredTurn]:
+    """Count a stored turn in its session; file it again if a person closed that at this very moment."""
+    message = turn.message
+    for _ in range(filing.ATTEMPTS):
+        now = runtime.clock.now()
+        keys = session_keys(message, policy.scope)
+        if filing.count(message, filed, stored=stored, keys=keys, now=now):
+            return filed, turn
+        again = filing.find_session(message, channel, policy, now, claimed=True)
+        if again is None:
+            break
+        answer = respond.rewrite(runtime, message, turn.answer, again.session.id)
+        moved = dataclasses.replace(
+            turn, session_id=again.session.id, decision=again.decision, answer=answer
+        )
+        messages.relink(moved, away_from=turn.session_id)
+        filed, turn = again, moved
+    raise StoreUnavailable("the message's session is closed faster than it can be counted in one")
+
+
+def _redelivered(runtime: Runtime, message: InboundMessage) -> Outcome:
+    """Answer from what is stored, and finish what its writer may have left undone."""
+    claimed = messages.find_claimed(message.id)
+    if claimed is None:
+        raise StoreUnavailable(f"{message.id} is being stored by somebody else and not readable yet")
+    now = runtime.clock.now()
+    if claimed.answered and messages.finish_answer(claimed.id, now):
+        sessions.touch_closed(sessions.Touch(claimed.session_id, claimed.received_at, now))
+    if message.call and message.call.number == 0 and claimed.call_status not in CALL_ENDS:
+        sessions.touch_closed(_still_on(claimed, message.call.sid, runtime))
+    # A fallback URL is asked after a later turn failed, so it goes on from there.
+    latest = messages.latest_turn(message.call.sid) if message.again and message.call else None
+    answer = latest or claimed
+    return Outcome(claimed.id, claimed.session_id, answer.twiml, claimed.decision, duplicate=True)
+
+
+def _still_on(claimed: Claimed, call_sid: str, runtime: Runtime) -> sessions.Touch:
+    return sessions.Touch(
+        claimed.session_id,
+        claimed.received_at,
+        runtime.clock.now(),
+        messages=0,
+        call=call_sid,
+        call_until=claimed.received_at + filing.LIVE_CALL,
+    )

@@ -1,0 +1,130 @@
+"""What a process needs to serve: settings, clock, responders and channels, passed along and never imported."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from gateway.core.errors import ConfigError, StoreUnavailable
+from gateway.core.messages import CallTurn, Channel
+from gateway.core.sessions import Anchor, Policy, Scope
+from gateway.core.times import floor_ms
+from gateway.logs import log
+from gateway.responders import RESPONDERS, Responder
+from gateway.settings import Settings
+from gateway.store import connection
+from gateway.store.channels import Channels
+
+# Accepted as settings already; what is behind them is being built.
+_ANNOUNCED = frozenset({"http_bot", "llm", "flow"})
+
+# A clock further off than this is worth a warning.
+OFFSET_WARNING_MS = 2000
+
+
+class Clock:
+    """This host's clock, corrected by its offset to MongoDB's, in whole milliseconds."""
+
+    def __init__(self) -> None:
+        self._offset = timedelta()
+
+    def now(self) -> datetime:
+        """Give the moment by MongoDB's clock."""
+        return floor_ms(datetime.now(UTC) + self._offset)
+
+    def correct(self) -> None:
+        """Measure the offset; while MongoDB is away the last one holds."""
+        try:
+            milliseconds = connection.clock_offset_ms()
+        except StoreUnavailable:
+            return
+        self._offset = timedelta(milliseconds=milliseconds)
+        if abs(milliseconds) > OFFSET_WARNING_MS:
+            log.warning(
+                "clock_offset",
+                message=f"This host's clock is {milliseconds} ms off MongoDB's. Check its time synchronisation.",
+                offset_ms=milliseconds,
+            )
+
+
+@dataclass(frozen=True)
+class SpokenLine:
+    """What calls are spoken with, and where their turns go; see gateway.channels.base.Line."""
+
+    greeting: str
+    silence: str
+    goodbye: str
+    language: str
+    voice: str
+    base_url: str
+    serializer: URLSafeSerializer
+
+    def turn_url(self, turn: CallTurn) -> str:
+        """Say where the next turn of a call goes: the turn in clear, its session signed by us."""
+        state = self.serializer.dumps([turn.sid, turn.number, turn.session_id, turn.silences])
+        return f"{self.base_url}/webhooks/voice/turn?turn={turn.number}&state={state}"
+
+    def read_turn(self, call_sid: str, number: int, state: str) -> CallTurn:
+        """Read a turn back; a state that is not ours (or another call's) leaves only what is in clear."""
+        try:
+            sid, signed_number, session_id, silences = self.serializer.loads(state)
+        except (BadSignature, ValueError):
+            return CallTurn(call_sid, number)
+        if (sid, signed_number) != (call_sid, number):
+            return CallTurn(call_sid, number)
+        return CallTurn(call_sid, number, session_id, silences)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Everything a use case works with."""
+
+    settings: Settings
+    clock: Clock
+    responders: Mapping[str, Responder]
+    channels: Channels
+    line: SpokenLine
+    started_at: datetime = field(default_factory=lambda: floor_ms(datetime.now(UTC)))
+
+    def policy_for(self, channel: Channel) -> Policy:
+        """Give the policy of a channel: its own threshold, else its type's, else the default."""
+        sessions = self.settings.sessions
+        return Policy(
+            threshold_ms=(
+                channel.threshold_ms
+                if channel.has_threshold
+                else self.settings.idle_ms_for(channel.communication_type)
+            ),
+            scope=Scope(sessions.scope),
+            anchor=Anchor(sessions.anchor),
+        )
+
+    def responder_for(self, channel: Channel) -> Responder:
+        """Give who answers on a channel; one that is not there answers nothing and never costs a message."""
+        name = channel.responder or self.settings.reply.responder
+        if name not in self.responders:
+            log.error("responder_unknown", responder=name, channel_id=channel.id)
+            name = "none"
+        return self.responders[name]
+
+
+def build(settings: Settings, *, clock: Clock | None = None) -> Runtime:
+    """Put a process's runtime together; opens no connection."""
+    name = settings.reply.responder
+    if name not in RESPONDERS and name not in _ANNOUNCED:
+        raise ConfigError(
+            f"GATEWAY_REPLY__RESPONDER = {name!r}: no such responder. Choose one of {', '.join(RESPONDERS)}."
+        )
+    voice = settings.voice
+    return Runtime(
+        settings=settings,
+        clock=clock or Clock(),
+        responders={name: make(settings) for name, make in RESPONDERS.items()},
+        channels=Channels(),
+        line=SpokenLine(
+            voice.greeting, voice.silence, voice.goodbye, voice.language, voice.voice,
+            base_url=settings.public_url.rstrip("/"),
+            serializer=URLSafeSerializer(settings.secret_key.get_secret_value(), salt="voice turn"),
+        ),
+    )  # fmt: skip

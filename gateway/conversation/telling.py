@@ -1,0 +1,61 @@
+"""What log lines and metrics say of a decision; the names are a contract."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway import metrics
+from gateway.channels import CHANNELS
+from gateway.conversation.filing import Filed
+from gateway.conversation.runtime import Runtime
+from gateway.core.messages import InboundMessage
+from gateway.core.sessions import Kind
+from gateway.core.times import short_seconds
+from gateway.logs import log, show_number
+
+
+def tell_decision(runtime: Runtime, message: InboundMessage, filed: Filed, channel_id: str) -> None:
+    """Log and count where a message went, and why."""
+    decision, session = filed.decision, filed.session
+    restored = session.created_at < runtime.started_at
+    facts = {
+        "session_id": session.id,
+        "previous_session_id": decision["previous_session_id"] or session.previous_session_id,
+        "channel_id": channel_id,
+        "communication_type": message.communication_type,
+        "gap_seconds": decision["gap_seconds"],
+        "threshold_seconds": decision["threshold_seconds"],
+        "restored": restored,
+        "message_sid": message.provider_sid,
+        "rule": decision["rule"],
+    }
+    gap = short_seconds(round((decision["gap_seconds"] or 0) * 1000))
+    kind = decision["kind"]
+    if kind == Kind.REUSED:
+        words = f"Reusing existing session {session.id} (last message {gap} ago)"
+        log.info("session_reused", message=words, **facts)
+    else:
+        if kind == Kind.ROLLED_OVER:
+            words = f"Time gap of {gap} detected. Creating new session."
+            log.info("session_rolled_over", message=words, **facts)
+        name, number = CHANNELS[message.communication_type].name, show_number(message.sender.label)
+        words = f"Created new {name} session: {session.id} for {number}"
+        log.info("session_created", message=words, **facts)
+    if bridged := decision.get("bridges_session_id"):
+        words = f"Late message lies in reach of session {bridged} too; both stay as they are."
+        log.warning("session_bridged", message=words, **facts)
+    metrics.SESSIONS.labels(kind, message.communication_type, str(restored).lower()).inc()
+
+
+def tell_stored(message: InboundMessage, stored: set[str], facts: Mapping[str, Any]) -> None:
+    """Log and count what was stored of a message: itself, and its answer."""
+    log.info(
+        "message_received",
+        message_sid=message.provider_sid,
+        communication_type=message.communication_type,
+        media=len(message.media),
+        answered=len(stored) > 1,
+        **facts,
+    )
+    metrics.MESSAGES.labels("inbound", message.communication_type).inc()
+    if len(stored) > 1:
+        metrics.MESSAGES.labels("outbound", message.communication_type).inc()

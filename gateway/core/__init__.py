@@ -1,0 +1,1 @@
+"""The rules of the gateway: standard library only, no clock, no IO."""

@@ -1,0 +1,42 @@
+"""Every error the gateway raises on purpose.
+
+    GatewayError
+    ├── ConfigError          a setting, a library or a program is wrong; the start stops with one line
+    ├── RequestRejected      a webhook that changes nothing; carries the reason that is logged and counted
+    │   ├── Forbidden        403: forged or unverifiable
+    │   └── Malformed        400: verified, but not something Twilio sends
+    └── StoreUnavailable     503: MongoDB did not take the write in time
+"""
+
+
+class GatewayError(Exception):
+    """The root of the tree; its text is meant for a person."""
+
+
+class ConfigError(GatewayError):
+    """Something outside the code must change before the gateway can start; says what and how."""
+
+
+class RequestRejected(GatewayError):
+    """A request that must not change anything. `reason` is one word for logs and metrics."""
+
+    status = 400
+
+    def __init__(self, reason: str, detail: str = "", **context: object) -> None:
+        super().__init__(detail or reason)
+        self.reason = reason
+        self.context = context
+
+
+class Forbidden(RequestRejected):
+    """Nobody proved that Twilio sent this."""
+
+    status = 403
+
+
+class Malformed(RequestRejected):
+    """Twilio's signature may be right, the request is not."""
+
+
+class StoreUnavailable(GatewayError):
+    """MongoDB could not be reached, or did not confirm in time."""

@@ -1,0 +1,63 @@
+"""Decisions in words, for the person who must find out why a message went where it went."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.core.sessions import Rule
+from gateway.core.times import spoken
+
+_AFTER = "the last message"
+
+
+def explain(decision: Mapping[str, Any]) -> str:
+    """Say a stored decision in one line, e.g. `reused: 2 min 0 s after the last message, threshold 5 min`."""
+    kind = str(decision.get("kind", "")).replace("_", " ")
+    reason = _reason(decision)
+    return f"{kind}: {reason}" if reason else kind
+
+
+def _reason(decision: Mapping[str, Any]) -> str:
+    since = _AFTER if decision.get("anchor") != "inbound" else "the sender's last message"
+    gap, limit = _span(decision.get("gap_seconds")), threshold(decision.get("threshold_seconds"))
+    ahead = _span(decision.get("next_gap_seconds"))
+    match decision.get("rule"):
+        case Rule.FIRST_MESSAGE:
+            return "the first message of this sender"
+        case Rule.WITHIN_THRESHOLD:
+            words = f"{gap} after {since}, {limit}"
+            return f"{words}; in reach of the next session too" if decision.get("bridges_session_id") else words
+        case Rule.PAST_THRESHOLD:
+            return f"{gap} after {since}, {limit}"
+        case Rule.NO_THRESHOLD:
+            return f"{gap} after {since}, sessions never roll over here"
+        case Rule.EVERY_MESSAGE:
+            return "threshold 0, every message has its own session"
+        case Rule.INSIDE_SESSION:
+            return "arrived late, sent before this session's last message"
+        case Rule.JOINS_NEXT:
+            return f"arrived late, sent {ahead} before this session's first message, {limit}"
+        case Rule.BEFORE_FIRST:
+            return f"arrived late, sent {ahead} before the sender's first session, {limit}"
+        case Rule.LIVE_CALL:
+            return f"{gap} after {since}, but a call was still on"
+        case Rule.SAME_CALL:
+            return "said in the same call"
+        case Rule.CLOSED_FOR_GOOD:
+            return "the session before was closed by a person"
+        case _:
+            return ""
+
+
+def threshold(value: float | None) -> str:
+    """Write a threshold as people set it: `threshold 5 min`, `threshold 90 s`, `no threshold`."""
+    if value is None:
+        return "no threshold"
+    if value and value % 3600 == 0:
+        return f"threshold {value / 3600:g} h"
+    if value and value % 60 == 0:
+        return f"threshold {value / 60:g} min"
+    return f"threshold {value:g} s"
+
+
+def _span(value: float | None) -> str:
+    return "" if value is None else spoken(round(value * 1000))

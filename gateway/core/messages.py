@@ -1,0 +1,117 @@
+"""The values that pass between the floors: frozen, free of Twilio's spelling and of MongoDB's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from gateway.core.participant import Address, Participant
+
+SMS, WHATSAPP, VOICE = "sms", "whatsapp", "voice"
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A file that came with a message and still lies at the provider."""
+
+    url: str
+    content_type: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CallTurn:
+    """Where in which call a message was said. `session_id` is only set where we signed it ourselves."""
+
+    sid: str
+    number: int
+    session_id: str | None = None
+    silences: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InboundMessage:
+    """One thing a person sent, verified and read.
+
+    `id` is the provider's id and the claim against storing it twice; `received_at` is the moment that decides
+    its session, never the clock at the time of deciding. `again` marks a request Twilio repeats on purpose
+    (a fallback with ErrorCode).
+    """
+
+    id: str
+    communication_type: str
+    sender: Participant
+    recipient: Address
+    content: str
+    received_at: datetime
+    provider_sid: str
+    account_sid: str | None = None
+    service_sid: str | None = None
+    opt_out_type: str = ""
+    media: tuple[Media, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    call: CallTurn | None = None
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a responder gets to see."""
+
+    content: str
+    communication_type: str
+    received_at: datetime
+    media: tuple[Media, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a responder says; no text is no answer."""
+
+    text: str = ""
+    responder: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One of our addresses. `threshold_ms` is only there where the channel document names one."""
+
+    id: str
+    communication_type: str
+    responder: str | None = None
+    has_threshold: bool = False
+    threshold_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """A status of a call; a terminal one ends its claim on the session."""
+
+    sid: str
+    status: str
+    received_at: datetime
+    sequence: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusUpdate:
+    """What became of a message we sent. `message_id` is ours, where the callback URL carried it."""
+
+    sid: str
+    status: str
+    received_at: datetime
+    parameters: Mapping[str, Any]
+    error_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """Something that belongs to a call and comes after it: a recording, its text, the outcome of a dial."""
+
+    id: str
+    call_sid: str
+    received_at: datetime
+    parameters: Mapping[str, Any]
+    media: Media | None = None
+    content: str | None = None

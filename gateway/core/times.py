@@ -1,0 +1,51 @@
+"""Moments and spans: aware UTC datetimes of whole milliseconds, spans as integer milliseconds.
+
+BSON keeps milliseconds and no more, so a finer moment would decide one way here and another in MongoDB.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+MILLISECOND = timedelta(milliseconds=1)
+
+
+def floor_ms(moment: datetime) -> datetime:
+    """Cut a moment to the millisecond below it, in UTC."""
+    moment = moment.astimezone(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def ms_between(earlier: datetime, later: datetime) -> int:
+    """Give the span in whole milliseconds; negative where `later` comes first."""
+    return (later - earlier) // MILLISECOND
+
+
+def parse_moment(text: str) -> datetime:
+    """Read an ISO 8601 moment; one without an offset is UTC. ValueError names what was given."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no ISO 8601 time such as 2026-03-01T10:00:00Z") from error
+    return floor_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def seconds(span_ms: int) -> float:
+    """Give seconds as stored in a decision."""
+    return span_ms / 1000
+
+
+def short_seconds(span_ms: int) -> str:
+    """Write a span as log lines do: `120s`, `0.25s`, `300.001s`."""
+    return f"{span_ms / 1000:.3f}".rstrip("0").rstrip(".") + "s"
+
+
+def spoken(span_ms: int) -> str:
+    """Write a span for people: `2 min 0 s`, `1 h 5 min`, `0.25 s`."""
+    if span_ms < 60_000:
+        return f"{short_seconds(span_ms)[:-1]} s"
+    whole, rest = divmod(span_ms, 1000)
+    if whole < 3600:
+        second = f"{whole % 60}{f'.{rest:03d}'.rstrip('0') if rest else ''}"
+        return f"{whole // 60} min {second} s"
+    if whole < 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"

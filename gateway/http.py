@@ -1,0 +1,65 @@
+"""What a request tells about itself: the URL it was sent to, byte for byte, and who stands in between."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from gateway.settings import IPNetwork
+
+
+def raw_target(environ: Mapping[str, Any]) -> str:
+    """Give path and query as they came over the wire; a server that does not tell gets them quoted again."""
+    raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    if not raw:
+        path = quote(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""), safe="/:%+~@!$&'()*,;=")
+        query = environ.get("QUERY_STRING", "")
+        return f"{path}?{query}" if query else path
+    if raw.startswith(("http://", "https://")):
+        parts = urlsplit(raw)
+        return str(raw[len(f"{parts.scheme}://{parts.netloc}") :])
+    return str(raw)
+
+
+def own_base_url(environ: Mapping[str, Any], trusted: Sequence[IPNetwork]) -> str:
+    """Give scheme and host the client used; X-Forwarded-* count only where a trusted proxy sent them."""
+    scheme, host = environ.get("wsgi.url_scheme", "http"), environ.get("HTTP_HOST", "")
+    if _is_trusted(environ.get("REMOTE_ADDR", ""), trusted):
+        scheme = _nearest(environ.get("HTTP_X_FORWARDED_PROTO", "")) or scheme
+        host = _nearest(environ.get("HTTP_X_FORWARDED_HOST", "")) or host
+        port = _nearest(environ.get("HTTP_X_FORWARDED_PORT", ""))
+        if port.isdecimal() and not urlsplit(f"//{host}").port and port != {"http": "80", "https": "443"}.get(scheme):
+            host = f"{host}:{port}"
+    return f"{scheme}://{host}"
+
+
+def client_address(environ: Mapping[str, Any], trusted: Sequence[IPNetwork]) -> str:
+    """Give the address of whoever asks, seen through trusted proxies only."""
+    address: str = environ.get("REMOTE_ADDR", "")
+    hops = [hop.strip() for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
+    while hops and _is_trusted(address, trusted):
+        address = hops.pop()
+    return address
+
+
+def public_urls(base: str, target: str) -> list[str]:
+    """Give the URLs a request may have been sent to; behind a path prefix the proxy may have cut it off or not."""
+    base = base.rstrip("/")
+    urls = [base + target]
+    prefix = urlsplit(base).path
+    if prefix and target.startswith(prefix):
+        urls.insert(0, base.removesuffix(prefix) + target)
+    return urls
+
+
+def _nearest(header: str) -> str:
+    """Give what the nearest proxy said: the last of a list is the one that was added last."""
+    return header.rpartition(",")[2].strip()
+
+
+def _is_trusted(address: str, trusted: Sequence[IPNetwork]) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(ip in network for network in trusted)

@@ -1,0 +1,88 @@
+"""Our own addresses, each with its threshold and responder; read at most every five seconds."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from gateway.core.messages import Channel
+from gateway.core.participant import Address
+from gateway.logs import log, show_number
+from gateway.settings import idle_ms
+from gateway.store.connection import collection
+from gateway.store.documents import ChannelDocument
+
+CACHE_SECONDS = 5.0
+
+
+class Channels:
+    """The channels this process has seen lately."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], tuple[float, Channel]] = {}
+
+    def resolve(self, communication_type: str, line: Address, account_sid: str | None) -> Channel:
+        """Give the channel of one of our addresses; one nobody set up yet is created and logged."""
+        key = (communication_type, line.identity)
+        until, channel = self._seen.get(key, (0.0, None))
+        if channel is None or until < time.monotonic():
+            channel = _find(communication_type, line) or _create(communication_type, line, account_sid)
+            self._seen[key] = (time.monotonic() + CACHE_SECONDS, channel)
+        return channel
+
+
+def _find(communication_type: str, line: Address) -> Channel | None:
+    # Collections that were adopted may hold the number with its `whatsapp:` prefix.
+    found = collection(ChannelDocument).find_one(
+        {"phone_number": {"$in": [line.identity, line.raw]}, "communication_type": communication_type}
+    )
+    return found and _channel(found)
+
+
+def _channel(document: Mapping[str, Any]) -> Channel:
+    threshold_ms, has_threshold = None, "idle_seconds" in document
+    if has_threshold:
+        try:
+            threshold_ms = idle_ms(document["idle_seconds"])
+        except ValueError as error:
+            has_threshold = False
+            log.error(
+                "channel_misconfigured",
+                channel_id=str(document["_id"]),
+                message=f"idle_seconds = {document['idle_seconds']!r}: {error}. The settings' threshold is used.",
+            )
+    return Channel(
+        id=str(document["_id"]),
+        communication_type=document["communication_type"],
+        responder=document.get("responder") or None,
+        has_threshold=has_threshold,
+        threshold_ms=threshold_ms,
+    )
+
+
+def _create(communication_type: str, line: Address, account_sid: str | None) -> Channel:
+    document = {
+        "_id": f"{communication_type}:{line.identity}",
+        "name": line.label,
+        "phone_number": line.identity,
+        "communication_type": communication_type,
+        "account_sid": account_sid,
+        "settings": {},
+    }
+    try:
+        collection(ChannelDocument).insert_one(document)
+    except DuplicateKeyError:
+        return _find(communication_type, line) or _channel(document)
+    log.info(
+        "channel_created",
+        message=f"First message to {show_number(line.label)}: created channel {show_number(document['_id'])}",
+        channel_id=document["_id"],
+        communication_type=communication_type,
+    )
+    return _channel(document)
+
+
+def by_id() -> dict[str, Channel]:
+    """Give all channels."""
+    return {str(document["_id"]): _channel(document) for document in collection(ChannelDocument).find()}

@@ -1,0 +1,68 @@
+"""The people behind the sessions: looked up when a session opens, never on a known sender's message."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from gateway.core.participant import Participant
+from gateway.store.connection import collection
+from gateway.store.documents import ContactDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A person as far as filing a message needs them. `opted_out` are the lines they said STOP to."""
+
+    id: str
+    opted_out: tuple[str, ...] = ()
+
+
+def resolve(sender: Participant, now: datetime) -> Contact | None:
+    """Find the contact behind a sender, or make it; None for a caller who withholds the number."""
+    if sender.withheld:
+        return None
+    phones = [identity for identity in sender.identities if identity.startswith("+")]
+    others = [identity for identity in sender.identities if not identity.startswith("+")]
+    known = [{"phones": {"$in": phones}}] if phones else []
+    known += [{"external_ids": {"$in": others}}] if others else []
+    document: dict[str, Any] = {"name": sender.name, "emails": [], "opted_out": {}, "crm": {}, "createdAt": now}
+    # An array that is not there keeps out of the unique index; an empty one would be in it as null.
+    document |= {"phones": phones} if phones else {}
+    document |= {"external_ids": others} if others else {}
+    contacts = collection(ContactDocument)
+    found = contacts.find_one({"$or": known}, {"opted_out": 1})
+    if found is None:
+        try:
+            contacts.insert_one(document)
+            found = document
+        except DuplicateKeyError:
+            found = contacts.find_one({"$or": known}, {"opted_out": 1})
+    return found and _contact(found)
+
+
+def _contact(document: Mapping[str, Any]) -> Contact:
+    return Contact(str(document["_id"]), tuple(map(_unescaped, document.get("opted_out") or ())))
+
+
+def record_opt_out(contact_id: str, lines: Sequence[str], *, out: bool, message_id: str, at: datetime) -> None:
+    """Note that a person said STOP (or START) to these numbers or messaging services."""
+    fields = [f"opted_out.{_escaped(line)}" for line in lines]
+    change = (
+        {"$set": {name: {"at": at, "message_id": message_id} for name in fields}}
+        if out
+        else {"$unset": dict.fromkeys(fields, "")}
+    )
+    collection(ContactDocument).update_one({"_id": ObjectId(contact_id)}, change)
+
+
+def _escaped(line: str) -> str:
+    """Write an address so that it can be a field name in an update: a dot would be a path."""
+    return line.replace(".", "\uff0e")
+
+
+def _unescaped(line: str) -> str:
+    return line.replace("\uff0e", ".")

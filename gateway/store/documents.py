@@ -1,0 +1,224 @@
+"""The documents as stored, and their indexes: the one place both are declared.
+
+The hot path goes through `_get_collection()` with plain dictionaries, because building a Document costs more
+than the rest of a webhook; names are the same, since both read them here.
+"""
+
+from mongoengine import Document
+from mongoengine.fields import (
+    BooleanField,
+    DateTimeField,
+    DictField,
+    DynamicField,
+    FloatField,
+    IntField,
+    ListField,
+    ObjectIdField,
+    StringField,
+)
+
+
+class SessionDocument(Document):
+    """A conversation. The layout is that of the Node application, plus what keeps races apart.
+
+    `keys` find a sender's sessions; `open_keys` exist only while it is open and are unique, which is the whole
+    guard against two open sessions; `slot` names the two neighbours it was opened between, so that racers who
+    saw the same neighbours share one session; `opening` remembers the message it was opened for.
+    """
+
+    meta = {  # noqa: RUF012
+        "collection": "sessions",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {
+                "name": "one_open_session",
+                "fields": ["open_keys"],
+                "unique": True,
+                "partialFilterExpression": {"open_keys": {"$exists": True}},
+            },
+            {
+                "name": "one_session_per_slot",
+                "fields": ["slot"],
+                "unique": True,
+                "partialFilterExpression": {"slot": {"$exists": True}},
+            },
+            {"name": "sender_timeline", "fields": ["keys", "-first_message_at"]},
+            {"name": "listing", "fields": ["communication_type", "-last_message_at", "-_id"]},
+        ],
+    }
+
+    channel_id = StringField()
+    communication_type = StringField()
+    title = StringField()
+    status = StringField(choices=("active", "closed", "archived"))
+    message_count = IntField()
+    last_message_at = DateTimeField()
+    metadata = DictField()
+    contact_id = ObjectIdField()
+    previous_session_id = ObjectIdField()
+    context = DictField()
+    closed_reason = StringField()
+    closed_at = DateTimeField()
+    created_at = DateTimeField(db_field="createdAt")
+    updated_at = DateTimeField(db_field="updatedAt")
+
+    keys = ListField(StringField())
+    open_keys = ListField(StringField())
+    slot = StringField()
+    first_message_at = DateTimeField()
+    last_inbound_at = DateTimeField()
+    live = ListField(StringField())
+    live_until = DateTimeField()
+    opening = DictField()
+    opted_out = ListField(StringField())
+
+
+class MessageDocument(Document):
+    """One message of either direction; `_id` is the provider's id, which is the claim against a second copy."""
+
+    meta = {  # noqa: RUF012
+        "collection": "messages",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {"name": "transcript", "fields": ["session_id", "createdAt"]},
+            {"name": "stored", "fields": ["storedAt"]},
+            {
+                "name": "sent_by_us",
+                "fields": ["provider_sid"],
+                "partialFilterExpression": {"direction": "outbound", "provider_sid": {"$exists": True}},
+            },
+        ],
+    }
+
+    id = StringField(primary_key=True)
+    session_id = ObjectIdField()
+    channel_id = StringField()
+    communication_type = StringField()
+    contact_id = ObjectIdField()
+    direction = StringField(choices=("inbound", "outbound"))
+    sender = StringField(choices=("contact", "ai", "agent", "system"))
+    content = StringField()
+    provider_sid = StringField()
+    media = ListField(DictField())
+    status = StringField()
+    status_history = ListField(DictField())
+    error_code = StringField()
+    decision = DictField()
+    tools_used = ListField(DynamicField())
+    processing_time_ms = FloatField()
+    token_count = IntField()
+    has_error = BooleanField()
+    error_message = StringField()
+    answer = DictField()
+    metadata = DictField()
+    createdAt = DateTimeField()  # noqa: N815 - indexes name it as stored
+    storedAt = DateTimeField()  # noqa: N815
+
+
+class ChannelDocument(Document):
+    """One of our addresses. `idle_seconds` and `responder` win over the settings where they are there."""
+
+    meta = {  # noqa: RUF012
+        "collection": "channels",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {"name": "one_channel", "fields": ["phone_number", "communication_type"], "unique": True},
+        ],
+    }
+
+    id = DynamicField(primary_key=True)
+    name = StringField()
+    phone_number = StringField()
+    communication_type = StringField()
+    account_sid = StringField()
+    idle_seconds = DynamicField()
+    responder = StringField()
+    settings = DictField()
+
+
+class ContactDocument(Document):
+    """One person. `opted_out` holds the numbers and messaging services they said STOP to."""
+
+    meta = {  # noqa: RUF012
+        "collection": "contacts",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {
+                "name": "one_contact_per_phone",
+                "fields": ["phones"],
+                "unique": True,
+                "partialFilterExpression": {"phones": {"$exists": True}},
+            },
+            {
+                "name": "one_contact_per_external_id",
+                "fields": ["external_ids"],
+                "unique": True,
+                "partialFilterExpression": {"external_ids": {"$exists": True}},
+            },
+        ],
+    }
+
+    name = StringField()
+    phones = ListField(StringField())
+    emails = ListField(StringField())
+    external_ids = ListField(StringField())
+    opted_out = DictField()
+    crm = DictField()
+    merged_into = ObjectIdField()
+    created_at = DateTimeField(db_field="createdAt")
+
+
+class UserDocument(Document):
+    """Somebody who may log in to the admin page."""
+
+    meta = {  # noqa: RUF012
+        "collection": "users",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [{"name": "one_user", "fields": ["name"], "unique": True}],
+    }
+
+    name = StringField()
+    password_hash = StringField()
+    session_token = StringField()
+    created_at = DateTimeField(db_field="createdAt")
+
+
+class CallbackDocument(Document):
+    """A status or recording that came before what it speaks of; kept for an hour."""
+
+    meta = {  # noqa: RUF012
+        "collection": "callbacks",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [{"name": "an_hour", "fields": ["receivedAt"], "expireAfterSeconds": 3600}],
+    }
+
+    id = StringField(primary_key=True)
+    about = StringField()
+    parameters = DictField()
+    receivedAt = DateTimeField()  # noqa: N815 - the index names it as stored
+
+
+class JobDocument(Document):
+    """How far a job of the worker has come."""
+
+    meta = {"collection": "jobs", "strict": False, "auto_create_index": False}  # noqa: RUF012
+
+    id = StringField(primary_key=True)
+    until = DateTimeField()
+
+
+DOCUMENTS: tuple[type[Document], ...] = (
+    SessionDocument,
+    MessageDocument,
+    ChannelDocument,
+    ContactDocument,
+    UserDocument,
+    CallbackDocument,
+    JobDocument,
+)

@@ -1,0 +1,299 @@
+"""Sessions in MongoDB: find, open, touch, close. What is one here is one, whoever races.
+
+Every function is a single atomic operation or safe to repeat; the order in which they are called is that of
+`gateway.conversation.filing`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import DuplicateKeyError
+
+from gateway.core.sessions import IDLE, Anchor, Neighbours, SessionView
+from gateway.store.connection import collection
+from gateway.store.documents import SessionDocument
+
+_VIEWED = {
+    "communication_type": 1,
+    "status": 1,
+    "closed_reason": 1,
+    "closed_at": 1,
+    "first_message_at": 1,
+    "last_message_at": 1,
+    "last_inbound_at": 1,
+    "live": 1,
+    "live_until": 1,
+    "previous_session_id": 1,
+    "contact_id": 1,
+    "opening": 1,
+    "open_keys": 1,
+    "opted_out": 1,
+    "createdAt": 1,
+}
+
+
+def new_id() -> str:
+    """Make an id for a session or message of our own."""
+    return str(ObjectId())
+
+
+def _view(document: Mapping[str, Any]) -> SessionView:
+    opening = document.get("opening") or {}
+    first = document.get("first_message_at") or document["createdAt"]
+    return SessionView(
+        id=str(document["_id"]),
+        first_message_at=first,
+        last_message_at=document.get("last_message_at") or first,
+        created_at=document["createdAt"],
+        communication_type=document.get("communication_type", ""),
+        is_open=document.get("status") == "active",
+        closed_reason=document.get("closed_reason"),
+        closed_at=document.get("closed_at"),
+        last_inbound_at=document.get("last_inbound_at"),
+        live=tuple(document.get("live", ())),
+        live_until=document.get("live_until"),
+        previous_session_id=_text(document.get("previous_session_id")),
+        contact_id=_text(document.get("contact_id")),
+        opened_by=opening.get("message_id"),
+        opening=opening,
+        open_keys=tuple(document.get("open_keys", ())),
+        opted_out=tuple(document.get("opted_out", ())),
+    )
+
+
+def _text(value: ObjectId | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _object_id(value: str | None) -> ObjectId | None:
+    return None if value is None else ObjectId(value)
+
+
+def find_neighbours(keys: Sequence[str], moment: datetime) -> Neighbours:
+    """Find the sender's newest session starting at or before the moment, and the one after it.
+
+    One indexed lookup unless the message is late; a session that was only closed for idleness counts.
+    """
+    sessions, among = collection(SessionDocument), {"keys": {"$in": list(keys)}}
+    newest = sessions.find_one(among, _VIEWED, sort=[("first_message_at", DESCENDING)])
+    if newest is None:
+        return Neighbours()
+    if newest["first_message_at"] <= moment:
+        return Neighbours(before=_view(newest))
+    before = sessions.find_one(
+        {**among, "first_message_at": {"$lte": moment}}, _VIEWED, sort=[("first_message_at", DESCENDING)]
+    )
+    after = sessions.find_one(
+        {**among, "first_message_at": {"$gt": moment}}, _VIEWED, sort=[("first_message_at", ASCENDING)]
+    )
+    return Neighbours(before and _view(before), after and _view(after))
+
+
+def get(session_id: str) -> SessionView | None:
+    """Look a session up by its id."""
+    if not ObjectId.is_valid(session_id):
+        return None
+    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, _VIEWED)
+    return found and _view(found)
+
+
+def find_holder(open_keys: Sequence[str]) -> SessionView | None:
+    """Find the open session that holds one of these keys."""
+    found = collection(SessionDocument).find_one({"open_keys": {"$in": list(open_keys)}}, _VIEWED)
+    return found and _view(found)
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session to be opened; without `open_keys` it is one of the past, closed from the start."""
+
+    id: str
+    keys: tuple[str, ...]
+    open_keys: tuple[str, ...]
+    slot: str
+    channel_id: str
+    communication_type: str
+    title: str
+    metadata: Mapping[str, Any]
+    first_message_at: datetime
+    now: datetime
+    opening: Mapping[str, Any]
+    closed_at: datetime | None = None
+    contact_id: str | None = None
+    previous_session_id: str | None = None
+    opted_out: tuple[str, ...] = field(default=())
+
+
+def open_session(new: NewSession) -> bool:
+    """Insert a session, still without messages; False where somebody else holds its slot or its keys."""
+    document: dict[str, Any] = {
+        "_id": ObjectId(new.id),
+        "channel_id": new.channel_id,
+        "communication_type": new.communication_type,
+        "title": new.title,
+        "status": "active" if new.open_keys else "closed",
+        "message_count": 0,
+        "last_message_at": new.first_message_at,
+        "first_message_at": new.first_message_at,
+        "metadata": dict(new.metadata),
+        "contact_id": _object_id(new.contact_id),
+        "previous_session_id": _object_id(new.previous_session_id),
+        "context": {},
+        "keys": list(new.keys),
+        "slot": new.slot,
+        "opening": dict(new.opening),
+        "createdAt": new.now,
+        "updatedAt": new.now,
+    }
+    if new.opted_out:
+        document["opted_out"] = list(new.opted_out)
+    if new.open_keys:
+        document["open_keys"] = list(new.open_keys)
+    else:
+        document |= {"closed_reason": IDLE, "closed_at": new.closed_at}
+    try:
+        collection(SessionDocument).insert_one(document)
+    except DuplicateKeyError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """What one stored turn does to its session. `messages` were new, at `moment`; `call` is still on."""
+
+    session_id: str
+    moment: datetime
+    now: datetime
+    messages: int = 1
+    call: str | None = None
+    call_until: datetime | None = None
+    keys: tuple[str, ...] = ()
+
+
+def _changes(touch: Touch) -> dict[str, Any]:
+    changes: dict[str, Any] = {
+        "$inc": {"message_count": touch.messages},
+        "$max": {
+            "last_message_at": touch.moment,
+            "last_inbound_at": touch.moment,
+            "updatedAt": touch.now,
+        },
+        "$min": {"first_message_at": touch.moment, "metadata.firstMessageAt": touch.moment},
+    }
+    if touch.call:
+        changes["$addToSet"] = {"live": touch.call}
+        changes["$max"]["live_until"] = touch.call_until
+    return changes
+
+
+def touch(touched: Touch) -> bool:
+    """Count a turn in its open session; False where it is open no more."""
+    done = collection(SessionDocument).update_one(
+        {"_id": ObjectId(touched.session_id), "status": "active"}, _changes(touched)
+    )
+    return done.matched_count == 1
+
+
+def touch_closed(touched: Touch) -> bool:
+    """Count a turn in a session that idleness closed, or a late one in a session closed since; never reopens.
+
+    False where a person (or a merge) closed it before the turn's moment, or where it is gone.
+    """
+    done = collection(SessionDocument).update_one(
+        {
+            "_id": ObjectId(touched.session_id),
+            "$or": [
+                {"status": "active"},
+                {"closed_reason": IDLE},
+                {"closed_at": {"$gte": touched.moment}},
+            ],
+        },
+        _changes(touched),
+    )
+    return done.matched_count == 1
+
+
+def reopen_idle(session_id: str, open_keys: Sequence[str], now: datetime) -> bool:
+    """Open a session again that only idleness closed, if its sender has no newer one."""
+    sessions = collection(SessionDocument)
+    idle = sessions.find_one({"_id": ObjectId(session_id), "status": "closed", "closed_reason": IDLE})
+    if idle is None:
+        return False
+    newer = {"keys": {"$in": idle["keys"]}, "first_message_at": {"$gt": idle["first_message_at"]}}
+    if sessions.find_one(newer, {"_id": 1}):
+        return False
+    try:
+        done = sessions.update_one(
+            {"_id": idle["_id"], "status": "closed", "closed_reason": IDLE},
+            {
+                "$set": {"status": "active", "open_keys": list(open_keys), "updatedAt": now},
+                "$unset": {"closed_reason": "", "closed_at": ""},
+            },
+        )
+    except DuplicateKeyError:
+        return False
+    return done.modified_count == 1
+
+
+def add_keys(session_id: str, keys: Sequence[str]) -> None:
+    """Let a session be found by a second identity of its sender, unless that one has an open session."""
+    sessions = collection(SessionDocument)
+    which = {"_id": ObjectId(session_id), "status": "active"}
+    try:
+        sessions.update_one(which, {"$addToSet": {"keys": {"$each": list(keys)}, "open_keys": {"$each": list(keys)}}})
+    except DuplicateKeyError:
+        sessions.update_one(which, {"$addToSet": {"keys": {"$each": list(keys)}}})
+
+
+def close_idle(seen: SessionView, moment: datetime, now: datetime) -> bool:
+    """Close a session for idleness as it was seen; False where it had another message since."""
+    done = collection(SessionDocument).update_one(
+        {
+            "_id": ObjectId(seen.id),
+            "status": "active",
+            "last_message_at": seen.last_message_at,
+            **({"last_inbound_at": seen.last_inbound_at} if seen.last_inbound_at else {}),
+        },
+        {
+            "$set": {"status": "closed", "closed_reason": IDLE, "closed_at": moment, "updatedAt": now},
+            "$unset": {"open_keys": ""},
+        },
+    )
+    return done.modified_count == 1
+
+
+def open_and_older(anchor: Anchor, than: datetime) -> Iterator[tuple[SessionView, str]]:
+    """Give the open sessions whose anchor is older, each with its channel's id."""
+    by = "last_inbound_at" if anchor is Anchor.INBOUND else "last_message_at"
+    found = (
+        collection(SessionDocument)
+        .find({"open_keys": {"$exists": True}, by: {"$lt": than}}, {**_VIEWED, "channel_id": 1})
+        .hint("one_open_session")
+    )
+    for document in found:
+        yield _view(document), document["channel_id"]
+
+
+def end_call(session_id: str, call_sid: str, moment: datetime, now: datetime) -> bool:
+    """Let go of a live call; its end counts as activity, once."""
+    done = collection(SessionDocument).update_one(
+        {"_id": ObjectId(session_id), "live": call_sid},
+        {
+            "$pull": {"live": call_sid},
+            "$max": {"last_message_at": moment, "last_inbound_at": moment, "updatedAt": now},
+        },
+    )
+    return done.modified_count == 1
+
+
+def mark_opted_out(contact_id: str, lines: Sequence[str], *, out: bool) -> None:
+    """Carry an opt-out (or the end of one) to the contact's open sessions, where the hot path reads it."""
+    change = {"$addToSet": {"opted_out": {"$each": list(lines)}}} if out else {"$pullAll": {"opted_out": list(lines)}}
+    collection(SessionDocument).update_many(
+        {"contact_id": ObjectId(contact_id), "open_keys": {"$exists": True}}, change
+    )

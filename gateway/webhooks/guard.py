@@ -1,0 +1,242 @@
+"""Nothing gets past here unverified: signature, form and errors of every webhook, in this order.
+
+A webhook never answers with an error page: Twilio texts a text/plain body to the customer. What is refused gets
+an empty 403, what is malformed a 400 with an empty `<Response/>`, and neither changes anything.
+"""
+
+import functools
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+import structlog
+from flask import Flask, Response, current_app, g, request
+from itsdangerous import BadSignature, URLSafeSerializer
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import HTTPException
+
+from gateway import metrics
+from gateway.channels import signature
+from gateway.conversation.receive import Outcome
+from gateway.conversation.runtime import Runtime
+from gateway.core.errors import Forbidden, Malformed, RequestRejected, StoreUnavailable
+from gateway.core.times import parse_moment
+from gateway.http import own_base_url, public_urls, raw_target
+from gateway.logs import log
+
+Form = MultiDict[str, str]
+
+BODY_LIMIT = 1_000_000
+FIELD_LIMIT = 1000
+EMPTY = "<Response/>"
+
+# Development only: when a message is to be taken as received, signed with our own secret.
+SIMULATED_AT = "simulated_at"
+
+
+def runtime() -> Runtime:
+    """Give the runtime of the app that serves this request."""
+    return current_app.extensions["gateway"]  # type: ignore[no-any-return]
+
+
+def keyring(serving: Runtime) -> signature.Keyring:
+    """Gather the secrets that webhooks may be signed with."""
+    settings = serving.settings
+    return signature.Keyring(
+        tokens=[token.get_secret_value() for token in settings.twilio_auth_token],
+        main_account=settings.twilio_account_sid,
+        accounts={
+            sid: [token.get_secret_value() for token in tokens] for sid, tokens in settings.twilio.accounts.items()
+        },
+        shared_keys={name: secret.get_secret_value() for name, secret in settings.twilio.shared_keys.items()},
+    )
+
+
+def twilio_webhook(view: Callable[[Form, datetime], Outcome | str | None]) -> Callable[[], Response]:
+    """Verify a request, read its form, and answer what the view says: TwiML, or 204 where it says nothing."""
+
+    @functools.wraps(view)
+    def guarded() -> Response:
+        _bind_request()
+        form = _verified_form()
+        answer = view(form, _received_at())
+        if answer is None:
+            return Response(status=204)
+        if isinstance(answer, str):
+            return twiml(answer)
+        return _explained(twiml(answer.twiml), answer)
+
+    return guarded
+
+
+def twiml(document: str, status: int = 200) -> Response:
+    """Answer TwiML, with the type Twilio reads as such."""
+    return Response(document, status, content_type="text/xml; charset=utf-8")
+
+
+def _bind_request() -> None:
+    g.started = time.perf_counter()
+    request_id = request.headers.get("X-Request-Id", "")[:64] or f"{time.time_ns():x}"
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    # Twilio repeats this token when it retries, but does not sign it: good for reading logs, never for deciding.
+    if token := request.headers.get("I-Twilio-Idempotency-Token"):
+        structlog.contextvars.bind_contextvars(idempotency_token=token[:64])
+
+
+def _verified_form() -> Form:
+    """Read the form and check its signature; nothing of an unsigned request is read at all."""
+    given = request.headers.get(signature.SIGNATURE_HEADER, "")
+    if not given and not runtime().settings.observes_signatures:
+        raise Forbidden("no_signature")
+    body = _body()
+    if request.mimetype != "application/x-www-form-urlencoded":
+        form = _decoded(body)
+        if not _is_genuine(form or Form(), given) and not _is_genuine(Form(), given, body):
+            raise Forbidden("bad_signature", tried=_urls())
+        raise Malformed("not_a_form", content_type=request.mimetype[:80])
+    form = _decoded(body)
+    if form is None:
+        # Nobody can tell what was signed, so nothing can be forged either: it changes nothing.
+        raise Malformed("bad_encoding")
+    verdict = _verdict(form, given)
+    if not verdict.genuine:
+        tried = [_redacted(url) for url in verdict.tried]
+        if not runtime().settings.observes_signatures:
+            raise Forbidden(verdict.reason, tried=tried)
+        log.warning("signature_observed", reason=verdict.reason, tried=tried)
+    return form
+
+
+def _body() -> bytes:
+    if (request.content_length or 0) > BODY_LIMIT:
+        raise Malformed("too_large", length=request.content_length)
+    body = request.stream.read(BODY_LIMIT + 1)
+    if len(body) > BODY_LIMIT:
+        raise Malformed("too_large", length=len(body))
+    return body
+
+
+def _decoded(body: bytes) -> Form | None:
+    """Decode a form strictly; None for what is not UTF-8 (a lenient decoder would store replacement signs)."""
+    try:
+        pairs = parse_qsl(
+            body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=FIELD_LIMIT
+        )
+    except ValueError:
+        return None
+    return MultiDict(pairs)
+
+
+def _urls() -> list[str]:
+    settings = runtime().settings
+    base = settings.public_url or own_base_url(request.environ, settings.trusted_proxies)
+    return public_urls(base, raw_target(request.environ))
+
+
+def _verdict(form: Form, given: str, body: bytes | None = None) -> signature.Verdict:
+    return signature.verify(
+        runtime_keyring(),
+        urls=_urls(),
+        form=form,
+        signature=given,
+        account_sid=form.get("AccountSid", ""),
+        settings_header=request.headers.get(signature.SETTINGS_HEADER, ""),
+        body=body,
+    )
+
+
+def _is_genuine(form: Form, given: str, body: bytes | None = None) -> bool:
+    return _verdict(form, given, body).genuine
+
+
+def runtime_keyring() -> signature.Keyring:
+    """Give the app's keyring, gathered once."""
+    return current_app.extensions["keyring"]  # type: ignore[no-any-return]
+
+
+def _redacted(url: str) -> str:
+    """Keep our own signed parameters out of the log."""
+    return url.partition("?")[0] + ("?..." if "?" in url else "")
+
+
+def simulated_times(serving: Runtime) -> URLSafeSerializer:
+    """Give what signs simulated times."""
+    return URLSafeSerializer(serving.settings.secret_key.get_secret_value(), salt="simulated time")
+
+
+def _received_at() -> datetime:
+    """Give the moment a message was received: now, or in development the one a simulation asks for."""
+    serving = runtime()
+    token = request.args.get(SIMULATED_AT)
+    if token is None:
+        return serving.clock.now()
+    if not serving.settings.is_development:
+        raise Forbidden("simulated_time_outside_development")
+    try:
+        return parse_moment(simulated_times(serving).loads(token))
+    except (BadSignature, ValueError, TypeError):
+        raise Forbidden("bad_simulated_time") from None
+
+
+def _explained(response: Response, outcome: Outcome) -> Response:
+    """Tell a developer's tools what was decided; Twilio never sees it, since this is development only."""
+    if runtime().settings.is_development:
+        told = {
+            "message_id": outcome.message_id,
+            "session_id": outcome.session_id,
+            "duplicate": outcome.duplicate,
+            "decision": dict(outcome.decision),
+        }
+        response.headers["X-Gateway-Decision"] = json.dumps(told, default=str)
+    return response
+
+
+def register(app: Flask) -> None:
+    """Answer every error under /webhooks in a way Twilio survives, and time every request."""
+    app.extensions["keyring"] = keyring(app.extensions["gateway"])
+    app.register_error_handler(RequestRejected, _rejected)
+    app.register_error_handler(StoreUnavailable, _unavailable)
+    app.after_request(_timed)
+
+
+def _rejected(error: RequestRejected) -> Response:
+    metrics.REJECTED.labels(error.reason).inc()
+    log.warning(
+        "webhook_rejected",
+        reason=error.reason,
+        detail=str(error),
+        path=request.path,
+        status=error.status,
+        **error.context,
+    )
+    return twiml(EMPTY, 400) if error.status == 400 else Response(status=error.status)
+
+
+def _unavailable(error: StoreUnavailable) -> Response:
+    log.error("store_unavailable", message=str(error)[:300], path=request.path)
+    return twiml(EMPTY, 503)
+
+
+def is_webhook() -> bool:
+    """Tell whether this request is for a webhook."""
+    return request.path.startswith("/webhooks")
+
+
+def failed(error: Exception) -> Response:
+    """Answer an error of a webhook that nobody foresaw."""
+    if isinstance(error, HTTPException):
+        return Response(status=error.code or 500, content_type="text/xml; charset=utf-8")
+    log.exception("webhook_failed", path=request.path)
+    return twiml(EMPTY, 500)
+
+
+def _timed(response: Response) -> Response:
+    started: Any = g.pop("started", None)
+    if started is not None:
+        spent = time.perf_counter() - started
+        metrics.WEBHOOK_SECONDS.labels(request.path, response.status_code).observe(spent)
+    return response

@@ -1,0 +1,18 @@
+"""What became of the messages we sent."""
+
+from datetime import datetime
+
+from flask import Blueprint
+
+from gateway.channels import messaging
+from gateway.conversation.status import apply_status
+from gateway.webhooks.guard import Form, runtime, twilio_webhook
+
+bp = Blueprint("status", __name__, url_prefix="/webhooks")
+
+
+@bp.post("/status")
+@twilio_webhook
+def delivery_status(form: Form, received_at: datetime) -> None:
+    """Take one delivery status."""
+    apply_status(runtime(), messaging.parse_status(form, received_at))

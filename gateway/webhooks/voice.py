@@ -1,0 +1,80 @@
+"""Calls to our numbers, and everything that follows from one."""
+
+from datetime import datetime
+
+from flask import Blueprint, request
+
+from gateway.channels import voice
+from gateway.channels.base import parameters, require
+from gateway.conversation import calls
+from gateway.conversation.receive import Outcome, receive
+from gateway.core.messages import CallTurn
+from gateway.webhooks.guard import EMPTY, Form, runtime, twilio_webhook
+
+bp = Blueprint("voice", __name__, url_prefix="/webhooks/voice")
+
+_SAID_ELSEWHERE = frozenset({"CallSid", "From", "To"})
+
+
+@bp.post("")
+@twilio_webhook
+def inbound(form: Form, received_at: datetime) -> Outcome:
+    """Answer one call."""
+    return receive(runtime(), voice.parse(form, received_at))
+
+
+@bp.post("/turn")
+@twilio_webhook
+def turn(form: Form, received_at: datetime) -> Outcome | str:
+    """Answer what the caller said, or their silence."""
+    require(form, "CallSid", "From", "To")
+    message = voice.parse(form, received_at, _turn(form["CallSid"]))
+    if not message.content and message.call:
+        return calls.ask_silent(runtime(), message.call)
+    return receive(runtime(), message)
+
+
+def _turn(call_sid: str) -> CallTurn:
+    number = request.args.get("turn", "")
+    if not number.isdecimal() or len(number) > 6 or int(number) < 1:
+        return CallTurn(call_sid, calls.number_turn(call_sid))
+    return runtime().line.read_turn(call_sid, int(number), request.args.get("state", ""))
+
+
+@bp.post("/wait")
+@twilio_webhook
+def wait(form: Form, _received_at: datetime) -> str:
+    """Say what the call was told last."""
+    require(form, "CallSid")
+    return calls.say_again(form["CallSid"])
+
+
+@bp.post("/recording")
+@twilio_webhook
+def recording(form: Form, received_at: datetime) -> str:
+    """Keep a recording; serves as the action of <Record> and as its status callback."""
+    calls.attach(runtime(), voice.parse_recording(form, received_at))
+    return EMPTY
+
+
+@bp.post("/transcription")
+@twilio_webhook
+def transcription(form: Form, received_at: datetime) -> None:
+    """Keep what a recording says."""
+    calls.attach(runtime(), voice.parse_transcription(form, received_at))
+
+
+@bp.post("/dial")
+@twilio_webhook
+def dial(form: Form, _received_at: datetime) -> str:
+    """Keep what became of a forwarded call."""
+    require(form, "CallSid", "DialCallStatus")
+    calls.note_on_call(runtime(), form["CallSid"], parameters(form, leave_out=_SAID_ELSEWHERE))
+    return EMPTY
+
+
+@bp.post("/status")
+@twilio_webhook
+def status(form: Form, received_at: datetime) -> None:
+    """Keep the status of a call."""
+    calls.apply_call_status(runtime(), voice.parse_status(form, received_at))

@@ -1,0 +1,18 @@
+"""WhatsApp messages to our senders."""
+
+from datetime import datetime
+
+from flask import Blueprint
+
+from gateway.channels import messaging
+from gateway.conversation.receive import Outcome, receive
+from gateway.webhooks.guard import Form, runtime, twilio_webhook
+
+bp = Blueprint("whatsapp", __name__, url_prefix="/webhooks")
+
+
+@bp.post("/whatsapp")
+@twilio_webhook
+def inbound(form: Form, received_at: datetime) -> Outcome:
+    """Answer one WhatsApp message."""
+    return receive(runtime(), messaging.parse(form, received_at))
