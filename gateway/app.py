@@ -4,7 +4,7 @@ import time
 
 from flask import Flask, Response, jsonify, request
 
-from gateway import jobs, logs, metrics, settings, webhooks
+from gateway import admin, jobs, logs, metrics, settings, webhooks
 from gateway.conversation import runtime
 from gateway.core.errors import StoreUnavailable
 from gateway.settings import Settings
@@ -31,6 +31,7 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
     if clock is None:
         jobs.in_background(serving.clock.correct, every=CLOCK_SECONDS, name="clock")
     webhooks.register(app)
+    admin.register(app)
     _register_probes(app)
     app.register_error_handler(Exception, _failed)
     return app

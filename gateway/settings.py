@@ -250,7 +250,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put the two TOML files below the environment."""
-        env = os.environ.get("GATEWAY_ENV") or cls.model_fields["env"].default
+        env = init_settings().get("env") or os.environ.get("GATEWAY_ENV") or cls.model_fields["env"].default
         files = [CONFIG_DIR / "base.toml", CONFIG_DIR / f"{env}.toml"]
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, files, deep_merge=True)
 

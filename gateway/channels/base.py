@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from werkzeug.datastructures import MultiDict
+
 from gateway.core.errors import Malformed
 from gateway.core.messages import CallTurn, InboundMessage, Reply
 
@@ -11,14 +13,12 @@ from gateway.core.messages import CallTurn, InboundMessage, Reply
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-class Form(Protocol):
-    """A decoded form, as werkzeug's MultiDict gives it: names may repeat."""
+class Form(MultiDict[str, str]):
+    """A decoded form: names may repeat, and one that is absent reads as empty."""
 
-    def get(self, name: str, default: str = "") -> str:
+    def text(self, name: str) -> str:
         """Give the first value of a name."""
-
-    def lists(self) -> Iterator[tuple[str, list[str]]]:
-        """Give every name with all its values."""
+        return self.get(name) or ""
 
 
 class Line(Protocol):

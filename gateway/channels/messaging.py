@@ -22,11 +22,11 @@ NO_ANSWER = str(MessagingResponse())
 def parse(form: Form, received_at: datetime) -> InboundMessage:
     """Read an inbound message; the sender's prefix says of which type it is, whatever URL it came to."""
     require(form, "MessageSid", "From", "To")
-    sid, sender, line = form.get("MessageSid"), form.get("From"), form.get("To")
+    sid, sender, line = form.text("MessageSid"), form.text("From"), form.text("To")
     if not sid or not sender.strip() or not line.strip():
-        empty = next(name for name in ("MessageSid", "From", "To") if not form.get(name).strip())
+        empty = next(name for name in ("MessageSid", "From", "To") if not form.text(name).strip())
         raise Malformed("missing_parameter", f"{empty} is empty", parameter=empty)
-    person = participant(sender, also=form.get("ExternalUserId"), name=form.get("ProfileName") or None)
+    person = participant(sender, also=form.text("ExternalUserId"), name=form.text("ProfileName") or None)
     media, media_fields = _media(form)
     metadata = parameters(form, leave_out=_FIELDS | media_fields)
     if person.prefix and person.prefix != WHATSAPP:
@@ -36,12 +36,12 @@ def parse(form: Form, received_at: datetime) -> InboundMessage:
         communication_type=WHATSAPP if person.prefix == WHATSAPP else SMS,
         sender=person,
         recipient=address(line),
-        content=form.get("Body"),
+        content=form.text("Body"),
         received_at=received_at,
         provider_sid=sid,
-        account_sid=form.get("AccountSid") or None,
-        service_sid=form.get("MessagingServiceSid") or None,
-        opt_out_type=form.get("OptOutType"),
+        account_sid=form.text("AccountSid") or None,
+        service_sid=form.text("MessagingServiceSid") or None,
+        opt_out_type=form.text("OptOutType"),
         media=media,
         metadata=metadata,
     )
@@ -50,8 +50,8 @@ def parse(form: Form, received_at: datetime) -> InboundMessage:
 def _media(form: Form) -> tuple[tuple[Media, ...], frozenset[str]]:
     """Read the files of a message, by the URLs that are there rather than by NumMedia."""
     found, fields, number = [], set(), 0
-    while url := form.get(f"MediaUrl{number}"):
-        found.append(Media(url, form.get(f"MediaContentType{number}")))
+    while url := form.text(f"MediaUrl{number}"):
+        found.append(Media(url, form.text(f"MediaContentType{number}")))
         fields |= {f"MediaUrl{number}", f"MediaContentType{number}"}
         number += 1
     return tuple(found), frozenset(fields)
@@ -72,9 +72,9 @@ def parse_status(form: Form, received_at: datetime) -> StatusUpdate:
     """Read a delivery status: https://www.twilio.com/docs/messaging/guides/track-outbound-message-status"""
     require(form, "MessageSid", "MessageStatus")
     return StatusUpdate(
-        sid=form.get("MessageSid"),
-        status=form.get("MessageStatus").lower(),
+        sid=form.text("MessageSid"),
+        status=form.text("MessageStatus").lower(),
         received_at=received_at,
         parameters=parameters(form),
-        error_code=form.get("ErrorCode") or None,
+        error_code=form.text("ErrorCode") or None,
     )

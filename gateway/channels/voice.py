@@ -27,27 +27,27 @@ def parse(form: Form, received_at: datetime, turn: CallTurn | None = None) -> In
     require(form, "CallSid", "From", "To")
     sid = _sid(form)
     turn = turn or CallTurn(sid, 0)
-    spoken = form.get("SpeechResult") or form.get("Digits")
+    spoken = form.text("SpeechResult") or form.text("Digits")
     metadata = parameters(form, leave_out=_FIELDS)
     if turn.number and spoken:
-        metadata["input"] = "speech" if form.get("SpeechResult") else "dtmf"
+        metadata["input"] = "speech" if form.text("SpeechResult") else "dtmf"
     return InboundMessage(
         id=f"{sid}:{turn.number}",
         communication_type=VOICE,
-        sender=caller(form.get("From"), sid, name=form.get("CallerName") or None),
-        recipient=address(form.get("To")),
+        sender=caller(form.text("From"), sid, name=form.text("CallerName") or None),
+        recipient=address(form.text("To")),
         content=spoken if turn.number else "",
         received_at=received_at,
         provider_sid=sid,
-        account_sid=form.get("AccountSid") or None,
+        account_sid=form.text("AccountSid") or None,
         metadata=metadata,
         call=turn,
-        again=bool(form.get("ErrorCode")),
+        again=bool(form.text("ErrorCode")),
     )
 
 
 def _sid(form: Form) -> str:
-    sid = form.get("CallSid").strip()
+    sid = form.text("CallSid").strip()
     if not sid:
         raise Malformed("missing_parameter", "CallSid is empty", parameter="CallSid")
     return sid
@@ -92,9 +92,9 @@ def parse_status(form: Form, received_at: datetime) -> CallEvent:
     require(form, "CallSid", "CallStatus")
     return CallEvent(
         sid=_sid(form),
-        status=form.get("CallStatus").lower(),
+        status=form.text("CallStatus").lower(),
         received_at=received_at,
-        sequence=form.get("SequenceNumber"),
+        sequence=form.text("SequenceNumber"),
         parameters=parameters(form, leave_out=frozenset({"CallSid", "CallStatus", "From", "To"})),
     )
 
@@ -102,26 +102,26 @@ def parse_status(form: Form, received_at: datetime) -> CallEvent:
 def parse_recording(form: Form, received_at: datetime) -> Attachment:
     """Read a <Record> action or a recording status callback; the latter has no From and To."""
     require(form, "CallSid", "RecordingSid")
-    url = form.get("RecordingUrl")
+    url = form.text("RecordingUrl")
     media = Media(url, "audio/x-wav", _duration(form)) if url else None
     return _attachment(form, received_at, media=media)
 
 
 def _duration(form: Form) -> dict[str, int]:
-    seconds = form.get("RecordingDuration")
+    seconds = form.text("RecordingDuration")
     return {"duration_seconds": int(seconds)} if seconds.isdecimal() else {}
 
 
 def parse_transcription(form: Form, received_at: datetime) -> Attachment:
     """Read a transcription: what it says becomes the content of its recording."""
     require(form, "CallSid", "RecordingSid")
-    return _attachment(form, received_at, content=form.get("TranscriptionText") or None)
+    return _attachment(form, received_at, content=form.text("TranscriptionText") or None)
 
 
 def _attachment(
     form: Form, received_at: datetime, *, media: Media | None = None, content: str | None = None
 ) -> Attachment:
-    sid = form.get("RecordingSid").strip()
+    sid = form.text("RecordingSid").strip()
     if not sid:
         raise Malformed("missing_parameter", "RecordingSid is empty", parameter="RecordingSid")
     return Attachment(

@@ -93,8 +93,9 @@ def ping() -> None:
 def clock_offset_ms() -> int:
     """Measure how far MongoDB's clock is ahead of this host's, in ms; 0 where it is within the round trip."""
     with deadline():
+        client = mongoengine.get_db().client
         before, started = datetime.now(UTC), time.perf_counter()
-        hello = mongoengine.get_db().client.admin.command("hello")
+        hello = client.admin.command("hello", codec_options=client.codec_options)
         trip = time.perf_counter() - started
     offset = (hello["localTime"] - before) / MILLISECOND - trip * 500
     return 0 if abs(offset) <= trip * 1000 + 1 else round(offset)

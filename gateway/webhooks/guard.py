@@ -15,19 +15,17 @@ from urllib.parse import parse_qsl
 import structlog
 from flask import Flask, Response, current_app, g, request
 from itsdangerous import BadSignature, URLSafeSerializer
-from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
 from gateway import metrics
 from gateway.channels import signature
+from gateway.channels.base import Form
 from gateway.conversation.receive import Outcome
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import Forbidden, Malformed, RequestRejected, StoreUnavailable
 from gateway.core.times import parse_moment
 from gateway.http import own_base_url, public_urls, raw_target
 from gateway.logs import log
-
-Form = MultiDict[str, str]
 
 BODY_LIMIT = 1_000_000
 FIELD_LIMIT = 1000
@@ -128,7 +126,7 @@ def _decoded(body: bytes) -> Form | None:
         )
     except ValueError:
         return None
-    return MultiDict(pairs)
+    return Form(pairs)
 
 
 def _urls() -> list[str]:
@@ -143,7 +141,7 @@ def _verdict(form: Form, given: str, body: bytes | None = None) -> signature.Ver
         urls=_urls(),
         form=form,
         signature=given,
-        account_sid=form.get("AccountSid", ""),
+        account_sid=form.text("AccountSid"),
         settings_header=request.headers.get(signature.SETTINGS_HEADER, ""),
         body=body,
     )

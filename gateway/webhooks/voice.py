@@ -5,11 +5,11 @@ from datetime import datetime
 from flask import Blueprint, request
 
 from gateway.channels import voice
-from gateway.channels.base import parameters, require
+from gateway.channels.base import Form, parameters, require
 from gateway.conversation import calls
 from gateway.conversation.receive import Outcome, receive
 from gateway.core.messages import CallTurn
-from gateway.webhooks.guard import EMPTY, Form, runtime, twilio_webhook
+from gateway.webhooks.guard import EMPTY, runtime, twilio_webhook
 
 bp = Blueprint("voice", __name__, url_prefix="/webhooks/voice")
 

@@ -5,8 +5,9 @@ from datetime import datetime
 from flask import Blueprint
 
 from gateway.channels import messaging
+from gateway.channels.base import Form
 from gateway.conversation.receive import Outcome, receive
-from gateway.webhooks.guard import Form, runtime, twilio_webhook
+from gateway.webhooks.guard import runtime, twilio_webhook
 
 bp = Blueprint("whatsapp", __name__, url_prefix="/webhooks")
 

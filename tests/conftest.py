@@ -1,0 +1,138 @@
+"""One real MongoDB for the whole run, an app with a clock that tests move, and Twilio's side of a webhook."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import mongoengine
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from gateway import settings as settings_module
+from gateway.app import create_app
+from gateway.channels.signature import sign
+from gateway.conversation.runtime import Clock
+from gateway.settings import Settings
+from gateway.store import connection
+from gateway.store.embedded import EmbeddedMongo
+
+FIXTURES = Path(__file__).parent / "fixtures"
+ACCOUNT, TOKEN, HOST = "AC" + "a" * 32, "test-token", "https://gateway.example.com"
+TEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
+
+
+class StoppedClock(Clock):
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, moment: datetime = TEN) -> None:
+        super().__init__()
+        self.moment = moment
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def move_to(self, *, minutes: float = 0, seconds: float = 0) -> None:
+        self.moment = TEN + timedelta(minutes=minutes, seconds=seconds)
+
+
+@pytest.fixture(scope="session")
+def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMongo]:
+    """A real mongod, started once."""
+    server = EmbeddedMongo(tmp_path_factory.mktemp("mongo"))
+    server.start()
+    yield server
+    connection.disconnect()
+    server.stop()
+
+
+_names = itertools.count()
+
+
+@pytest.fixture
+def make_settings(mongo: EmbeddedMongo, tmp_path: Path) -> Iterator[Any]:
+    """Make settings over a database of this test's own; sections are given as dictionaries."""
+    name = f"test_{next(_names)}"
+
+    def make(**given: Any) -> Settings:
+        defaults: dict[str, Any] = {
+            "env": "test",
+            "data_dir": tmp_path,
+            "mongodb_uri": mongo.uri.replace("/gateway?", f"/{name}?"),
+            "public_url": HOST,
+            "twilio_account_sid": ACCOUNT,
+            "twilio_auth_token": [TOKEN],
+            "secret_key": "test-secret-key",
+        }
+        return settings_module.load(**(defaults | given))
+
+    yield make
+    if name in mongoengine.get_connection().list_database_names():
+        mongoengine.get_connection().drop_database(name)
+
+
+@pytest.fixture
+def clock() -> StoppedClock:
+    return StoppedClock()
+
+
+@pytest.fixture
+def make_app(make_settings: Any, clock: StoppedClock) -> Any:
+    """Make an app with indexes in place."""
+
+    def make(**given: Any) -> Flask:
+        app = create_app(make_settings(**given), clock=clock)
+        connection.create_indexes()
+        return app
+
+    return make
+
+
+@pytest.fixture
+def app(make_app: Any) -> Flask:
+    return make_app()
+
+
+@pytest.fixture
+def db(app: Flask) -> Any:
+    """The database of this test, to look at what was stored."""
+    return mongoengine.get_db()
+
+
+def fixture(name: str) -> dict[str, str]:
+    """Read the parameters of a captured payload, e.g. `sms/text`."""
+    return dict(json.loads((FIXTURES / f"{name}.json").read_text())["params"])
+
+
+class Twilio:
+    """Twilio's side: posts signed forms to an app."""
+
+    def __init__(self, client: FlaskClient, *, token: str = TOKEN, base: str = HOST) -> None:
+        self.client, self.token, self.base = client, token, base
+        self._sids = itertools.count(1)
+
+    def post(self, path: str, params: dict[str, Any], **headers: str) -> TestResponse:
+        headers.setdefault("X-Twilio-Signature", sign(self.token, self.base + path, params))
+        return self.client.post(path, data=params, headers=headers)
+
+    def sid(self, kind: str = "SM") -> str:
+        return f"{kind}{next(self._sids):032x}"
+
+    def sms(self, body: str = "Hello", **changes: str) -> TestResponse:
+        return self.post("/webhooks/sms", fixture("sms/text") | {"MessageSid": self.sid(), "Body": body} | changes)
+
+    def whatsapp(self, body: str = "Hello", **changes: str) -> TestResponse:
+        sid = {"MessageSid": self.sid(), "Body": body}
+        return self.post("/webhooks/whatsapp", fixture("whatsapp/text") | sid | changes)
+
+    def call(self, **changes: str) -> TestResponse:
+        return self.post("/webhooks/voice", fixture("voice/incoming") | {"CallSid": self.sid("CA")} | changes)
+
+
+@pytest.fixture
+def twilio(app: Flask) -> Twilio:
+    return Twilio(app.test_client())
