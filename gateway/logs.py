@@ -55,7 +55,6 @@ def configure(*, fmt: str, redact: bool) -> None:
             ],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
             logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
-            cache_logger_on_first_use=True,
         )
         last: structlog.typing.Processor = structlog.processors.JSONRenderer()
     else:

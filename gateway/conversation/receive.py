@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from gateway.conversation import filing, optouts, respond
@@ -26,6 +27,7 @@ class Outcome:
     session_id: str
     twiml: str
     decision: Mapping[str, Any]
+    received_at: datetime
     duplicate: bool = False
 
 
@@ -45,7 +47,7 @@ def receive(runtime: Runtime, message: InboundMessage) -> Outcome:
         filed, turn = _counted(runtime, turn, filed, len(stored), channel, policy)
     tell_decision(runtime, message, filed, channel.id)
     tell_stored(message, stored, {"session_id": filed.session.id, "channel_id": channel.id})
-    return Outcome(message.id, filed.session.id, turn.answer.twiml, turn.decision)
+    return Outcome(message.id, filed.session.id, turn.answer.twiml, turn.decision, filed.moment)
 
 
 def _file(runtime: Runtime, message: InboundMessage, channel: Channel, policy: Policy) -> Filed | None:
@@ -116,7 +118,9 @@ def _redelivered(runtime: Runtime, message: InboundMessage) -> Outcome:
     # A fallback URL is asked after a later turn failed, so it goes on from there.
     latest = messages.latest_turn(message.call.sid) if message.again and message.call else None
     answer = latest or claimed
-    return Outcome(claimed.id, claimed.session_id, answer.twiml, claimed.decision, duplicate=True)
+    return Outcome(
+        claimed.id, claimed.session_id, answer.twiml, claimed.decision, claimed.received_at, duplicate=True
+    )
 
 
 def _still_on(claimed: Claimed, call_sid: str, runtime: Runtime) -> sessions.Touch:

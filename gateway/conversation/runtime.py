@@ -1,7 +1,7 @@
 """What a process needs to serve: settings, clock, responders and channels, passed along and never imported."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -21,6 +21,15 @@ _ANNOUNCED = frozenset({"http_bot", "llm", "flow"})
 
 # A clock further off than this is worth a warning.
 OFFSET_WARNING_MS = 2000
+
+
+# Development only: the query parameter that says when a webhook is to be taken as received.
+SIMULATED_AT = "simulated_at"
+
+
+def simulated_times(settings: Settings) -> URLSafeSerializer:
+    """Give what signs simulated times, with our own secret: Twilio's signature alone must not move the clock."""
+    return URLSafeSerializer(settings.secret_key.get_secret_value(), salt="simulated time")
 
 
 class Clock:
@@ -85,7 +94,7 @@ class Runtime:
     responders: Mapping[str, Responder]
     channels: Channels
     line: SpokenLine
-    started_at: datetime = field(default_factory=lambda: floor_ms(datetime.now(UTC)))
+    started_at: datetime
 
     def policy_for(self, channel: Channel) -> Policy:
         """Give the policy of a channel: its own threshold, else its type's, else the default."""
@@ -116,10 +125,11 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Runtime:
         raise ConfigError(
             f"GATEWAY_REPLY__RESPONDER = {name!r}: no such responder. Choose one of {', '.join(RESPONDERS)}."
         )
-    voice = settings.voice
+    voice, clock = settings.voice, clock or Clock()
     return Runtime(
         settings=settings,
-        clock=clock or Clock(),
+        clock=clock,
+        started_at=clock.now(),
         responders={name: make(settings) for name, make in RESPONDERS.items()},
         channels=Channels(),
         line=SpokenLine(

@@ -58,6 +58,11 @@ def set_password(name: str, password: str) -> bool:
     return collection(UserDocument).update_one({"name": name}, {"$set": changes}).matched_count == 1
 
 
+def exists(name: str) -> bool:
+    """Tell whether there is a user of that name."""
+    return collection(UserDocument).find_one({"name": name}, {"_id": 1}) is not None
+
+
 def names() -> list[str]:
     """List all users' names."""
     return sorted(user["name"] for user in collection(UserDocument).find({}, {"name": 1}))

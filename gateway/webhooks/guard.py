@@ -14,14 +14,14 @@ from urllib.parse import parse_qsl
 
 import structlog
 from flask import Flask, Response, current_app, g, request
-from itsdangerous import BadSignature, URLSafeSerializer
+from itsdangerous import BadSignature
 from werkzeug.exceptions import HTTPException
 
 from gateway import metrics
 from gateway.channels import signature
 from gateway.channels.base import Form
 from gateway.conversation.receive import Outcome
-from gateway.conversation.runtime import Runtime
+from gateway.conversation.runtime import SIMULATED_AT, Runtime, simulated_times
 from gateway.core.errors import Forbidden, Malformed, RequestRejected, StoreUnavailable
 from gateway.core.times import parse_moment
 from gateway.http import own_base_url, public_urls, raw_target
@@ -31,8 +31,6 @@ BODY_LIMIT = 1_000_000
 FIELD_LIMIT = 1000
 EMPTY = "<Response/>"
 
-# Development only: when a message is to be taken as received, signed with our own secret.
-SIMULATED_AT = "simulated_at"
 
 
 def runtime() -> Runtime:
@@ -161,11 +159,6 @@ def _redacted(url: str) -> str:
     return url.partition("?")[0] + ("?..." if "?" in url else "")
 
 
-def simulated_times(serving: Runtime) -> URLSafeSerializer:
-    """Give what signs simulated times."""
-    return URLSafeSerializer(serving.settings.secret_key.get_secret_value(), salt="simulated time")
-
-
 def _received_at() -> datetime:
     """Give the moment a message was received: now, or in development the one a simulation asks for."""
     serving = runtime()
@@ -175,7 +168,7 @@ def _received_at() -> datetime:
     if not serving.settings.is_development:
         raise Forbidden("simulated_time_outside_development")
     try:
-        return parse_moment(simulated_times(serving).loads(token))
+        return parse_moment(simulated_times(serving.settings).loads(token))
     except (BadSignature, ValueError, TypeError):
         raise Forbidden("bad_simulated_time") from None
 
@@ -186,6 +179,7 @@ def _explained(response: Response, outcome: Outcome) -> Response:
         told = {
             "message_id": outcome.message_id,
             "session_id": outcome.session_id,
+            "received_at": outcome.received_at.isoformat(),
             "duplicate": outcome.duplicate,
             "decision": dict(outcome.decision),
         }

@@ -1,0 +1,42 @@
+# make run    everything on a fresh machine: http://127.0.0.1:8080
+# make test   the whole suite, with a real MongoDB and a real browser
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.PHONY: run test lint types contracts lock install clean
+
+run: install
+	@exec $(BIN)/gateway serve
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+contracts: install
+	$(BIN)/lint-imports
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("gateway: Python %d.%d is too old. Install Python 3.11 or newer, or set PYTHON=python3.12." % sys.version_info[:2])'
+	@echo "Installing into $(VENV) (once, about a minute) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Needs uv on the PATH. Names no registry, so that it installs from any.
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra embedded --extra dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .data

@@ -1,0 +1,39 @@
+"""gunicorn for the Procfile and `make run`: threads, because a webhook waits for MongoDB's journal."""
+
+import os
+import shutil
+import sys
+
+from prometheus_client import multiprocess
+
+from gateway import settings
+from gateway.core.errors import ConfigError
+
+try:
+    configured = settings.load()
+except ConfigError as error:
+    sys.exit(f"gateway: {error}")
+
+bind = f"{'127.0.0.1' if configured.is_development else '0.0.0.0'}:{configured.port}"
+worker_class = "gthread"
+workers = configured.web_concurrency
+threads = 32
+keepalive = 75
+timeout = 30
+graceful_timeout = 15
+# All gunicorns of a user would share one control socket.
+control_socket_disable = True
+# The app reads X-Forwarded-* itself, from TRUSTED_PROXIES only.
+forwarded_allow_ips = ""
+loglevel = "warning"
+
+if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    metrics_dir = configured.data_dir.resolve() / "metrics"
+    shutil.rmtree(metrics_dir, ignore_errors=True)
+    metrics_dir.mkdir(parents=True, exist_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)
+
+
+def child_exit(server, worker):
+    """Let go of the gauges of a worker that is gone."""
+    multiprocess.mark_process_dead(worker.pid)

@@ -1,0 +1,177 @@
+"""The commands, each a thin layer over a use case or the store."""
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from gateway import __version__, settings
+from gateway.cli import running
+from gateway.cli.simulate import simulate
+from gateway.conversation.runtime import Clock
+from gateway.core.errors import GatewayError
+from gateway.store import connection, users
+from gateway.store.connection import deadline
+
+
+class Commands(click.Group):
+    """Says in one line what the gateway raised on purpose."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        # People at a keyboard mean the gateway they develop; servers say GATEWAY_ENV.
+        if "GATEWAY_ENV" not in os.environ:
+            os.environ["GATEWAY_ENV"] = "development"
+        try:
+            return super().invoke(ctx)
+        except GatewayError as error:
+            raise click.ClickException(str(error)) from None
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gateway")
+def cli() -> None:
+    """Run and look after a Twilio conversation gateway."""
+
+
+cli.add_command(simulate)
+
+
+@cli.command()
+def serve() -> None:
+    """Run everything: MongoDB (unless MONGODB_URI is set), web and worker. Ctrl-C stops it all.
+
+    \b
+    Example:  PORT=8081 gateway serve
+    """
+    from gateway.cli.serve import serve as run_everything
+
+    sys.exit(run_everything(settings.load()))
+
+
+@cli.command()
+def worker() -> None:
+    """Run the worker: closes idle sessions, settles counts after a crash."""
+    from gateway import worker as worker_process
+
+    configured = settings.load()
+    worker_process.run(configured)
+
+
+@cli.command()
+@as_json
+def migrate(as_json: bool) -> None:
+    """Bring the database up to date: creates the indexes that are missing. Safe to run at any time."""
+    running.connect()
+    names = connection.create_indexes()
+    _print_lines(names, as_json, heading=f"{len(names)} indexes are in place")
+
+
+@cli.command("check-config")
+@as_json
+def check_config(as_json: bool) -> None:
+    """Check all settings and show what is in force; secrets are hidden."""
+    configured = settings.load()
+    values = dict(_flat(configured.model_dump(mode="python")))
+    if as_json:
+        click.echo(json.dumps(values, default=str, indent=2))
+        return
+    table = Table("setting", "value", title=f"Settings ({configured.env})", title_justify="left")
+    for name, value in values.items():
+        table.add_row(name, str(value))
+    Console().print(table)
+    click.echo("All settings are valid.")
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Give settings as `a.b` names; thresholds in seconds, as they are set."""
+    rows: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        if name in ("idle_seconds", "idle_seconds_by_type"):
+            rows.append((prefix + name, _in_seconds(value)))
+        elif isinstance(value, Mapping) and name not in ("accounts", "shared_keys"):
+            rows += _flat(value, f"{prefix}{name}.")
+        elif name in ("accounts", "shared_keys"):
+            rows.append((prefix + name, sorted(value)))
+        else:
+            rows.append((prefix + name, _shown(name, value)))
+    return rows
+
+
+def _in_seconds(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _in_seconds(one) for name, one in value.items()}
+    return "never" if value is None else value / 1000
+
+
+def _shown(name: str, value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return "(set)" if value.get_secret_value() else "(not set)"
+    if name == "twilio_auth_token":
+        return f"({len(value)} set)" if value else "(not set)"
+    if name == "rules":
+        return f"({len(value)})"
+    if name == "mongodb_uri" and "@" in value:
+        return "mongodb://(hidden)@" + value.rpartition("@")[2]
+    if name == "trusted_proxies":
+        return [str(network) for network in value]
+    return value
+
+
+@cli.group("users")
+def users_group() -> None:
+    """Manage who may log in to the admin page."""
+
+
+@users_group.command("add")
+@click.argument("name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option("--replace", is_flag=True, help="Give an existing user a new password and end their logins.")
+@as_json
+def add_user(name: str, password_stdin: bool, replace: bool, as_json: bool) -> None:
+    """Add a user, with a password that is read from standard input or made up and shown once.
+
+    \b
+    Example:  gateway users add ada
+    """
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(12)
+    if len(password) < 8:
+        raise click.ClickException("The password has fewer than 8 characters. Choose a longer one.")
+    running.connect()
+    with deadline(10):
+        if not (replace and users.set_password(name, password)):
+            users.add(name, password, Clock().now())
+    shown = {} if password_stdin else {"password": password}
+    if as_json:
+        click.echo(json.dumps({"name": name, **shown}))
+    else:
+        click.echo(f"User {name} may log in." + (f" Password: {password}" if shown else ""))
+
+
+@users_group.command("list")
+@as_json
+def list_users(as_json: bool) -> None:
+    """List who may log in."""
+    running.connect()
+    with deadline(10):
+        names = users.names()
+    _print_lines(names, as_json, heading=f"{len(names)} users")
+
+
+def _print_lines(lines: Sequence[str], as_json: bool, *, heading: str) -> None:
+    if as_json:
+        click.echo(json.dumps(list(lines)))
+        return
+    click.echo(heading + (":" if lines else "."))
+    for line in lines:
+        click.echo(f"  {line}")

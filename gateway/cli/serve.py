@@ -1,0 +1,197 @@
+"""`gateway serve`, which is `make run`: MongoDB, web and worker as one, started in order and stopped in order."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from gateway.cli.running import Running, forget
+from gateway.conversation import runtime
+from gateway.conversation.runtime import Clock
+from gateway.core.errors import ConfigError
+from gateway.settings import CONFIG_DIR, Settings, keep_secret
+from gateway.store import connection, users
+from gateway.store.connection import deadline
+from gateway.store.embedded import EmbeddedMongo, die_with_parent
+
+HOST = "127.0.0.1"
+START_SECONDS = 30
+STOP_SECONDS = 20
+
+
+class _Stopped(Exception):
+    """Somebody asked us to stop."""
+
+
+def serve(configured: Settings) -> int:
+    """Run until a signal or until a part of it dies; gives the exit code."""
+    _require_port(configured.port)
+    runtime.build(configured)  # a wrong responder must be said before anything is started
+    folder = configured.data_dir.resolve()
+    stopping = _on_signals()
+    mongo = None if configured.mongodb_uri else EmbeddedMongo(folder / "mongo")
+    children: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        if mongo:
+            mongo.start()
+            configured = configured.model_copy(update={"mongodb_uri": mongo.uri})
+        password = _prepare_database(configured)
+        environ = _environment(configured, folder)
+        children["web"] = _start([*_GUNICORN, "--bind", f"{HOST}:{configured.port}", "wsgi:app"], environ)
+        children["worker"] = _start([sys.executable, "-m", "gateway.cli", "worker"], environ)
+        _wait_until_up(configured.port, children)
+        _note(configured).save(folder)
+        _announce(configured, password)
+        return _watch(children, mongo)
+    except _Stopped:
+        return 0
+    finally:
+        # From here a second signal changes nothing: everything is being stopped already.
+        stopping.clear()
+        for name in ("web", "worker"):
+            _stop(children.get(name))
+        connection.disconnect()
+        if mongo:
+            mongo.stop()
+        forget(folder)
+
+
+_GUNICORN = [
+    sys.executable, "-m", "gunicorn", "--config", str(CONFIG_DIR / "gunicorn.conf.py"),
+    "--chdir", str(CONFIG_DIR.parent),
+]  # fmt: skip
+
+
+def _on_signals() -> dict[str, bool]:
+    """Turn SIGTERM and Ctrl-C into an exception, once."""
+    armed = {"armed": True}
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if armed.pop("armed", False):
+            raise _Stopped
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+    return armed
+
+
+def _require_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ConfigError(
+                f"PORT = {port}: {error.strerror}. Stop what listens there, or choose another: PORT={port + 1} make run"
+            ) from None
+
+
+def _prepare_database(configured: Settings) -> str:
+    """Create the indexes and the first operator; gives the operator's password where it is ours to show."""
+    connection.connect(configured)
+    try:
+        connection.ping()
+    except Exception as error:
+        raise ConfigError(f"MONGODB_URI: no MongoDB takes writes there ({str(error)[:200]}). Start it, or correct it.") from None
+    connection.create_indexes()
+    given = configured.admin.password.get_secret_value()
+    kept = configured.data_dir / "admin-password"
+    with deadline(10):
+        if given:
+            users.set_password("admin", given) or users.add("admin", given, Clock().now())
+            return ""
+        if not users.exists("admin"):
+            users.add("admin", keep_secret(kept), Clock().now())
+        return keep_secret(kept)
+
+
+def _environment(configured: Settings, folder: Path) -> Mapping[str, str]:
+    metrics = folder / "metrics"
+    shutil.rmtree(metrics, ignore_errors=True)
+    metrics.mkdir(parents=True)
+    return os.environ | {
+        "GATEWAY_ENV": configured.env,
+        "GATEWAY_DATA_DIR": str(folder),
+        "MONGODB_URI": configured.mongodb_uri,
+        "PORT": str(configured.port),
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+    }
+
+
+def _start(command: list[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)  # noqa: S603
+
+
+def _wait_until_up(port: int, children: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        _require_alive(children)
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            urllib.request.urlopen(f"http://{HOST}:{port}/healthz", timeout=2).close()
+            return
+        time.sleep(0.03)
+    raise ConfigError(f"The web process did not answer within {START_SECONDS} s. Its lines above say why.")
+
+
+def _require_alive(children: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    for name, child in children.items():
+        if child.poll() is not None:
+            raise ConfigError(f"The {name} process stopped with exit code {child.returncode}. Its lines above say why.")
+
+
+def _watch(children: Mapping[str, subprocess.Popen[bytes]], mongo: EmbeddedMongo | None) -> int:
+    while True:
+        time.sleep(0.5)
+        _require_alive(children)
+        if mongo and mongo.process and mongo.process.poll() is not None:
+            raise ConfigError(f"MongoDB stopped by itself; {mongo.log_path} says why.")
+
+
+def _stop(child: subprocess.Popen[bytes] | None) -> None:
+    if child is None or child.poll() is not None:
+        return
+    child.terminate()
+    try:
+        child.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _note(configured: Settings) -> Running:
+    url = f"http://{HOST}:{configured.port}"
+    return Running(url, configured.public_url, configured.mongodb_uri, os.getpid())
+
+
+def _announce(configured: Settings, password: str) -> None:
+    """Print what a person needs next: where to look, what to give Twilio, and one command to try."""
+    local = f"http://{HOST}:{configured.port}"
+    public = configured.public_url.rstrip("/") or local
+    login = f"admin / {password}" if password else "admin / the password of GATEWAY_ADMIN__PASSWORD"
+    gateway = Path(sys.argv[0]).name if shutil.which("gateway") else os.path.relpath(sys.argv[0])
+    lines = [
+        "",
+        f"  The gateway runs ({configured.env}, answered by {configured.reply.responder}). Ctrl-C stops it.",
+        "",
+        f"  Admin      {local}/admin/",
+        f"  Login      {login}",
+        f"  SMS        {public}/webhooks/sms",
+        f"  WhatsApp   {public}/webhooks/whatsapp",
+        f"  Voice      {public}/webhooks/voice",
+        f"  Status     {public}/webhooks/status",
+        "",
+        f"  Try it     {gateway} simulate sms --from +15558675310 --body Hello",
+        "",
+    ]
+    click.echo("\n".join(lines))

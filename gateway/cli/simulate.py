@@ -1,0 +1,237 @@
+"""`gateway simulate`: be the person at the other end, with correctly signed webhooks."""
+
+import contextlib
+import html
+import json
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import click
+import requests
+
+from gateway import settings
+from gateway.channels import signature
+from gateway.cli import running
+from gateway.conversation.runtime import SIMULATED_AT, simulated_times
+from gateway.core.explain import explain
+from gateway.core.times import floor_ms, parse_moment
+from gateway.settings import Settings
+
+OUR_NUMBER = "+15017122661"
+OUR_WHATSAPP = "+14155238886"
+PERSON = "+15558675310"
+
+_ACTION = re.compile(r'<Gather[^>]* action="([^"]*)"')
+
+
+@dataclass
+class Line:
+    """One person's line to a gateway: signs, posts, and remembers when it last spoke."""
+
+    configured: Settings
+    url: str
+    public_url: str
+    at: datetime | None
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+    def post(self, path: str, form: dict[str, str]) -> str:
+        """Post a webhook as Twilio would and give the TwiML; ClickException says what went wrong."""
+        if self.at is not None:
+            token = simulated_times(self.configured).dumps(self.at.isoformat())
+            path += f"{'&' if '?' in path else '?'}{SIMULATED_AT}={token}"
+        token = self.configured.twilio_auth_token[0].get_secret_value()
+        signed = signature.sign(token, self.public_url + path, form)
+        try:
+            answer = requests.post(
+                self.url + path, data=form, headers={signature.SIGNATURE_HEADER: signed}, timeout=20
+            )
+        except requests.RequestException as error:
+            raise click.ClickException(
+                f"No gateway answers at {self.url} ({type(error).__name__}). Start one with `make run`."
+            ) from None
+        if not answer.ok:
+            raise click.ClickException(_refusal(answer.status_code, self.public_url + path))
+        decision = json.loads(answer.headers.get("X-Gateway-Decision", "null"))
+        self.told.append({"path": path.partition("?")[0], "twiml": answer.text, "decision": decision})
+        return answer.text
+
+
+def _refusal(status: int, url: str) -> str:
+    remedy = {
+        403: "It could not verify the signature: use the same TWILIO_AUTH_TOKEN, SECRET_KEY and PUBLIC_URL "
+        "(or the same folder), and --at and --gap only in development.",
+        503: "Its MongoDB does not take writes; see /readyz.",
+    }.get(status, "Its log says why.")
+    return f"{url.partition('?')[0]} answered {status}. {remedy}"
+
+
+def _line(url: str | None, at: str | None, gap: float | None, who: str) -> Line:
+    configured = settings.load()
+    if not configured.twilio_auth_token:
+        raise click.ClickException("TWILIO_AUTH_TOKEN is not set, so nothing can be signed. Set it.")
+    found = running.find(configured.data_dir)
+    local = found.url if found else f"http://127.0.0.1:{configured.port}"
+    public = url or configured.public_url or (found.public_url if found else "") or local
+    return Line(configured, (url or local).rstrip("/"), public.rstrip("/"), _moment(configured, at, gap, who))
+
+
+def _moment(configured: Settings, at: str | None, gap: float | None, who: str) -> datetime | None:
+    if at is not None and gap is not None:
+        raise click.UsageError("Give --at or --gap, not both.")
+    if at is not None:
+        try:
+            return parse_moment(at)
+        except ValueError as error:
+            raise click.UsageError(f"--at: {error}") from None
+    if gap is not None:
+        return _last_times(configured).get(who, floor_ms(datetime.now(UTC))) + timedelta(seconds=gap)
+    return None
+
+
+def _times_path(configured: Settings) -> Path:
+    return configured.data_dir / "simulated.json"
+
+
+def _last_times(configured: Settings) -> dict[str, datetime]:
+    with contextlib.suppress(OSError, ValueError):
+        times = json.loads(_times_path(configured).read_text())
+        return {who: parse_moment(moment) for who, moment in times.items()}
+    return {}
+
+
+def _remember(line: Line, who: str) -> None:
+    """Keep when a simulated person spoke last, which is what the next --gap counts from."""
+    decided = [step["decision"] for step in line.told if step["decision"]]
+    if not decided:
+        return
+    times = _last_times(line.configured) | {who: parse_moment(decided[-1]["received_at"])}
+    line.configured.data_dir.mkdir(parents=True, exist_ok=True)
+    _times_path(line.configured).write_text(json.dumps({name: time.isoformat() for name, time in times.items()}))
+
+
+def _show(line: Line, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(line.told, indent=2, ensure_ascii=False))
+        return
+    for step in line.told:
+        click.secho(step["twiml"] or "(no content)", fg="cyan")
+        if step["decision"]:
+            again = " (redelivery: nothing stored)" if step["decision"]["duplicate"] else ""
+            click.echo(f"  {explain(step['decision']['decision'])}{again}")
+            click.echo(f"  session {step['decision']['session_id']}, message {step['decision']['message_id']}")
+
+
+def _options(function: Any) -> Any:
+    """Add what every simulated channel takes."""
+    for option in reversed(
+        [
+            click.option("--from", "sender", default=PERSON, show_default=True, help="Who texts or calls."),
+            click.option("--at", help="Received at this time, e.g. 2026-03-01T10:00:00Z (development only)."),
+            click.option("--gap", type=float, help="Received this many seconds after the one before."),
+            click.option("--sid", help="Use this MessageSid or CallSid; the same one twice is a redelivery."),
+            click.option("--url", help="Base URL of another gateway than the one of this folder."),
+            click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text."),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def _account(configured: Settings) -> dict[str, str]:
+    return {"AccountSid": configured.twilio_account_sid or "AC" + "0" * 32, "ApiVersion": "2010-04-01"}
+
+
+def _new_sid(kind: str) -> str:
+    return kind + secrets.token_hex(16)
+
+
+@click.group()
+def simulate() -> None:
+    """Text, WhatsApp or phone the gateway without a Twilio account.
+
+    \b
+    Examples:
+      gateway simulate sms --from +15558675310 --body Hello
+      gateway simulate sms --body "Still there?" --gap 120
+      gateway simulate voice --say "I would like a table" --say "For two"
+    """
+
+
+def _message(line: Line, path: str, form: dict[str, str], who: str, as_json: bool) -> None:
+    line.post(path, form)
+    _remember(line, who)
+    _show(line, as_json)
+
+
+@simulate.command()
+@click.option("--to", default=OUR_NUMBER, show_default=True, help="Our number.")
+@click.option("--body", default="Hello", show_default=True)
+@_options
+def sms(sender: str, to: str, body: str, at: str | None, gap: float | None, sid: str | None,
+        url: str | None, as_json: bool) -> None:  # fmt: skip
+    """Send one text."""
+    who = f"sms {sender} {to}"
+    line = _line(url, at, gap, who)
+    sid = sid or _new_sid("SM")
+    form = _account(line.configured) | {
+        "MessageSid": sid, "SmsSid": sid, "SmsMessageSid": sid, "From": sender, "To": to, "Body": body,
+        "NumMedia": "0", "NumSegments": "1", "SmsStatus": "received",
+    }  # fmt: skip
+    _message(line, "/webhooks/sms", form, who, as_json)
+
+
+@simulate.command()
+@click.option("--to", default=OUR_WHATSAPP, show_default=True, help="Our WhatsApp sender.")
+@click.option("--body", default="Hello", show_default=True)
+@click.option("--name", default="Ada Example", show_default=True, help="The sender's profile name.")
+@_options
+def whatsapp(sender: str, to: str, body: str, name: str, at: str | None, gap: float | None, sid: str | None,
+             url: str | None, as_json: bool) -> None:  # fmt: skip
+    """Send one WhatsApp message; --from may also be a user id such as US.13491208655302741918."""
+    who = f"whatsapp {sender} {to}"
+    line = _line(url, at, gap, who)
+    sid = sid or _new_sid("SM")
+    form = _account(line.configured) | {
+        "MessageSid": sid, "SmsSid": sid, "SmsMessageSid": sid, "Body": body, "ProfileName": name,
+        "From": f"whatsapp:{sender.removeprefix('whatsapp:')}", "To": f"whatsapp:{to.removeprefix('whatsapp:')}",
+        "NumMedia": "0", "NumSegments": "1", "SmsStatus": "received", "MessageType": "text",
+    }  # fmt: skip
+    if sender.startswith("+"):
+        form["WaId"] = sender[1:]
+    _message(line, "/webhooks/whatsapp", form, who, as_json)
+
+
+@simulate.command()
+@click.option("--to", default=OUR_NUMBER, show_default=True, help="Our number.")
+@click.option("--say", "--body", "said", multiple=True, help="What the caller says, one turn each.")
+@click.option("--press", "pressed", multiple=True, help="Digits the caller keys in, after what was said.")
+@click.option("--hold", is_flag=True, help="Do not hang up: the call stays on.")
+@_options
+def voice(sender: str, to: str, said: tuple[str, ...], pressed: tuple[str, ...], hold: bool, at: str | None,
+          gap: float | None, sid: str | None, url: str | None, as_json: bool) -> None:  # fmt: skip
+    """Make one call: the greeting, a turn for each --say and --press, and the hang-up."""
+    who = f"voice {sender} {to}"
+    line = _line(url, at, gap, who)
+    call = _account(line.configured) | {
+        "CallSid": sid or _new_sid("CA"), "From": sender, "To": to, "Caller": sender, "Called": to,
+        "Direction": "inbound",
+    }  # fmt: skip
+    twiml = line.post("/webhooks/voice", call | {"CallStatus": "ringing"})
+    turns = [{"SpeechResult": words, "Confidence": "0.92"} for words in said]
+    turns += [{"Digits": digits} for digits in pressed]
+    for turn in turns:
+        action = _ACTION.search(twiml)
+        if action is None:
+            break
+        path = urljoin("/webhooks/voice", html.unescape(action[1])).removeprefix(line.public_url)
+        twiml = line.post(path, call | {"CallStatus": "in-progress"} | turn)
+    if not hold:
+        ended = {"CallStatus": "completed", "CallDuration": str(10 * (1 + len(turns))), "SequenceNumber": "0"}
+        line.post("/webhooks/voice/status", call | ended)
+    _remember(line, who)
+    _show(line, as_json)
