@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from gateway.settings import IPNetwork
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def raw_target(environ: Mapping[str, Any]) -> str:
@@ -21,7 +21,7 @@ def raw_target(environ: Mapping[str, Any]) -> str:
     return str(raw)
 
 
-def own_base_url(environ: Mapping[str, Any], trusted: Sequence[IPNetwork]) -> str:
+def own_base_url(environ: Mapping[str, Any], trusted: Sequence[Network]) -> str:
     """Give scheme and host the client used; X-Forwarded-* count only where a trusted proxy sent them."""
     scheme, host = environ.get("wsgi.url_scheme", "http"), environ.get("HTTP_HOST", "")
     if _is_trusted(environ.get("REMOTE_ADDR", ""), trusted):
@@ -33,7 +33,7 @@ def own_base_url(environ: Mapping[str, Any], trusted: Sequence[IPNetwork]) -> st
     return f"{scheme}://{host}"
 
 
-def client_address(environ: Mapping[str, Any], trusted: Sequence[IPNetwork]) -> str:
+def client_address(environ: Mapping[str, Any], trusted: Sequence[Network]) -> str:
     """Give the address of whoever asks, seen through trusted proxies only."""
     address: str = environ.get("REMOTE_ADDR", "")
     hops = [hop.strip() for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
@@ -57,7 +57,7 @@ def _nearest(header: str) -> str:
     return header.rpartition(",")[2].strip()
 
 
-def _is_trusted(address: str, trusted: Sequence[IPNetwork]) -> bool:
+def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

@@ -190,16 +190,17 @@ class Settings(BaseSettings):
     """All settings of one process. Build it with `load`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="GATEWAY_", env_nested_delimiter="__", extra="forbid", nested_model_default_partial_update=True
+        env_prefix="GATEWAY_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        nested_model_default_partial_update=True,
     )
 
     env: Literal["development", "production", "test"] = "production"
     data_dir: Path = Path(".data")
     port: int = Field(8080, ge=1, le=65535, validation_alias=_known_as("PORT"))
     public_url: str = Field("", pattern=r"^$|^https?://[^\s#?]+$", validation_alias=_known_as("PUBLIC_URL"))
-    mongodb_uri: str = Field(
-        "", pattern=r"^$|^mongodb(\+srv)?://", validation_alias=_known_as("MONGODB_URI")
-    )
+    mongodb_uri: str = Field("", pattern=r"^$|^mongodb(\+srv)?://", validation_alias=_known_as("MONGODB_URI"))
     twilio_account_sid: str = Field(
         "", pattern=r"^$|^AC[0-9a-zA-Z]+$", validation_alias=_known_as("TWILIO_ACCOUNT_SID")
     )

@@ -1,12 +1,13 @@
 """The worker process: closes idle sessions, settles counts after crashes. Any number of them may run."""
 
 import signal
+import sys
 import threading
 from collections.abc import Callable
 
-from gateway import jobs, logs
+from gateway import jobs, logs, settings
 from gateway.conversation import runtime, upkeep
-from gateway.core.errors import StoreUnavailable
+from gateway.core.errors import ConfigError, StoreUnavailable
 from gateway.logs import log
 from gateway.settings import Settings
 from gateway.store import connection
@@ -37,9 +38,7 @@ def run(settings: Settings) -> None:
 
 
 def _start(job: Callable[[], object], seconds: float, stop: threading.Event) -> threading.Thread:
-    thread = threading.Thread(
-        target=jobs.repeat, args=(_steady(job),), kwargs={"every": seconds, "stop": stop}
-    )
+    thread = threading.Thread(target=jobs.repeat, args=(_steady(job),), kwargs={"every": seconds, "stop": stop})
     thread.start()
     return thread
 
@@ -56,3 +55,10 @@ def _steady(job: Callable[[], object]) -> Callable[[], None]:
             log.exception("job_failed")
 
     return run_once
+
+
+if __name__ == "__main__":
+    try:
+        run(settings.load())
+    except ConfigError as error:
+        sys.exit(f"gateway: {error}")

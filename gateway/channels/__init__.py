@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.channels import messaging, voice
-from gateway.channels.base import Renderer
-from gateway.core.messages import SMS, VOICE, WHATSAPP
+from gateway.channels.line import Line
+from gateway.core.messages import SMS, VOICE, WHATSAPP, InboundMessage, Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Channel:
 
     name: str
     title: Callable[[str], str]
-    render: Renderer
+    render: Callable[[Reply, InboundMessage, str, Line], str]
     no_answer: str
 
 

@@ -1,13 +1,12 @@
 """What all channels share: reading Twilio's parameters and writing text that XML can carry."""
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
 from gateway.core.errors import Malformed
-from gateway.core.messages import CallTurn, InboundMessage, Reply
 
 # Characters XML 1.0 has no way to write; Twilio answers a document that holds one with error 12100.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -19,25 +18,6 @@ class Form(MultiDict[str, str]):
     def text(self, name: str) -> str:
         """Give the first value of a name."""
         return self.get(name) or ""
-
-
-class Line(Protocol):
-    """What a channel needs to know to speak on: texts and addresses that come from the settings."""
-
-    greeting: str
-    silence: str
-    goodbye: str
-    language: str
-    voice: str
-
-    def turn_url(self, turn: CallTurn) -> str:
-        """Say where the next turn of a call goes."""
-
-
-class Renderer(Protocol):
-    """How a channel writes an answer."""
-
-    def __call__(self, reply: Reply, message: InboundMessage, session_id: str, line: Line) -> str: ...
 
 
 def require(form: Form, *names: str) -> None:
@@ -78,9 +58,3 @@ def pieces(text: str, limit: int) -> Iterator[str]:
         yield text[:cut]
         text = text[cut:].lstrip(" \n") if text[cut] in " \n" else text[cut:]
     yield text
-
-
-def text_of(metadata: Mapping[str, Any], name: str) -> str:
-    """Give a parameter as text, empty where it is absent or repeated."""
-    value = metadata.get(name, "")
-    return value if isinstance(value, str) else ""

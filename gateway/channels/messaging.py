@@ -7,7 +7,8 @@ from datetime import datetime
 
 from twilio.twiml.messaging_response import MessagingResponse
 
-from gateway.channels.base import Form, Line, parameters, pieces, require, writable
+from gateway.channels.base import Form, parameters, pieces, require, writable
+from gateway.channels.line import Line
 from gateway.core.errors import Malformed
 from gateway.core.messages import SMS, WHATSAPP, InboundMessage, Media, Reply, StatusUpdate
 from gateway.core.participant import address, participant

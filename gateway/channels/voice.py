@@ -7,7 +7,8 @@ from datetime import datetime
 
 from twilio.twiml.voice_response import Gather, VoiceResponse
 
-from gateway.channels.base import Form, Line, parameters, require, writable
+from gateway.channels.base import Form, parameters, require, writable
+from gateway.channels.line import Line
 from gateway.core.errors import Malformed
 from gateway.core.messages import VOICE, Attachment, CallEvent, CallTurn, InboundMessage, Media, Reply
 from gateway.core.participant import address, caller
@@ -55,9 +56,9 @@ def _sid(form: Form) -> str:
 
 def render(reply: Reply, message: InboundMessage, session_id: str, line: Line) -> str:
     """Say the answer (the greeting at the beginning of a call) and listen for the next turn."""
-    assert message.call is not None, "a call's message belongs to a call"
-    words = reply.text if message.call.number else line.greeting
-    return _ask(words, CallTurn(message.call.sid, message.call.number + 1, session_id), line)
+    turn = message.call or CallTurn(message.provider_sid, 0)
+    words = reply.text if turn.number else line.greeting
+    return _ask(words, CallTurn(turn.sid, turn.number + 1, session_id), line)
 
 
 def render_silence(turn: CallTurn, line: Line) -> str:

@@ -62,10 +62,8 @@ def serve() -> None:
 @cli.command()
 def worker() -> None:
     """Run the worker: closes idle sessions, settles counts after a crash."""
-    from gateway import worker as worker_process
-
-    configured = settings.load()
-    worker_process.run(configured)
+    settings.load()
+    os.execv(sys.executable, [sys.executable, "-m", "gateway.worker"])  # noqa: S606
 
 
 @cli.command()

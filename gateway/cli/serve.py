@@ -1,4 +1,4 @@
-"""`gateway serve`, which is `make run`: MongoDB, web and worker as one, started in order and stopped in order."""
+"""`gateway serve`, which is `make run`: MongoDB, web and worker, started in order and stopped in order."""
 
 import contextlib
 import os
@@ -49,7 +49,7 @@ def serve(configured: Settings) -> int:
         password = _prepare_database(configured)
         environ = _environment(configured, folder)
         children["web"] = _start([*_GUNICORN, "--bind", f"{HOST}:{configured.port}", "wsgi:app"], environ)
-        children["worker"] = _start([sys.executable, "-m", "gateway.cli", "worker"], environ)
+        children["worker"] = _start([sys.executable, "-m", "gateway.worker"], environ)
         _wait_until_up(configured.port, children)
         _note(configured).save(folder)
         _announce(configured, password)
@@ -103,13 +103,16 @@ def _prepare_database(configured: Settings) -> str:
     try:
         connection.ping()
     except Exception as error:
-        raise ConfigError(f"MONGODB_URI: no MongoDB takes writes there ({str(error)[:200]}). Start it, or correct it.") from None
+        raise ConfigError(
+            f"MONGODB_URI: no MongoDB takes writes there ({str(error)[:200]}). Start it, or correct it."
+        ) from None
     connection.create_indexes()
     given = configured.admin.password.get_secret_value()
     kept = configured.data_dir / "admin-password"
     with deadline(10):
         if given:
-            users.set_password("admin", given) or users.add("admin", given, Clock().now())
+            if not users.set_password("admin", given):
+                users.add("admin", given, Clock().now())
             return ""
         if not users.exists("admin"):
             users.add("admin", keep_secret(kept), Clock().now())

@@ -47,9 +47,7 @@ class Line:
         token = self.configured.twilio_auth_token[0].get_secret_value()
         signed = signature.sign(token, self.public_url + path, form)
         try:
-            answer = requests.post(
-                self.url + path, data=form, headers={signature.SIGNATURE_HEADER: signed}, timeout=20
-            )
+            answer = requests.post(self.url + path, data=form, headers={signature.SIGNATURE_HEADER: signed}, timeout=20)
         except requests.RequestException as error:
             raise click.ClickException(
                 f"No gateway answers at {self.url} ({type(error).__name__}). Start one with `make run`."

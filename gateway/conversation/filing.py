@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.channels import CHANNELS
 from gateway.core.errors import StoreUnavailable
-from gateway.core.messages import Channel, InboundMessage
+from gateway.core.messages import CallTurn, Channel, InboundMessage
 from gateway.core.sessions import (
     Kind,
     Neighbours,
@@ -118,9 +118,7 @@ def _open(
     return Filed(view, decision.as_stored(), message.received_at, opened=True)
 
 
-def _give_way(
-    message: InboundMessage, open_keys: tuple[str, ...], policy: Policy, now: datetime
-) -> Filed | None:
+def _give_way(message: InboundMessage, open_keys: tuple[str, ...], policy: Policy, now: datetime) -> Filed | None:
     """Deal with an open session that holds one of our keys: join it where the rules allow, else close it.
 
     Mostly that is a racer's, found by the next look. It is another only where two identities of one person,
@@ -130,9 +128,7 @@ def _give_way(
     if holder is None:
         return None
     later = holder.first_message_at > message.received_at
-    decision = decide(
-        Neighbours(after=holder) if later else Neighbours(before=holder), message.received_at, policy
-    )
+    decision = decide(Neighbours(after=holder) if later else Neighbours(before=holder), message.received_at, policy)
     if decision.session_id is not None:
         return Filed(holder, decision.as_stored(), message.received_at)
     if not later:
@@ -199,11 +195,10 @@ def count(message: InboundMessage, filed: Filed, *, stored: int, keys: tuple[str
     return sessions.touch_closed(touch)
 
 
-def file_turn(message: InboundMessage, policy: Policy) -> Filed | None:
+def file_turn(message: InboundMessage, turn: CallTurn, policy: Policy) -> Filed | None:
     """Find the session of a later turn of a call: that of its first webhook, whatever the gap (I7)."""
-    assert message.call is not None, "only calls have turns"
-    known = messages.call_of(message.call.sid)
-    session = sessions.get(known[0] if known else message.call.session_id or "")
+    known = messages.call_of(turn.sid)
+    session = sessions.get(known[0] if known else turn.session_id or "")
     if session is None:
         return None
     gap = max(0, ms_between(session.anchored_at(policy.anchor), message.received_at))

@@ -36,8 +36,6 @@ def record(message: InboundMessage, session: SessionView, word: Keyword) -> None
     if word is Keyword.HELP or session.contact_id is None:
         return
     out, covered = word is Keyword.STOP, lines(message)
-    contacts.record_opt_out(
-        session.contact_id, covered, out=out, message_id=message.id, at=message.received_at
-    )
+    contacts.record_opt_out(session.contact_id, covered, out=out, message_id=message.id, at=message.received_at)
     sessions.mark_opted_out(session.contact_id, covered, out=out)
     log.info("opted_out" if out else "opted_in", session_id=session.id, message_sid=message.provider_sid)

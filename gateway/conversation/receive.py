@@ -40,7 +40,7 @@ def receive(runtime: Runtime, message: InboundMessage) -> Outcome:
         channel = runtime.channels.resolve(message.communication_type, message.recipient, message.account_sid)
         policy = runtime.policy_for(channel)
         filed = _file(runtime, message, channel, policy)
-        turn = filed and _turn(runtime, message, channel, filed)
+        turn = _turn(runtime, message, channel, filed) if filed else None
         stored = messages.insert([turn]) if turn else set()
         if filed is None or turn is None or message.id not in stored:
             return _redelivered(runtime, message)
@@ -52,7 +52,7 @@ def receive(runtime: Runtime, message: InboundMessage) -> Outcome:
 
 def _file(runtime: Runtime, message: InboundMessage, channel: Channel, policy: Policy) -> Filed | None:
     """Find the message's session; None where the message is stored already."""
-    if message.call and message.call.number and (filed := filing.file_turn(message, policy)):
+    if message.call and message.call.number and (filed := filing.file_turn(message, message.call, policy)):
         return filed
     return filing.find_session(message, channel, policy, runtime.clock.now())
 
@@ -97,9 +97,7 @@ def _counted(
         if again is None:
             break
         answer = respond.rewrite(runtime, message, turn.answer, again.session.id)
-        moved = dataclasses.replace(
-            turn, session_id=again.session.id, decision=again.decision, answer=answer
-        )
+        moved = dataclasses.replace(turn, session_id=again.session.id, decision=again.decision, answer=answer)
         messages.relink(moved, away_from=turn.session_id)
         filed, turn = again, moved
     raise StoreUnavailable("the message's session is closed faster than it can be counted in one")
@@ -118,9 +116,7 @@ def _redelivered(runtime: Runtime, message: InboundMessage) -> Outcome:
     # A fallback URL is asked after a later turn failed, so it goes on from there.
     latest = messages.latest_turn(message.call.sid) if message.again and message.call else None
     answer = latest or claimed
-    return Outcome(
-        claimed.id, claimed.session_id, answer.twiml, claimed.decision, claimed.received_at, duplicate=True
-    )
+    return Outcome(claimed.id, claimed.session_id, answer.twiml, claimed.decision, claimed.received_at, duplicate=True)
 
 
 def _still_on(claimed: Claimed, call_sid: str, runtime: Runtime) -> sessions.Touch:

@@ -43,9 +43,7 @@ def _ask(runtime: Runtime, message: InboundMessage, channel: Channel) -> Reply:
         return Reply()
 
 
-def _answer(
-    runtime: Runtime, message: InboundMessage, session_id: str, reply: Reply, milliseconds: float
-) -> Answer:
+def _answer(runtime: Runtime, message: InboundMessage, session_id: str, reply: Reply, milliseconds: float) -> Answer:
     written = CHANNELS[message.communication_type].render(reply, message, session_id, runtime.line)
     says_something = bool(reply.text.strip())
     return Answer(

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from itsdangerous import BadSignature, URLSafeSerializer
+from itsdangerous import URLSafeSerializer
 
+from gateway.channels.line import Line
 from gateway.core.errors import ConfigError, StoreUnavailable
-from gateway.core.messages import CallTurn, Channel
+from gateway.core.messages import Channel
 from gateway.core.sessions import Anchor, Policy, Scope
 from gateway.core.times import floor_ms
 from gateway.logs import log
@@ -58,34 +59,6 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class SpokenLine:
-    """What calls are spoken with, and where their turns go; see gateway.channels.base.Line."""
-
-    greeting: str
-    silence: str
-    goodbye: str
-    language: str
-    voice: str
-    base_url: str
-    serializer: URLSafeSerializer
-
-    def turn_url(self, turn: CallTurn) -> str:
-        """Say where the next turn of a call goes: the turn in clear, its session signed by us."""
-        state = self.serializer.dumps([turn.sid, turn.number, turn.session_id, turn.silences])
-        return f"{self.base_url}/webhooks/voice/turn?turn={turn.number}&state={state}"
-
-    def read_turn(self, call_sid: str, number: int, state: str) -> CallTurn:
-        """Read a turn back; a state that is not ours (or another call's) leaves only what is in clear."""
-        try:
-            sid, signed_number, session_id, silences = self.serializer.loads(state)
-        except (BadSignature, ValueError):
-            return CallTurn(call_sid, number)
-        if (sid, signed_number) != (call_sid, number):
-            return CallTurn(call_sid, number)
-        return CallTurn(call_sid, number, session_id, silences)
-
-
-@dataclass(frozen=True)
 class Runtime:
     """Everything a use case works with."""
 
@@ -93,7 +66,7 @@ class Runtime:
     clock: Clock
     responders: Mapping[str, Responder]
     channels: Channels
-    line: SpokenLine
+    line: Line
     started_at: datetime
 
     def policy_for(self, channel: Channel) -> Policy:
@@ -101,9 +74,7 @@ class Runtime:
         sessions = self.settings.sessions
         return Policy(
             threshold_ms=(
-                channel.threshold_ms
-                if channel.has_threshold
-                else self.settings.idle_ms_for(channel.communication_type)
+                channel.threshold_ms if channel.has_threshold else self.settings.idle_ms_for(channel.communication_type)
             ),
             scope=Scope(sessions.scope),
             anchor=Anchor(sessions.anchor),
@@ -132,7 +103,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Runtime:
         started_at=clock.now(),
         responders={name: make(settings) for name, make in RESPONDERS.items()},
         channels=Channels(),
-        line=SpokenLine(
+        line=Line(
             voice.greeting, voice.silence, voice.goodbye, voice.language, voice.voice,
             base_url=settings.public_url.rstrip("/"),
             serializer=URLSafeSerializer(settings.secret_key.get_secret_value(), salt="voice turn"),

@@ -1,11 +1,11 @@
 """Every error the gateway raises on purpose.
 
-    GatewayError
-    ├── ConfigError          a setting, a library or a program is wrong; the start stops with one line
-    ├── RequestRejected      a webhook that changes nothing; carries the reason that is logged and counted
-    │   ├── Forbidden        403: forged or unverifiable
-    │   └── Malformed        400: verified, but not something Twilio sends
-    └── StoreUnavailable     503: MongoDB did not take the write in time
+GatewayError
+├── ConfigError          a setting, a library or a program is wrong; the start stops with one line
+├── RequestRejected      a webhook that changes nothing; carries the reason that is logged and counted
+│   ├── Forbidden        403: forged or unverifiable
+│   └── Malformed        400: verified, but not something Twilio sends
+└── StoreUnavailable     503: MongoDB did not take the write in time
 """
 
 

@@ -13,9 +13,7 @@ PREFIXES = frozenset({"whatsapp", "rcs", "messenger", "client", "sip"})
 # ANONYMOUS, RESTRICTED, BLOCKED, UNKNOWN and UNAVAILABLE spelt on a keypad. They look like E.164 numbers
 # (+7378742833 would be texted as a Russian one), so they are sorted out before anything else.
 WITHHELD_NUMBERS = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253"})
-WITHHELD_WORDS = frozenset(
-    {"", "anonymous", "restricted", "unknown", "unavailable", "blocked", "private", "withheld"}
-)
+WITHHELD_WORDS = frozenset({"", "anonymous", "restricted", "unknown", "unavailable", "blocked", "private", "withheld"})
 
 _SEPARATORS = re.compile(r"[\s().\-/\u00a0\u202f]")
 _PHONE = re.compile(r"\+\d{7,15}")

@@ -23,7 +23,7 @@ class Channels:
         self._seen: dict[tuple[str, str], tuple[float, Channel]] = {}
 
     def resolve(self, communication_type: str, line: Address, account_sid: str | None) -> Channel:
-        """Give the channel of one of our addresses; one nobody set up yet is created and logged."""
+        """Give the channel of one of our addresses; one that is new is created and logged."""
         key = (communication_type, line.identity)
         until, channel = self._seen.get(key, (0.0, None))
         if channel is None or until < time.monotonic():
@@ -37,7 +37,7 @@ def _find(communication_type: str, line: Address) -> Channel | None:
     found = collection(ChannelDocument).find_one(
         {"phone_number": {"$in": [line.identity, line.raw]}, "communication_type": communication_type}
     )
-    return found and _channel(found)
+    return _channel(found) if found else None
 
 
 def _channel(document: Mapping[str, Any]) -> Channel:
@@ -62,7 +62,7 @@ def _channel(document: Mapping[str, Any]) -> Channel:
 
 
 def _create(communication_type: str, line: Address, account_sid: str | None) -> Channel:
-    document = {
+    document: dict[str, Any] = {
         "_id": f"{communication_type}:{line.identity}",
         "name": line.label,
         "phone_number": line.identity,

@@ -29,7 +29,13 @@ def resolve(sender: Participant, now: datetime) -> Contact | None:
     others = [identity for identity in sender.identities if not identity.startswith("+")]
     known = [{"phones": {"$in": phones}}] if phones else []
     known += [{"external_ids": {"$in": others}}] if others else []
-    document: dict[str, Any] = {"name": sender.name, "emails": [], "opted_out": {}, "crm": {}, "createdAt": now}
+    document: dict[str, Any] = {
+        "name": sender.name,
+        "emails": [],
+        "opted_out": {},
+        "crm": {},
+        "createdAt": now,
+    }
     # An array that is not there keeps out of the unique index; an empty one would be in it as null.
     document |= {"phones": phones} if phones else {}
     document |= {"external_ids": others} if others else {}
@@ -41,7 +47,7 @@ def resolve(sender: Participant, now: datetime) -> Contact | None:
             found = document
         except DuplicateKeyError:
             found = contacts.find_one({"$or": known}, {"opted_out": 1})
-    return found and _contact(found)
+    return None if found is None else _contact(found)
 
 
 def _contact(document: Mapping[str, Any]) -> Contact:

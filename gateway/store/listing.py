@@ -24,6 +24,7 @@ _LISTED = {
     "message_count": 1,
     "last_message_at": 1,
     "live": 1,
+    "live_until": 1,
 }
 
 
@@ -46,10 +47,7 @@ def page(types: Sequence[str], *, cursor: str | None, limit: int) -> Page:
         ]
         wanted["last_message_at"] = {"$lte": at}
     rows = list(
-        collection(SessionDocument)
-        .find(wanted, _LISTED)
-        .sort([("last_message_at", -1), ("_id", -1)])
-        .limit(limit + 1)
+        collection(SessionDocument).find(wanted, _LISTED).sort([("last_message_at", -1), ("_id", -1)]).limit(limit + 1)
     )
     more = len(rows) > limit
     return Page([_plain(row) for row in rows[:limit]], _cursor(rows[limit - 1]) if more else None)
@@ -82,6 +80,4 @@ def one(session_id: str) -> dict[str, Any] | None:
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name.removeprefix("_"): str(value) if isinstance(value, ObjectId) else value for name, value in row.items()
-    }
+    return {name.removeprefix("_"): str(value) if isinstance(value, ObjectId) else value for name, value in row.items()}

@@ -140,7 +140,7 @@ def _decision(decision: Mapping[str, Any]) -> dict[str, Any]:
 def find_claimed(message_id: str) -> Claimed | None:
     """Look up what is stored under a provider's id."""
     found = collection(MessageDocument).find_one({"_id": message_id})
-    return found and _claimed(found)
+    return _claimed(found) if found else None
 
 
 def _claimed(document: Mapping[str, Any]) -> Claimed:
@@ -166,8 +166,7 @@ def finish_answer(message_id: str, now: datetime) -> bool:
     if stored is None or not answer.get("text"):
         return False
     missing = {
-        name: stored[name]
-        for name in ("session_id", "channel_id", "communication_type", "contact_id", "createdAt")
+        name: stored[name] for name in ("session_id", "channel_id", "communication_type", "contact_id", "createdAt")
     } | {
         "_id": answer_id(message_id),
         "direction": "outbound",
@@ -259,9 +258,7 @@ def apply_status(update: StatusUpdate) -> bool:
         entry["error_code"] = update.error_code
     if messages.find_one(ours, {"_id": 1}) is None:
         return False
-    messages.update_one(
-        ours | {"status_history.status": {"$ne": update.status}}, {"$push": {"status_history": entry}}
-    )
+    messages.update_one(ours | {"status_history.status": {"$ne": update.status}}, {"$push": {"status_history": entry}})
     effect = {"status": update.status, **({"error_code": update.error_code} if update.error_code else {})}
     lower = [*outranked(update.status, MESSAGE_RANK), None]
     messages.update_one(ours | {"status": {"$in": lower}}, {"$set": effect})
@@ -316,13 +313,8 @@ def park(callback_id: str, about: str, parameters: Mapping[str, Any], now: datet
 def transcript(session_id: str, *, limit: int) -> list[dict[str, Any]]:
     """Give the newest messages of a session, oldest first, as plain values for reading."""
     found = (
-        collection(MessageDocument)
-        .find({"session_id": ObjectId(session_id)})
-        .sort([("createdAt", -1)])
-        .limit(limit)
+        collection(MessageDocument).find({"session_id": ObjectId(session_id)}).sort([("createdAt", -1)]).limit(limit)
     )
     # An answer carries the moment of what it answers, and comes after it.
     rows = sorted(found, key=lambda row: (row["createdAt"], row.get("storedAt"), row["direction"] == "outbound"))
     return [row | {"session_id": str(row["session_id"])} for row in rows]
-
-

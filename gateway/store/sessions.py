@@ -90,7 +90,7 @@ def find_neighbours(keys: Sequence[str], moment: datetime) -> Neighbours:
     after = sessions.find_one(
         {**among, "first_message_at": {"$gt": moment}}, _VIEWED, sort=[("first_message_at", ASCENDING)]
     )
-    return Neighbours(before and _view(before), after and _view(after))
+    return Neighbours(_view(before) if before else None, _view(after) if after else None)
 
 
 def get(session_id: str) -> SessionView | None:
@@ -98,13 +98,13 @@ def get(session_id: str) -> SessionView | None:
     if not ObjectId.is_valid(session_id):
         return None
     found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, _VIEWED)
-    return found and _view(found)
+    return _view(found) if found else None
 
 
 def find_holder(open_keys: Sequence[str]) -> SessionView | None:
     """Find the open session that holds one of these keys."""
     found = collection(SessionDocument).find_one({"open_keys": {"$in": list(open_keys)}}, _VIEWED)
-    return found and _view(found)
+    return _view(found) if found else None
 
 
 @dataclass(frozen=True, slots=True)

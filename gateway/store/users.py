@@ -75,7 +75,7 @@ def authenticate(name: str, password: str) -> User | None:
         _hasher().verify(found["password_hash"] if found else _nobody(), password)
     except (VerifyMismatchError, InvalidHashError):
         return None
-    return found and User(str(found["_id"]), found["name"], found["session_token"])
+    return User(str(found["_id"]), found["name"], found["session_token"]) if found else None
 
 
 def find(token: str) -> User | None:

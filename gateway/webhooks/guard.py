@@ -32,7 +32,6 @@ FIELD_LIMIT = 1000
 EMPTY = "<Response/>"
 
 
-
 def runtime() -> Runtime:
     """Give the runtime of the app that serves this request."""
     return current_app.extensions["gateway"]  # type: ignore[no-any-return]
@@ -119,9 +118,7 @@ def _body() -> bytes:
 def _decoded(body: bytes) -> Form | None:
     """Decode a form strictly; None for what is not UTF-8 (a lenient decoder would store replacement signs)."""
     try:
-        pairs = parse_qsl(
-            body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=FIELD_LIMIT
-        )
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=FIELD_LIMIT)
     except ValueError:
         return None
     return Form(pairs)

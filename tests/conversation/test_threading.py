@@ -107,9 +107,7 @@ def test_one_person_on_all_channels_has_one_session_with_scope_contact(make_app,
 
 def test_each_channel_rolls_over_at_its_own_threshold(quiet_app, clock, channel):
     twilio = Twilio(quiet_app.test_client())
-    for number, (name, seconds) in enumerate(
-        [("support", 600), ("sales", 3600), ("notifications", 60), ("bot", 900)]
-    ):
+    for number, (name, seconds) in enumerate([("support", 600), ("sales", 3600), ("notifications", 60), ("bot", 900)]):
         ours = f"+1501712266{number}"
         mongoengine.get_db().channels.insert_one(
             {"_id": name, "phone_number": ours, "communication_type": channel, "idle_seconds": seconds}

@@ -1,0 +1,35 @@
+"""What calls are spoken with, and the signed addresses their turns go to."""
+
+from dataclasses import dataclass
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from gateway.core.messages import CallTurn
+
+
+@dataclass(frozen=True)
+class Line:
+    """Texts and voice come from the settings; `base_url` is empty where Twilio is to use the host it called."""
+
+    greeting: str
+    silence: str
+    goodbye: str
+    language: str
+    voice: str
+    base_url: str
+    serializer: URLSafeSerializer
+
+    def turn_url(self, turn: CallTurn) -> str:
+        """Say where the next turn of a call goes: the turn in clear, its session signed by us."""
+        state = self.serializer.dumps([turn.sid, turn.number, turn.session_id, turn.silences])
+        return f"{self.base_url}/webhooks/voice/turn?turn={turn.number}&state={state}"
+
+    def read_turn(self, call_sid: str, number: int, state: str) -> CallTurn:
+        """Read a turn back; a state that is not ours (or another call's) leaves only what is in clear."""
+        try:
+            sid, signed_number, session_id, silences = self.serializer.loads(state)
+        except (BadSignature, ValueError):
+            return CallTurn(call_sid, number)
+        if (sid, signed_number) != (call_sid, number):
+            return CallTurn(call_sid, number)
+        return CallTurn(call_sid, number, session_id, silences)

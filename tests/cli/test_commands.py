@@ -1,0 +1,101 @@
+"""What the command line says when something is wrong, and what it hides."""
+
+import subprocess
+import sys
+
+import pytest
+
+from gateway.core.errors import ConfigError
+from gateway.store import embedded
+from tests.cli.test_serve import GATEWAY, ROOT, clean_environment
+
+
+def run(*arguments, **environ):
+    return subprocess.run(
+        [GATEWAY, *arguments], cwd=ROOT, env=clean_environment(**environ), capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return {"GATEWAY_DATA_DIR": str(tmp_path)}
+
+
+def test_a_bad_setting_stops_the_start_with_one_line(folder):
+    done = run("serve", GATEWAY_SESSIONS__IDLE_SECONDS="-5", **folder)
+    assert done.returncode != 0
+    (line,) = done.stderr.strip().splitlines()
+    assert "GATEWAY_SESSIONS__IDLE_SECONDS = '-5': must be 0 or more" in line
+
+
+def test_an_unknown_responder_stops_the_start_before_anything_runs(folder):
+    done = run("serve", GATEWAY_REPLY__RESPONDER="parrot", PORT="18999", **folder)
+    assert done.returncode != 0
+    assert "no such responder. Choose one of none, echo, canned" in done.stderr
+
+
+def test_a_missing_library_is_said_in_one_line(folder):
+    code = "import sys; sys.modules['structlog'] = None; from gateway.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=clean_environment(**folder), capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr == "gateway: the library 'structlog' is missing. Run `make install`.\n"
+
+
+def test_a_mongodb_that_is_not_there_is_said_in_one_line(folder):
+    done = run("serve", MONGODB_URI="mongodb://127.0.0.1:9/gateway", PORT="18998", **folder)
+    assert done.returncode != 0
+    assert "MONGODB_URI: no MongoDB takes writes there" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_mongod_that_does_not_run_is_named_with_the_remedies(tmp_path, monkeypatch):
+    broken = tmp_path / "mongod"
+    broken.write_text("#!/bin/sh\necho 'libcurl.so.4: cannot open shared object file' >&2\nexit 127\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(embedded, "_from_wheel", lambda: None)
+    with pytest.raises(ConfigError, match=r"libcurl.so.4: cannot open .* Set MONGODB_URI") as told:
+        embedded.find_mongod()
+    assert str(broken) in str(told.value)
+
+
+def test_a_second_mongod_on_the_same_data_says_why_it_stops(mongo):
+    with pytest.raises(ConfigError, match="mongod stopped while starting: .*DBPathInUse") as told:
+        embedded.EmbeddedMongo(mongo.folder).start()
+    assert "\n" not in str(told.value)
+
+
+def test_commands_that_need_a_database_say_how_to_get_one(folder):
+    done = run("users", "list", **folder)
+    assert done.returncode == 1
+    assert "MONGODB_URI is not set" in done.stderr
+    assert "make run" in done.stderr
+
+
+def test_simulating_without_a_gateway_says_how_to_start_one(folder):
+    done = run("simulate", "sms", PORT="18997", **folder)
+    assert done.returncode == 1
+    assert "No gateway answers at http://127.0.0.1:18997" in done.stderr
+
+
+def test_check_config_shows_what_is_in_force_and_hides_secrets(folder):
+    done = run("check-config", TWILIO_AUTH_TOKEN="do-not-show", SECRET_KEY="nor-this", **folder)
+    assert done.returncode == 0
+    assert "All settings are valid." in done.stdout
+    assert "do-not-show" not in done.stdout
+    assert "nor-this" not in done.stdout
+
+
+def test_a_short_password_is_refused(folder):
+    done = subprocess.run(
+        [GATEWAY, "users", "add", "ada", "--password-stdin"],
+        cwd=ROOT, env=clean_environment(**folder), input="short\n", capture_output=True, text=True,
+    )  # fmt: skip
+    assert "fewer than 8 characters" in done.stderr
+
+
+def test_every_command_has_help_without_a_database(folder):
+    for command in ("serve", "worker", "migrate", "check-config", "users", "simulate"):
+        assert run(command, "--help", **folder).returncode == 0

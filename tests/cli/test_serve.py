@@ -1,0 +1,200 @@
+"""`gateway serve` as a user starts it: a real process tree, real HTTP, real signals."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pymongo
+import pytest
+
+GATEWAY = str(Path(sys.executable).parent / "gateway")
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def clean_environment(**given):
+    names = ("GATEWAY_", "TWILIO_", "MONGODB_URI", "PUBLIC_URL", "SECRET_KEY", "PORT", "PROMETHEUS_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(names)}
+    return inherited | given
+
+
+def start(folder, port, **given):
+    """Start a gateway in its own process group and wait for its banner."""
+    log = folder / "serve.log"
+    environ = clean_environment(GATEWAY_DATA_DIR=str(folder / "data"), PORT=port, **given)
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [GATEWAY, "serve"], cwd=ROOT, env=environ, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    until = time.monotonic() + 40
+    while "Try it" not in log.read_text():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.05)
+    return process, log
+
+
+def family(process):
+    """List the pids of a process group."""
+    listed = subprocess.run(["ps", "-eo", "pid=,pgid=,stat="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in listed.splitlines()]
+    return [int(pid) for pid, group, state in rows if int(group) == process.pid and not state.startswith("Z")]
+
+
+def children(process):
+    return [pid for pid in family(process) if pid != process.pid]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """A gateway with no setting at all, but for a free port and a folder of its own."""
+    folder, port = tmp_path_factory.mktemp("serve"), free_port()
+    process, log = start(folder, port)
+    environ = clean_environment(GATEWAY_DATA_DIR=str(folder / "data"), PORT=port)
+
+    def run(*arguments, **changes):
+        return subprocess.run(
+            [GATEWAY, *arguments], cwd=ROOT, env=environ | changes, capture_output=True, text=True, timeout=60
+        )
+
+    run.log, run.port, run.process, run.folder = log, port, process, folder / "data"
+    yield run
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
+
+
+def test_the_banner_tells_where_everything_is(running):
+    text = running.log.read_text()
+    for part in ("/admin/", "admin / ", "/webhooks/sms", "/webhooks/whatsapp", "/webhooks/voice", "simulate sms"):
+        assert part in text
+
+
+def test_its_secrets_are_for_the_owner_only(running):
+    for name in ("twilio-auth-token", "secret-key", "admin-password", "running.json"):
+        assert oct((running.folder / name).stat().st_mode)[-3:] == "600"
+
+
+def test_a_simulated_text_is_answered_and_explained(running):
+    done = running("simulate", "sms", "--from", "+15558675310", "--body", "Hello")
+    assert done.returncode == 0, done.stderr
+    assert "<Message>Hello</Message>" in done.stdout
+    assert "created: the first message of this sender" in done.stdout
+
+
+def test_a_gap_plays_a_scenario_without_waiting(running):
+    sender = ("--from", "+15558675399")
+    first = running("simulate", "sms", *sender, "--at", "2026-03-01T10:00:00Z", "--json")
+    reused = running("simulate", "sms", *sender, "--gap", "300")
+    rolled = running("simulate", "sms", *sender, "--gap", "300.001")
+    assert json.loads(first.stdout)[0]["decision"]["received_at"] == "2026-03-01T10:00:00+00:00"
+    assert "reused: 5 min 0 s after the last message, threshold 5 min" in reused.stdout
+    assert "rolled over: 5 min 0.001 s after the last message, threshold 5 min" in rolled.stdout
+
+
+def test_the_same_sid_twice_is_a_redelivery(running):
+    twice = [running("simulate", "whatsapp", "--sid", "SM" + "5" * 32, "--json") for _ in range(2)]
+    first, again = (json.loads(done.stdout)[0] for done in twice)
+    assert again["twiml"] == first["twiml"]
+    assert [first["decision"]["duplicate"], again["decision"]["duplicate"]] == [False, True]
+
+
+def test_a_simulated_call_takes_its_turns_and_hangs_up(running):
+    done = running("simulate", "voice", "--from", "+15558675377", "--say", "A table", "--press", "2", "--json")
+    steps = json.loads(done.stdout)
+    paths = [step["path"] for step in steps]
+    assert paths == ["/webhooks/voice", *["/webhooks/voice/turn"] * 2, "/webhooks/voice/status"]
+    assert "A table</Say>" in steps[1]["twiml"]
+    uri = json.loads((running.folder / "running.json").read_text())["mongodb_uri"]
+    with pymongo.MongoClient(uri) as client:
+        session = client.gateway.sessions.find_one({"metadata.fromNumber": "+15558675377"})
+    assert (session["message_count"], session["live"]) == (5, [])
+
+
+def test_probes_and_metrics_answer(running):
+    def get(path):
+        return urllib.request.urlopen(f"http://127.0.0.1:{running.port}{path}", timeout=5).read().decode()
+
+    running("simulate", "sms")
+    assert json.loads(get("/healthz")) == {"status": "ok"}
+    assert json.loads(get("/readyz"))["mongodb"]["ok"] is True
+    assert 'gateway_messages_total{communication_type="sms",direction="inbound"}' in get("/metrics")
+
+
+def test_users_are_added_listed_and_given_new_passwords(running):
+    added = running("users", "add", "ada")
+    assert re.search(r"Password: \S{16}", added.stdout)
+    assert "ada" in running("users", "list").stdout
+    again = running("users", "add", "ada")
+    assert (again.returncode, "There is a user 'ada' already" in again.stderr) == (1, True)
+    assert running("users", "add", "ada", "--replace").returncode == 0
+
+
+def test_a_second_gateway_on_the_same_port_says_so_in_one_line(running):
+    done = running("serve", GATEWAY_DATA_DIR=str(running.folder / "other"))
+    assert done.returncode != 0
+    assert done.stderr.strip().splitlines() == [
+        f"Error: PORT = {running.port}: Address already in use. Stop what listens there, or choose another: "
+        f"PORT={int(running.port) + 1} make run"
+    ]
+
+
+def test_a_web_process_killed_with_9_is_replaced(running):
+    serving = subprocess.run(["pgrep", "-f", f"127.0.0.1:{running.port} wsgi:app"], capture_output=True, text=True)
+    master, *workers = (int(pid) for pid in serving.stdout.split())
+    os.kill(max(workers), signal.SIGKILL)
+    time.sleep(1)
+    assert running("simulate", "sms").returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_everything_that_was_started(tmp_path, number):
+    process, log = start(tmp_path, free_port())
+    assert len(family(process)) >= 5, "serve, mongod, gunicorn and its workers, worker: all in one process group"
+    process.send_signal(number)
+    time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(30) == 0
+    assert family(process) == []
+    assert "Traceback" not in log.read_text()
+    assert not (tmp_path / "data" / "running.json").exists()
+
+
+def test_kill_9_of_the_whole_leaves_nothing_behind_and_nothing_lost(tmp_path):
+    process, _ = start(tmp_path, free_port())
+    environ = clean_environment(GATEWAY_DATA_DIR=str(tmp_path / "data"))
+    text = [GATEWAY, "simulate", "sms", "--sid", "SM" + "4" * 32]
+    assert subprocess.run(text, cwd=ROOT, env=environ, capture_output=True).returncode == 0
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    until = time.monotonic() + 20
+    while family(process) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert family(process) == []
+    again, _ = start(tmp_path, free_port())
+    told = subprocess.run([*text, "--json"], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert json.loads(told.stdout)[0]["decision"]["duplicate"] is True
+    again.terminate()
+    again.wait(30)
+
+
+def test_when_a_part_dies_the_whole_stops_and_names_it(tmp_path):
+    process, log = start(tmp_path, free_port())
+    worker = next(pid for pid in children(process) if "gateway.worker" in Path(f"/proc/{pid}/cmdline").read_text())
+    os.kill(worker, signal.SIGKILL)
+    assert process.wait(30) == 1
+    assert "Error: The worker process stopped with exit code -9." in log.read_text()
+    assert family(process) == []
