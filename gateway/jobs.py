@@ -14,7 +14,5 @@ def repeat(job: Callable[[], object], *, every: float, stop: threading.Event) ->
 def in_background(job: Callable[[], object], *, every: float, name: str) -> threading.Event:
     """Repeat a job in a daemon thread; set the event it gives to stop it."""
     stop = threading.Event()
-    threading.Thread(
-        target=repeat, args=(job,), kwargs={"every": every, "stop": stop}, name=name, daemon=True
-    ).start()
+    threading.Thread(target=repeat, args=(job,), kwargs={"every": every, "stop": stop}, name=name, daemon=True).start()
     return stop

@@ -118,20 +118,18 @@ class EmbeddedMongo:
         )  # fmt: skip
         try:
             self._become_primary()
+            (self.folder / "port").write_text(str(self.port))
         except BaseException:
             self.stop()
             raise
 
     def _kept_port(self) -> int:
         """Keep one port over restarts where possible: the replica set remembers its member by it."""
-        kept = self.folder / "port"
         with contextlib.suppress(OSError, ValueError):
-            port = int(kept.read_text())
+            port = int((self.folder / "port").read_text())
             if _is_free(port):
                 return port
-        port = free_port()
-        kept.write_text(str(port))
-        return port
+        return free_port()
 
     def _become_primary(self) -> None:
         client: pymongo.MongoClient[dict[str, object]] = pymongo.MongoClient(
