@@ -3,10 +3,12 @@
 import time
 
 from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from gateway import admin, jobs, logs, metrics, settings, webhooks
 from gateway.conversation import runtime
 from gateway.core.errors import StoreUnavailable
+from gateway.logs import log
 from gateway.settings import Settings
 from gateway.store import connection
 from gateway.webhooks import guard
@@ -28,6 +30,8 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
     app.url_map.strict_slashes = False
     connection.connect(configured)
     app.extensions["gateway"] = serving = runtime.build(configured, clock=clock)
+    if configured.is_development:
+        _create_indexes()
     if clock is None:
         jobs.in_background(serving.clock.correct, every=CLOCK_SECONDS, name="clock")
     webhooks.register(app)
@@ -37,10 +41,21 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
     return app
 
 
+def _create_indexes() -> None:
+    """Spare developers the migration; a MongoDB that is away shows in every answer and needs no crash here."""
+    try:
+        connection.create_indexes()
+    except StoreUnavailable as error:
+        log.error("store_unavailable", message=str(error)[:300])
+
+
 def _failed(error: Exception) -> Response:
     if guard.is_webhook():
         return guard.failed(error)
-    raise error
+    if isinstance(error, HTTPException):
+        return Response(error.get_body(), error.code, error.get_headers())
+    log.exception("request_failed", path=request.path)
+    return _failed(InternalServerError())
 
 
 def _register_probes(app: Flask) -> None:

@@ -69,8 +69,8 @@ def insert(turns: Sequence[StoredTurn]) -> set[str]:
         collection(MessageDocument).insert_many(documents, ordered=True)
     except BulkWriteError as error:
         failures = error.details["writeErrors"]
-        if any(failure["code"] != DUPLICATE_KEY for failure in failures):
-            raise
+        if not failures or any(failure["code"] != DUPLICATE_KEY for failure in failures):
+            raise  # not confirmed by the majority: stored or not, a redelivery will tell
         return {document["_id"] for document in documents[: failures[0]["index"]]}
     return {document["_id"] for document in documents}
 

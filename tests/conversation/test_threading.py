@@ -233,8 +233,9 @@ def test_a_process_started_between_two_messages_goes_on_in_the_same_session(make
 
 def test_i3_a_redelivery_past_the_threshold_changes_nothing(people, channel):
     ada = people()
+    ada.say()
     sid = ("CA" if channel == "voice" else "SM") + "9" * 32
-    first = ada.say(sid=sid)
+    first = ada.say(minutes=1, sid=sid)
     before = sessions()
     again = ada.say(minutes=10, sid=sid)
     assert again.data == first.data
