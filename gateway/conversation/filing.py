@@ -112,7 +112,7 @@ def _open(
         previous_session_id=new.previous_session_id,
         contact_id=new.contact_id,
         opened_by=message.id,
-        open_keys=open_keys,
+        keys=keys,
         opted_out=new.opted_out,
     )
     return Filed(view, decision.as_stored(), message.received_at, opened=True)
@@ -188,6 +188,8 @@ def count(message: InboundMessage, filed: Filed, *, stored: int, keys: tuple[str
         call_until=filed.moment + LIVE_CALL,
     )
     if filed.session.is_open and sessions.touch(touch):
+        if fresh := set(keys) - set(filed.session.keys):
+            sessions.add_keys(filed.session.id, sorted(fresh))
         return True
     # Only the sender's newest session wakes up again; an older one takes late messages as it is.
     if not message.call or message.call.number == 0:

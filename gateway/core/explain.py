@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.sessions import Rule
-from gateway.core.times import spoken
+from gateway.core.times import short_seconds, spoken
 
 _AFTER = "the last message"
 
@@ -56,7 +56,7 @@ def threshold(value: float | None) -> str:
         return f"threshold {value / 3600:g} h"
     if value and value % 60 == 0:
         return f"threshold {value / 60:g} min"
-    return f"threshold {value:g} s"
+    return f"threshold {short_seconds(round(value * 1000))[:-1]} s"
 
 
 def _span(value: float | None) -> str:

@@ -80,7 +80,7 @@ class SessionView:
     contact_id: str | None = None
     opened_by: str | None = None
     opening: Mapping[str, Any] = field(default_factory=dict)
-    open_keys: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     opted_out: tuple[str, ...] = ()
 
     def anchored_at(self, anchor: Anchor) -> datetime:

@@ -30,7 +30,7 @@ _VIEWED = {
     "previous_session_id": 1,
     "contact_id": 1,
     "opening": 1,
-    "open_keys": 1,
+    "keys": 1,
     "opted_out": 1,
     "createdAt": 1,
 }
@@ -60,7 +60,7 @@ def _view(document: Mapping[str, Any]) -> SessionView:
         contact_id=_text(document.get("contact_id")),
         opened_by=opening.get("message_id"),
         opening=opening,
-        open_keys=tuple(document.get("open_keys", ())),
+        keys=tuple(document.get("keys", ())),
         opted_out=tuple(document.get("opted_out", ())),
     )
 
@@ -172,7 +172,6 @@ class Touch:
     messages: int = 1
     call: str | None = None
     call_until: datetime | None = None
-    keys: tuple[str, ...] = ()
 
 
 def _changes(touch: Touch) -> dict[str, Any]:

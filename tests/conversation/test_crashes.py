@@ -10,6 +10,8 @@ import pytest
 from gateway.conversation import upkeep
 from gateway.conversation.runtime import build
 from gateway.store import connection, contacts, messages, sessions
+from gateway.store.connection import collection
+from gateway.store.documents import MessageDocument
 from tests.conftest import Twilio
 from tests.conversation.conftest import Person
 
@@ -20,7 +22,7 @@ STEPS = [
     (sessions, "open_session", "before"),
     (sessions, "open_session", "after"),
     (messages, "insert", "before"),
-    (messages, "_outbound", "before"),
+    (messages, "insert", "halfway"),
     (messages, "insert", "after"),
     (sessions, "touch", "before"),
     (sessions, "touch", "after"),
@@ -32,6 +34,8 @@ def _crash_at(module, name, when):
     real = getattr(module, name)
 
     def crashing(*args, **kwargs):
+        if when == "halfway":  # as a mongod that dies between the documents of one insert
+            collection(MessageDocument).insert_one(messages._inbound(args[0][0]))
         if when == "after":
             real(*args, **kwargs)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -133,3 +137,22 @@ def test_a_turn_on_its_way_is_not_taken_for_a_miscount(make_app, make_settings, 
     db.sessions.update_one({}, {"$inc": {"message_count": 1}})
     settling.run()
     assert db.sessions.find_one()["message_count"] == 2
+
+
+def test_an_answer_that_was_given_but_not_stored_is_stored_by_the_worker(make_app, make_settings, clock):
+    Person(Twilio(make_app().test_client()), clock, "sms").say(sid="A" * 34)
+    db = mongoengine.get_db()
+    db.messages.delete_one({"_id": "re:" + "A" * 34})
+    _settle(build(make_settings(), clock=clock), clock)
+    answer = db.messages.find_one({"_id": "re:" + "A" * 34})
+    assert (answer["content"], answer["sender"]) == ("Hi", "ai")
+    assert db.sessions.find_one()["message_count"] == 2
+
+
+def test_a_session_whose_only_message_never_came_is_dropped(make_app, make_settings, clock):
+    Person(Twilio(make_app().test_client()), clock, "sms").say(sid="A" * 34)
+    db = mongoengine.get_db()
+    db.messages.delete_many({})
+    db.sessions.update_one({}, {"$set": {"message_count": 0}})
+    _settle(build(make_settings(), clock=clock), clock)
+    assert db.sessions.count_documents({}) == 0

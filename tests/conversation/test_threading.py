@@ -298,3 +298,26 @@ def test_a_phone_and_a_user_id_seen_together_are_one_sender(quiet_app, clock):
     twilio.whatsapp(From="whatsapp:US.13491208655302741918", ExternalUserId="whatsapp:US.13491208655302741918")
     (only,) = sessions()
     assert only["message_count"] == 2
+
+
+def test_a_user_id_seen_later_leads_to_the_session_its_phone_has(quiet_app, clock):
+    twilio, user = Twilio(quiet_app.test_client()), "whatsapp:US.13491208655302741918"
+    twilio.whatsapp(From="whatsapp:+15558675310")
+    twilio.whatsapp(From="whatsapp:+15558675310", ExternalUserId=user)
+    clock.move_to(minutes=1)
+    twilio.whatsapp(From=user, ExternalUserId=user)
+    (only,) = sessions()
+    assert (only["message_count"], len(only["keys"]), len(only["open_keys"])) == (3, 2, 2)
+
+
+def test_two_sessions_of_what_proves_to_be_one_person_are_both_closed_by_a_rollover(quiet_app, clock):
+    twilio, user = Twilio(quiet_app.test_client()), "whatsapp:US.13491208655302741918"
+    twilio.whatsapp(From=user, ExternalUserId=user)
+    clock.move_to(minutes=1)
+    twilio.whatsapp(From="whatsapp:+15558675310")
+    clock.move_to(minutes=2)
+    twilio.whatsapp(From="whatsapp:+15558675310", ExternalUserId=user)
+    assert [s["message_count"] for s in sessions()] == [1, 2]
+    clock.move_to(minutes=20)
+    twilio.whatsapp(From="whatsapp:+15558675310", ExternalUserId=user)
+    assert [(s["status"], s["message_count"]) for s in sessions()] == [("closed", 1), ("closed", 2), ("active", 1)]
