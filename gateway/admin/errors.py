@@ -1,0 +1,73 @@
+"""What the console says when something is wrong: a page in its own layout, and what to do next."""
+
+from flask import Blueprint, current_app, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_limiter import RateLimitExceeded
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from gateway.admin import limits
+from gateway.core.errors import StoreUnavailable
+from gateway.core.times import spoken
+from gateway.logs import log
+
+_TITLES = {
+    400: "That address is not quite right",
+    404: "Not found",
+    405: "This page does not take that",
+    413: "That is too much at once",
+}
+_WORDS = {
+    404: "There is no such page here.",
+    405: "The page exists, but not for this kind of request.",
+    413: "A form of the console never needs that much.",
+}
+
+
+def register(bp: Blueprint) -> None:
+    """Answer every error under the console's paths."""
+    bp.register_error_handler(StoreUnavailable, _store_unavailable)
+    bp.register_error_handler(CSRFError, _not_our_form)
+    bp.register_error_handler(RateLimitExceeded, _too_often)
+    bp.register_error_handler(HTTPException, _refused)
+    bp.register_error_handler(Exception, _failed)
+
+
+def _page(status: int, title: str, words: str, **headers: str) -> ResponseReturnValue:
+    page = render_template("error.html", status=status, title=title, words=words)
+    return page, status, {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def _store_unavailable(error: StoreUnavailable) -> ResponseReturnValue:
+    log.error("store_unavailable", message=str(error)[:300], path=request.path)
+    words = (
+        "MongoDB does not answer, so there is nothing the console can show. It connects again by itself: "
+        "reload this page in a moment."
+    )
+    return _page(503, "The database is away", words, Retry_After="5")
+
+
+def _not_our_form(_error: CSRFError) -> ResponseReturnValue:
+    words = (
+        "The form was opened before you logged in or out, or your browser keeps no cookies for this address "
+        "(outside development the console needs https). Go back, reload the page, and send it again."
+    )
+    return _page(400, "This form is too old", words)
+
+
+def _too_often(_error: RateLimitExceeded) -> ResponseReturnValue:
+    seconds = limits.seconds_left(current_app)
+    log.warning("login_limited", path=request.path)
+    words = f"Too many attempts to log in. Try again in {spoken(seconds * 1000)}."
+    return _page(429, "Wait a moment", words, Retry_After=str(seconds))
+
+
+def _refused(error: HTTPException) -> ResponseReturnValue:
+    status = error.code or 500
+    said = error.description if error.description != type(error).description else None
+    return _page(status, _TITLES.get(status, error.name), said or _WORDS.get(status, ""))
+
+
+def _failed(_error: Exception) -> ResponseReturnValue:
+    log.exception("page_failed", path=request.path)
+    return _page(500, "Something broke", "That is our fault, and it is in the log.")

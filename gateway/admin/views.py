@@ -1,0 +1,87 @@
+"""The console's pages: each view reads what one page shows."""
+
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from gateway.admin import errors, headers, listed, login, transcript
+from gateway.admin.login import runtime
+from gateway.channels import CHANNELS
+from gateway.store import listing, messages, users
+from gateway.store.connection import deadline
+
+PAGE_SIZE = 50
+TRANSCRIPT_LIMIT = 500
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+bp = Blueprint("admin", __name__, url_prefix="/admin", template_folder="templates", static_folder="static")
+bp.before_request(login.require)
+errors.register(bp)
+headers.register(bp)
+
+
+@bp.get("/")
+def sessions() -> str:
+    """List the sessions of all channels or of one, newest first."""
+    chosen, cursor = request.args.get("type", ""), request.args.get("cursor", "")
+    if chosen and chosen not in CHANNELS:
+        abort(404, "There is no channel of that type.")
+    with deadline():
+        counts = {name: listing.count(name) for name in CHANNELS}
+        try:
+            page = listing.page([chosen] if chosen else list(CHANNELS), cursor=cursor, limit=PAGE_SIZE)
+        except ValueError:
+            abort(400, "This address names no page of the list. Start again from the newest sessions.")
+    now = runtime().clock.now()
+    rows = [listed.row(session, now) for session in page.sessions]
+    tabs = listed.tabs(counts, chosen)
+    return render_template("sessions.html", rows=rows, tabs=tabs, page=page, cursor=cursor, chosen=chosen, now=now)
+
+
+@bp.get("/sessions/<session_id>")
+def session(session_id: str) -> str:
+    """Show one session: what was said, and why each message is in it."""
+    with deadline():
+        found = listing.one(session_id)
+        said = messages.transcript(session_id, limit=TRANSCRIPT_LIMIT + 1) if found else []
+    if found is None:
+        abort(404, "There is no session of that id. It may have been deleted since.")
+    days = transcript.days(said[-TRANSCRIPT_LIMIT:])
+    shown = TRANSCRIPT_LIMIT if len(said) > TRANSCRIPT_LIMIT else None
+    row = listed.row(found, runtime().clock.now())
+    return render_template("session.html", row=row, session=found, days=days, shown=shown)
+
+
+@bp.get("/login")
+def login_form() -> ResponseReturnValue:
+    """Ask who it is."""
+    if login.current():
+        return redirect(login.destination())
+    return login.page()
+
+
+@bp.post("/login")
+def log_in() -> ResponseReturnValue:
+    """Log somebody in; one answer to whatever is wrong, so that it tells nobody which names exist."""
+    name, password = login.credentials()
+    with deadline():
+        user = users.authenticate(name, password) if password else None
+    if user is None:
+        return login.refuse(name)
+    login.begin(user)
+    return redirect(login.destination())
+
+
+@bp.post("/logout")
+def logout() -> ResponseReturnValue:
+    """Log out."""
+    login.end()
+    return redirect(url_for(".login_form"))
+
+
+# Without these, what is no page of the console would be answered by the app, outside the console's layout.
+@bp.route("/", methods=METHODS[1:], endpoint="no_such_method")
+@bp.route("/<path:_rest>", methods=METHODS, endpoint="no_such_page")
+def no_such_page(_rest: str = "") -> ResponseReturnValue:
+    """Say that there is no such page."""
+    abort(404 if _rest else 405)

@@ -1,0 +1,106 @@
+"""What holds for every page of the console: headers, files, errors and the prefix it is mounted under."""
+
+import re
+
+import pytest
+
+from gateway.core.errors import StoreUnavailable
+from gateway.store import connection, listing, users
+from tests.admin.conftest import PASSWORD, Console
+from tests.conftest import TEN
+
+
+def test_every_response_is_protected(console):
+    answers = [
+        console.get(path)
+        for path in ("/admin/", "/admin/login", "/admin/nothing", "/admin/?cursor=x", "/admin/static/nothing")
+    ]
+    answers += [console.client.post("/admin/"), console.client.put("/admin/sessions/x")]
+    assert [answer.status_code for answer in answers] == [200, 302, 404, 400, 404, 400, 400]
+    for answer in answers:
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'")
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_no_page_has_a_script_or_a_style_of_its_own(console, twilio, session_id):
+    twilio.sms()
+    for path in ("/admin/", f"/admin/sessions/{session_id()}", "/admin/nothing"):
+        page = console.get(path).text
+        assert not re.search(r"<script|<style|\sstyle=|\son\w+=", page)
+
+
+def test_files_are_kept_for_as_long_as_their_address_names_their_content(visitor):
+    page = visitor.page("/admin/login")
+    addresses = re.findall(r'(?:href|src)="(/admin/static/[^"]+)"', page)
+    assert len(addresses) >= 3
+    for address in addresses:
+        answer = visitor.get(address)
+        assert answer.status_code == 200
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert "Set-Cookie" not in answer.headers
+    assert visitor.get("/admin/static/console.css?v=old").headers["Cache-Control"] == "no-cache"
+
+
+def test_pico_is_shipped_with_its_licence(visitor):
+    assert "Pico CSS ✨ v2.1.1" in visitor.get("/admin/static/pico.min.css").text[:120]
+    assert "Licensed under MIT" in visitor.get("/admin/static/pico.min.css").text[:220]
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/sessions/65f000000000000000000000", "/admin/login"])
+def test_while_mongodb_is_away_a_page_says_so(console, monkeypatch, path):
+    def away(*_args):
+        raise StoreUnavailable("ServerSelectionTimeoutError: secret-host:27017")
+
+    monkeypatch.setattr(users, "find", away)
+    answer = console.get(path)
+    assert answer.status_code == 503
+    assert answer.content_type.startswith("text/html")
+    assert "The database is away" in answer.text
+    assert "secret-host" not in answer.text
+    assert answer.headers["Retry-After"]
+    assert "Content-Security-Policy" in answer.headers
+
+
+def test_with_no_mongodb_at_all_the_login_page_opens_and_a_login_says_so(make_app):
+    app = make_app()
+    nobody = "mongodb://127.0.0.1:9/gateway"
+    connection.connect(app.extensions["gateway"].settings.model_copy(update={"mongodb_uri": nobody}))
+    answer = Console(app.test_client()).log_in()
+    assert answer.status_code == 503
+    assert "The database is away" in answer.text
+
+
+def test_a_defect_is_told_without_its_traceback(console, monkeypatch):
+    def broken(*_args, **_more):
+        raise RuntimeError("private detail")
+
+    monkeypatch.setattr(listing, "page", broken)
+    answer = console.get()
+    assert answer.status_code == 500
+    assert "Something broke" in answer.text
+    assert "private detail" not in answer.text
+
+
+def test_behind_a_path_prefix_every_link_carries_it(app, twilio, session_id):
+    users.add("admin", PASSWORD, TEN)
+    twilio.sms()
+    served = app.wsgi_app
+    app.wsgi_app = lambda environ, start: served(environ | {"SCRIPT_NAME": "/gate"}, start)
+    behind = Console(app.test_client())
+    asked = behind.get(f"/admin/sessions/{session_id()}")
+    assert asked.location.startswith("/gate/admin/login?next=/gate/admin/sessions/")
+    answer = behind.log_in(at=asked.location.removeprefix("/gate"))
+    assert answer.location == f"/gate/admin/sessions/{session_id()}"
+    for path in ("/admin/", f"/admin/sessions/{session_id()}"):
+        links = re.findall(r'(?:href|src|action)="(/[^"]*)"', behind.page(path))
+        assert links
+        assert all(link.startswith("/gate/admin/") for link in links)
+
+
+def test_the_console_starts_without_its_slash(console):
+    assert "<h1>Sessions</h1>" in console.page("/admin")

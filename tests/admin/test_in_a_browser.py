@@ -1,0 +1,141 @@
+"""What only a real browser can show: forms, layout, and that nothing leaves the host."""
+
+import pytest
+
+from tests.admin.conftest import PASSWORD
+from tests.conftest import TEN, Twilio, fixture
+
+
+@pytest.fixture
+def filled(serve, clock):
+    """A served gateway with something of everything, read five minutes later."""
+    app, base = serve(public_url="http://gateway.example.com")
+    twilio = Twilio(app.test_client(), base="http://gateway.example.com")
+    twilio.sms("Hello")
+    clock.move_to(minutes=2)
+    twilio.sms("x" * 400 + "\n<script>document.title='broken'</script>")
+    twilio.whatsapp("مرحبا، هل يمكنني تغيير الموعد؟")
+    twilio.post("/webhooks/whatsapp", fixture("whatsapp/bsuid"))
+    twilio.post("/webhooks/whatsapp", fixture("whatsapp/media"))
+    twilio.call()
+    clock.move_to(minutes=5)
+    return base
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open a page that remembers what it asked for and what its console said."""
+    contexts = []
+
+    def opened(**given):
+        context = browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | given))
+        contexts.append(context)
+        page = context.new_page()
+        page.asked, page.said = [], []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.on("console", lambda message: page.said.append(message.text))
+        page.on("pageerror", lambda error: page.said.append(str(error)))
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def log_in(page, base):
+    page.goto(f"{base}/admin/")
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{base}/admin/")
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_an_operator_logs_in_finds_a_session_and_reads_why(filled, open_page, scripts):
+    page = open_page(java_script_enabled=scripts)
+    log_in(page, filled)
+    assert page.get_by_role("row").count() == 1 + 4
+    page.get_by_role("link", name="SMS from +15558675310").click()
+    decision = page.get_by_text("reused: 2 min 0 s after the last message, threshold 5 min")
+    assert decision.is_visible()
+    assert not page.get_by_text("within_threshold").is_visible()
+    decision.click()
+    assert page.get_by_text("within_threshold").is_visible()
+    page.get_by_role("link", name="All sessions").click()
+    page.get_by_role("button", name="Log out").click()
+    assert page.get_by_label("Password").is_visible()
+
+
+def test_a_wrong_password_is_said_and_can_be_corrected(filled, open_page):
+    page = open_page()
+    page.goto(f"{filled}/admin/")
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill("wrong")
+    page.keyboard.press("Enter")
+    assert page.get_by_role("alert").inner_text().startswith("That name and password do not match.")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{filled}/admin/")
+
+
+def test_tabs_choose_a_channel(filled, open_page):
+    page = open_page()
+    log_in(page, filled)
+    page.get_by_role("link", name="WhatsApp 2").click()
+    assert page.url == f"{filled}/admin/?type=whatsapp"
+    assert page.get_by_role("row").count() == 1 + 2
+    assert page.locator(".tabs a[aria-current]").inner_text() == "WhatsApp 2"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_the_screen(filled, open_page, width, scheme):
+    page = open_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    log_in(page, filled)
+    sessions = page.locator(".sessions .title a").evaluate_all("links => links.map(link => link.href)")
+    for address in [f"{filled}/admin/", *sessions, f"{filled}/admin/nothing"]:
+        page.goto(address)
+        for details in page.locator("details summary").all():
+            details.click()
+        width_of = "document.documentElement.{}"
+        assert page.evaluate(width_of.format("scrollWidth")) <= page.evaluate(width_of.format("clientWidth")), address
+
+
+def test_pages_ask_no_other_host_and_break_no_rule_of_their_own(filled, open_page):
+    page = open_page()
+    log_in(page, filled)
+    sessions = page.locator(".sessions .title a").evaluate_all("links => links.map(link => link.href)")
+    for address in sessions:
+        page.goto(address)
+    assert page.title() != "broken"
+    assert len(page.asked) > len(sessions)
+    assert [url for url in page.asked if not url.startswith((filled, "data:"))] == []
+    assert page.said == []
+
+
+def test_the_keyboard_shows_where_it_is(filled, open_page):
+    page = open_page()
+    log_in(page, filled)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        seen = page.evaluate(
+            "(() => { const style = getComputedStyle(document.activeElement);"
+            " return style.outlineStyle != 'none' || style.boxShadow != 'none' })()"
+        )
+        assert seen, page.evaluate("document.activeElement.outerHTML")
+
+
+def test_text_in_arabic_runs_from_the_right(filled, open_page):
+    page = open_page()
+    log_in(page, filled)
+    page.get_by_role("link", name="WhatsApp from +15558675310").click()
+    text = page.locator(".theirs .text").first
+    assert text.evaluate("element => getComputedStyle(element).direction") == "rtl"
+
+
+def test_the_clock_of_the_page_is_the_gateways(filled, open_page):
+    page = open_page()
+    log_in(page, filled)
+    assert f"As of {TEN.hour}:05:00 UTC" in page.locator(".as-of").inner_text()

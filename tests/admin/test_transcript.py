@@ -1,0 +1,185 @@
+"""A session's page: what was said, by whom, and why each message is here."""
+
+import re
+
+import pytest
+
+from gateway.admin import views
+from gateway.admin.transcript import days
+from tests.conftest import TEN, fixture
+
+
+@pytest.fixture
+def page(console, session_id):
+    """Show the newest session."""
+    return lambda: console.page(f"/admin/sessions/{session_id()}")
+
+
+def words(page):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def test_the_decision_of_each_inbound_message_is_told_in_words(page, twilio, clock):
+    twilio.sms()
+    assert "created: the first message of this sender" in page()
+    clock.move_to(minutes=2)
+    twilio.sms()
+    assert "reused: 2 min 0 s after the last message, threshold 5 min" in page()
+    assert page().count('<details class="decision') == 2
+
+
+def test_a_decision_opens_to_everything_it_was_made_of(page, twilio, clock):
+    twilio.sms()
+    clock.move_to(minutes=2)
+    twilio.sms()
+    shown = words(page())
+    for fact in (
+        "kind reused",
+        "rule within_threshold",
+        "gap_seconds 120",
+        "threshold_seconds 300",
+        "scope channel",
+    ):
+        assert fact in shown
+    assert "previous_session_id none" in shown
+
+
+def test_a_rollover_leads_to_the_session_before(console, twilio, clock, db, session_id):
+    twilio.sms("before the gap")
+    first = session_id()
+    clock.move_to(minutes=6)
+    twilio.sms("after the gap")
+    page = console.page(f"/admin/sessions/{session_id()}")
+    assert "rolled over: 6 min 0 s after the last message, threshold 5 min" in page
+    assert f'<a rel="prev" href="/admin/sessions/{first}">' in page
+    assert "before the gap" not in page
+    assert "before the gap" in console.page(f"/admin/sessions/{first}")
+
+
+def test_the_head_tells_what_the_session_is(page, twilio, clock):
+    twilio.sms()
+    clock.move_to(minutes=2)
+    shown = words(page())
+    assert "SMS SMS from +15558675310 Open" in shown
+    assert "Number +15558675310" in shown
+    assert "To our line +15017122661" in shown
+    assert "Messages 2" in shown
+    assert "First message 2026-03-01 10:00:00 UTC" in shown
+    assert "(2 min ago)" in shown
+
+
+def test_contact_and_answer_stand_on_their_sides_in_order(page, twilio):
+    twilio.sms("ping")
+    sides = re.findall(r'<li class="message (\w+)"', page())
+    assert sides == ["theirs", "ours"]
+    assert "AI · echo" in page()
+
+
+def test_what_people_wrote_is_never_markup(page, twilio):
+    twilio.sms("<script>alert('x')</script><img src=x onerror=alert(1)>")
+    assert "<script" not in page()
+    assert "<img src=x" not in page()
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in page()
+
+
+def test_a_profile_name_is_never_markup(page, twilio):
+    twilio.whatsapp(ProfileName="<b>Ada</b>")
+    assert '<bdi class="who">&lt;b&gt;Ada&lt;/b&gt;</bdi>' in page()
+
+
+def test_text_keeps_its_lines_and_finds_its_direction(page, twilio):
+    twilio.sms("שלום\nעולם")
+    assert '<p class="text" dir="auto">שלום\nעולם</p>' in page()
+
+
+def test_media_is_listed_as_text_and_never_loaded(page, twilio):
+    twilio.post("/webhooks/sms", fixture("sms/mms_2media"))
+    assert "Image · image/jpeg" in page()
+    assert "PDF · application/pdf" in page()
+    assert re.search(r'<span class="address">https://api\.twilio\.com/\S+/Media/ME14', page())
+    assert not re.search(r'(src|href)="https?:', page())
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("location", "Location Example Plaza Label Example Plaza Address 1 Example Plaza"),
+        ("button", "Button Confirm Button Confirm Payload confirm_appt_42"),
+        ("list", "List choice Haircut Choice Haircut Id svc_haircut"),
+        ("referral", "Came from Example Repairs Headline Example Repairs Body Book a repair today"),
+        ("reply", "In reply to SM22222222222222222222222222222222"),
+    ],
+)
+def test_what_came_beside_the_text_is_shown(page, twilio, name, shown):
+    twilio.post("/webhooks/whatsapp", fixture(f"whatsapp/{name}"))
+    assert shown in words(page())
+
+
+def test_a_place_without_a_name_is_shown_by_its_coordinates(page, twilio):
+    place = fixture("whatsapp/location")
+    del place["Label"], place["Address"]
+    twilio.post("/webhooks/whatsapp", place)
+    assert "Location 34.746481, -92.289595" in words(page())
+
+
+def test_a_message_without_anything_says_so(page, twilio):
+    twilio.sms("")
+    assert '<p class="event">no text</p>' in page()
+
+
+def test_a_call_shows_its_beginning_its_turns_and_its_end(page, twilio, clock):
+    twilio.post("/webhooks/voice", fixture("voice/incoming"))
+    clock.move_to(seconds=10)
+    twilio.post("/webhooks/voice/turn?turn=1", fixture("voice/gather_speech"))
+    assert "ringing" in words(page()) or "received" in words(page())
+    clock.move_to(seconds=49)
+    twilio.post("/webhooks/voice/status", fixture("voice/status_completed"))
+    twilio.post("/webhooks/voice/recording", fixture("voice/recording"))
+    shown = words(page())
+    assert "EXAMPLE ADA 10:00:00 completed lasted 49 s Call began" in shown
+    assert "EXAMPLE ADA 10:00:10 spoken I would like to book a repair for Tuesday morning." in shown
+    assert "reused: said in the same call" in shown
+    assert "Audio · 21 s · audio/x-wav" in shown
+    assert "no text" not in shown
+
+
+def test_an_opt_out_is_marked(page, twilio):
+    twilio.sms("STOP")
+    assert "STOP · opted out" in page()
+
+
+def test_what_went_wrong_is_told(page, twilio, db):
+    twilio.sms()
+    failed = {"status": "undelivered", "error_code": "30003", "has_error": True, "error_message": "no route"}
+    db.messages.update_one({"direction": "outbound"}, {"$set": failed})
+    assert '<p class="error">Twilio error 30003 · no route</p>' in page()
+    assert '<span class="badge tone-bad">undelivered</span>' in page()
+
+
+def test_a_long_session_shows_its_newest_messages_and_says_so(page, twilio, clock, monkeypatch):
+    monkeypatch.setattr(views, "TRANSCRIPT_LIMIT", 3)
+    twilio.sms("first")
+    assert "Only the newest" not in page()
+    clock.move_to(seconds=5)
+    twilio.sms("second")
+    assert "Only the newest 3 messages are shown." in page()
+    assert page().count('class="message ') == 3
+    assert page().count("first</p>") == 1
+
+
+def test_an_unknown_session_is_not_found_in_the_consoles_own_words(console):
+    for unknown in ("65f000000000000000000000", "nonsense", "%3Cscript%3E"):
+        answer = console.get(f"/admin/sessions/{unknown}")
+        assert answer.status_code == 404
+        assert "There is no session of that id" in answer.text
+        assert "Log out" in answer.text
+
+
+def test_days_are_told_apart():
+    moments = [TEN, TEN.replace(hour=23), TEN.replace(day=2)]
+    shown = days([{"_id": str(n), "createdAt": at, "sender": "agent"} for n, at in enumerate(moments)])
+    assert [(day.words, len(day.bubbles)) for day in shown] == [
+        ("Sunday, 1 March 2026", 2),
+        ("Monday, 2 March 2026", 1),
+    ]
+    assert {bubble.side for day in shown for bubble in day.bubbles} == {"ours"}
