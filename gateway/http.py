@@ -1,9 +1,12 @@
 """What a request tells about itself: the URL it was sent to, byte for byte, and who stands in between."""
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
+
+_PORT = re.compile(r":[^\]]*$")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -12,7 +15,9 @@ def raw_target(environ: Mapping[str, Any]) -> str:
     """Give path and query as they came over the wire; a server that does not tell gets them quoted again."""
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if not raw:
-        path = quote(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""), safe="/:%+~@!$&'()*,;=")
+        # WSGI hands over the path's bytes as latin-1.
+        path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
+        path = quote(path, safe="/:%+~@!$&'()*,;=")
         query = environ.get("QUERY_STRING", "")
         return f"{path}?{query}" if query else path
     if raw.startswith(("http://", "https://")):
@@ -28,7 +33,7 @@ def own_base_url(environ: Mapping[str, Any], trusted: Sequence[Network]) -> str:
         scheme = _nearest(environ.get("HTTP_X_FORWARDED_PROTO", "")) or scheme
         host = _nearest(environ.get("HTTP_X_FORWARDED_HOST", "")) or host
         port = _nearest(environ.get("HTTP_X_FORWARDED_PORT", ""))
-        if port.isdecimal() and not urlsplit(f"//{host}").port and port != {"http": "80", "https": "443"}.get(scheme):
+        if port.isdecimal() and not _PORT.search(host) and port != {"http": "80", "https": "443"}.get(scheme):
             host = f"{host}:{port}"
     return f"{scheme}://{host}"
 

@@ -10,12 +10,14 @@ import json
 import math
 import os
 import secrets
+import tomllib
 import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -28,7 +30,9 @@ from pydantic_settings import (
 from gateway.core.errors import ConfigError
 
 CONFIG_DIR = Path(__file__).resolve().parent.parent / "config"
-ENVIRONMENTS = ("development", "production", "test")
+
+# Thirty years; beyond that dates run out before thresholds do.
+LONGEST_SECONDS = 1_000_000_000
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -48,6 +52,8 @@ def idle_ms(value: object) -> int | None:
         raise ValueError("must be a number of seconds, 0 or more, or 'never'") from None
     if not math.isfinite(number) or number < 0:
         raise ValueError("must be 0 or more seconds, or 'never'")
+    if number > LONGEST_SECONDS:
+        raise ValueError(f"must be at most {LONGEST_SECONDS} seconds; use 'never' for no threshold")
     return round(number * 1000)
 
 
@@ -87,7 +93,7 @@ class Sessions(Section):
     """The session finder's policy."""
 
     idle_seconds: IdleMs = 300_000
-    idle_seconds_by_type: dict[str, IdleMs] = {}
+    idle_seconds_by_type: dict[Literal["sms", "whatsapp", "voice", "chat"], IdleMs] = {}
     scope: Literal["channel", "contact"] = "channel"
     anchor: Literal["any", "inbound"] = "any"
 
@@ -239,7 +245,8 @@ class Settings(BaseSettings):
 
     def idle_ms_for(self, communication_type: str) -> int | None:
         """Give the threshold of a channel type where the channel itself names none; None never rolls over."""
-        return self.sessions.idle_seconds_by_type.get(communication_type, self.sessions.idle_seconds)
+        by_type = {str(name): threshold for name, threshold in self.sessions.idle_seconds_by_type.items()}
+        return by_type.get(communication_type, self.sessions.idle_seconds)
 
     @classmethod
     def settings_customise_sources(
@@ -266,7 +273,7 @@ def load(**overrides: Any) -> Settings:
     except SettingsError as error:
         raise ConfigError(_bad_json(os.environ) or str(error)) from None
     except ValueError as error:  # tomllib's errors: they name line and column
-        raise ConfigError(f"A file in {CONFIG_DIR} is no valid TOML: {error}") from None
+        raise ConfigError(f"{_broken_file()} is no valid TOML: {error}. Correct it.") from None
     _refuse_dangerous(settings)
     return _with_development_secrets(settings) if settings.is_development else settings
 
@@ -278,36 +285,73 @@ def _variable(location: tuple[int | str, ...]) -> str:
     return "GATEWAY_" + "__".join(name.upper() for name in names)
 
 
+def _broken_file() -> Path:
+    for path in sorted(CONFIG_DIR.glob("*.toml")):
+        try:
+            tomllib.loads(path.read_text())
+        except ValueError:
+            return path
+    return CONFIG_DIR
+
+
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
     name = _variable(first["loc"])
     if first["type"] == "extra_forbidden":
         return f"{name} is not a setting of the gateway. Remove it, or see the settings table in README.md."
-    shown = "(hidden)" if _is_secret(name) else repr(first["input"])
+    shown = "(hidden)" if _is_secret(name, first["input"]) else repr(first["input"])
     reason = first["msg"].removeprefix("Value error, ")
     return f"{name} = {shown}: {reason}. Correct it; the settings table in README.md lists what is allowed."
 
 
-def _is_secret(name: str) -> bool:
-    return any(word in name for word in ("TOKEN", "SECRET", "PASSWORD", "KEY", "ACCOUNTS", "URI"))
+def _is_secret(name: str, value: object) -> bool:
+    """Tell whether a value must not be shown: a secret by its name, or a URL with a password in it."""
+    return "@" in str(value) or any(word in name for word in ("TOKEN", "SECRET", "PASSWORD", "KEY", "ACCOUNTS", "URI"))
 
 
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
-    known = {f"GATEWAY_{name.upper()}" for name in Settings.model_fields}
+    known = {
+        f"GATEWAY_{name.upper()}": field.annotation
+        for name, field in Settings.model_fields.items()
+        if field.validation_alias is None
+    }
+    elsewhere = [name.upper() for name, field in Settings.model_fields.items() if field.validation_alias]
     for name in environ:
-        if name.startswith("GATEWAY_") and name.partition("__")[0] not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"{name} is not a setting of the gateway.{hint} See the settings table in README.md.")
+        if not name.startswith("GATEWAY_"):
+            continue
+        top, *rest = name.split("__")
+        too_deep = len(rest) > 1 and not _is_mapping(known.get(top), rest[0])
+        if top in known and not too_deep:
+            continue
+        near = [other for other in elsewhere if other == top.removeprefix("GATEWAY_")]
+        near = near or difflib.get_close_matches(top, known, n=1)
+        hint = f" Did you mean {near[0]}?" if near and not too_deep else ""
+        raise ConfigError(f"{name} is not a setting of the gateway.{hint} See the settings table in README.md.")
+
+
+def _is_mapping(section: Any, name: str) -> bool:
+    field = _fields(section).get(name.lower())
+    return field is not None and get_origin(field.annotation) is dict
+
+
+def _fields(section: Any) -> Mapping[str, FieldInfo]:
+    return getattr(section, "model_fields", {})
 
 
 def _bad_json(environ: Mapping[str, str]) -> str | None:
-    for name in ("GATEWAY_SESSIONS__IDLE_SECONDS_BY_TYPE", "GATEWAY_TWILIO__ACCOUNTS",
-                 "GATEWAY_TWILIO__SHARED_KEYS", "GATEWAY_CANNED__RULES"):  # fmt: skip
+    """Find the variable that should hold JSON and does not: a whole section, or a mapping or list in one."""
+    for name, value in environ.items():
+        top, *rest = name.split("__")
+        setting = Settings.model_fields.get(top.removeprefix("GATEWAY_").lower())
+        fields = _fields(setting.annotation) if setting and name.startswith("GATEWAY_") else {}
+        inner = fields.get(rest[0].lower()) if rest else None
+        if not fields or (rest and (inner is None or get_origin(inner.annotation) not in (dict, list))):
+            continue
         try:
-            json.loads(environ.get(name, "{}"))
+            json.loads(value)
         except ValueError as error:
-            shown = "" if _is_secret(name) else f" = {environ[name]!r}"
+            secret = any("SecretStr" in str(field.annotation) for field in fields.values())
+            shown = "" if secret or _is_secret(name, value) else f" = {value!r}"
             return f"{name}{shown}: is no valid JSON ({error}). Write it as in the settings table of README.md."
     return None
 

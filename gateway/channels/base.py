@@ -51,10 +51,11 @@ def writable(text: str) -> str:
 
 
 def pieces(text: str, limit: int) -> Iterator[str]:
-    """Cut a text into pieces of at most `limit` characters, at white space where there is some."""
+    """Cut a text into pieces of at most `limit` characters, none empty, at white space where there is some."""
     while len(text) > limit:
         cut = max(text.rfind(space, 0, limit + 1) for space in " \n")
         cut = cut if cut > limit // 2 else limit
         yield text[:cut]
-        text = text[cut:].lstrip(" \n") if text[cut] in " \n" else text[cut:]
-    yield text
+        text = text[cut:].lstrip(" \n")
+    if text:
+        yield text

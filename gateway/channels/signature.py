@@ -68,19 +68,20 @@ def _setting(header: str, wanted: str) -> str:
 def variants(url: str) -> Iterator[str]:
     """Give the ways Twilio may have written a URL before signing it: as it is, and with the port the other way.
 
-    User and password are never signed; an IPv6 host keeps its brackets.
+    User and password are never signed; an IPv6 host keeps its brackets. Nothing, for what is no URL.
     """
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
     try:
+        parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return
-    yield url.replace(parts.netloc, host, 1)
+    scheme, host = parts.scheme, parts.netloc.rpartition("@")[2]
+    rest = url[len(scheme) + len("://") + len(parts.netloc) :]
+    yield f"{scheme}://{host}{rest}"
     if port:
-        yield url.replace(parts.netloc, host.rpartition(":")[0], 1)
-    elif parts.scheme in _DEFAULT_PORTS:
-        yield url.replace(parts.netloc, f"{host}:{_DEFAULT_PORTS[parts.scheme]}", 1)
+        yield f"{scheme}://{host.rpartition(':')[0]}{rest}"
+    elif scheme in _DEFAULT_PORTS:
+        yield f"{scheme}://{host}:{_DEFAULT_PORTS[scheme]}{rest}"
 
 
 def verify(
@@ -117,7 +118,9 @@ def verify(
 def _hash_matches(url: str, body: bytes) -> bool:
     """Compare a body with the hash in its URL; a URL without one vouches for no body at all."""
     given = parse_qs(urlsplit(url).query).get("bodySHA256", [""])[0]
-    return bool(given) and hmac.compare_digest(hashlib.sha256(body).hexdigest(), given.lower())
+    return bool(given) and hmac.compare_digest(
+        hashlib.sha256(body).hexdigest().encode(), given.lower().encode("utf-8", "replace")
+    )
 
 
 def sign(secret: str, url: str, form: Any, algorithm: str = HMAC_SHA1) -> str:

@@ -62,7 +62,7 @@ def test_a_mongod_that_does_not_run_is_named_with_the_remedies(tmp_path, monkeyp
 
 
 def test_a_second_mongod_on_the_same_data_says_why_it_stops(mongo):
-    with pytest.raises(ConfigError, match="mongod stopped while starting: .*DBPathInUse") as told:
+    with pytest.raises(ConfigError, match=r"mongod stopped while starting: .*DBPathInUse") as told:
         embedded.EmbeddedMongo(mongo.folder).start()
     assert "\n" not in str(told.value)
 
