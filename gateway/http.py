@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 _PORT = re.compile(r":[^\]]*$")
 
@@ -21,8 +21,8 @@ def raw_target(environ: Mapping[str, Any]) -> str:
         query = environ.get("QUERY_STRING", "")
         return f"{path}?{query}" if query else path
     if raw.startswith(("http://", "https://")):
-        parts = urlsplit(raw)
-        return str(raw[len(f"{parts.scheme}://{parts.netloc}") :])
+        _, slash, path = raw.partition("://")[2].partition("/")
+        return f"{slash}{path}"
     return str(raw)
 
 
@@ -51,7 +51,8 @@ def public_urls(base: str, target: str) -> list[str]:
     """Give the URLs a request may have been sent to; behind a path prefix the proxy may have cut it off or not."""
     base = base.rstrip("/")
     urls = [base + target]
-    prefix = urlsplit(base).path
+    _, slash, path = base.partition("://")[2].partition("/")
+    prefix = slash + path
     if prefix and target.startswith(prefix):
         urls.insert(0, base.removesuffix(prefix) + target)
     return urls

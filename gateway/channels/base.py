@@ -21,11 +21,10 @@ class Form(MultiDict[str, str]):
 
 
 def require(form: Form, *names: str) -> None:
-    """Refuse a form in which one of these parameters is missing; an empty one is there."""
-    given = {name for name, _ in form.lists()}
+    """Refuse a form in which one of these parameters is missing or empty."""
     for name in names:
-        if name not in given:
-            raise Malformed("missing_parameter", f"{name} is missing", parameter=name)
+        if not form.text(name).strip():
+            raise Malformed("missing_parameter", f"{name} is {'empty' if name in form else 'missing'}", parameter=name)
 
 
 def parameters(form: Form, *, leave_out: frozenset[str] = frozenset()) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from twilio.twiml.messaging_response import MessagingResponse
 
 from gateway.channels.base import Form, parameters, pieces, require, writable
 from gateway.channels.line import Line
-from gateway.core.errors import Malformed
 from gateway.core.messages import SMS, WHATSAPP, InboundMessage, Media, Reply, StatusUpdate
 from gateway.core.participant import address, participant
 
@@ -23,11 +22,8 @@ NO_ANSWER = str(MessagingResponse())
 def parse(form: Form, received_at: datetime) -> InboundMessage:
     """Read an inbound message; the sender's prefix says of which type it is, whatever URL it came to."""
     require(form, "MessageSid", "From", "To")
-    sid, sender, line = form.text("MessageSid"), form.text("From"), form.text("To")
-    if not sid or not sender.strip() or not line.strip():
-        empty = next(name for name in ("MessageSid", "From", "To") if not form.text(name).strip())
-        raise Malformed("missing_parameter", f"{empty} is empty", parameter=empty)
-    person = participant(sender, also=form.text("ExternalUserId"), name=form.text("ProfileName") or None)
+    sid = form.text("MessageSid")
+    person = participant(form.text("From"), also=form.text("ExternalUserId"), name=form.text("ProfileName") or None)
     media, media_fields = _media(form)
     metadata = parameters(form, leave_out=_FIELDS | media_fields)
     if person.prefix and person.prefix != WHATSAPP:
@@ -36,7 +32,7 @@ def parse(form: Form, received_at: datetime) -> InboundMessage:
         id=sid,
         communication_type=WHATSAPP if person.prefix == WHATSAPP else SMS,
         sender=person,
-        recipient=address(line),
+        recipient=address(form.text("To")),
         content=form.text("Body"),
         received_at=received_at,
         provider_sid=sid,
@@ -64,7 +60,7 @@ def render(reply: Reply, _message: InboundMessage, _session_id: str, _line: Line
     if not text.strip():
         return NO_ANSWER
     response = MessagingResponse()
-    for piece in pieces(text, BODY_LIMIT):
+    for piece in filter(str.strip, pieces(text, BODY_LIMIT)):
         response.message(piece)
     return str(response)
 

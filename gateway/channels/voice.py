@@ -20,24 +20,25 @@ SILENCES_ALLOWED = 1
 
 NO_ANSWER = str(VoiceResponse())
 
-_FIELDS = frozenset({"CallSid", "SpeechResult", "Digits"})
-
 
 def parse(form: Form, received_at: datetime, turn: CallTurn | None = None) -> InboundMessage:
     """Read one turn of a call; turn 0 is the call itself and has no words yet."""
-    require(form, "CallSid", "From", "To")
-    sid = _sid(form)
+    require(form, "CallSid", "To")
+    # A withheld number may come as nothing at all, so an empty From is one.
+    if "From" not in form:
+        raise Malformed("missing_parameter", "From is missing", parameter="From")
+    sid = form.text("CallSid")
     turn = turn or CallTurn(sid, 0)
-    spoken = form.text("SpeechResult") or form.text("Digits")
-    metadata = parameters(form, leave_out=_FIELDS)
-    if turn.number and spoken:
-        metadata["input"] = "speech" if form.text("SpeechResult") else "dtmf"
+    said = next((name for name in ("SpeechResult", "Digits") if turn.number and form.text(name)), "")
+    metadata = parameters(form, leave_out=frozenset({"CallSid", said}))
+    if said:
+        metadata["input"] = "speech" if said == "SpeechResult" else "dtmf"
     return InboundMessage(
         id=f"{sid}:{turn.number}",
         communication_type=VOICE,
         sender=caller(form.text("From"), sid, name=form.text("CallerName") or None),
         recipient=address(form.text("To")),
-        content=spoken if turn.number else "",
+        content=form.text(said) if said else "",
         received_at=received_at,
         provider_sid=sid,
         account_sid=form.text("AccountSid") or None,
@@ -45,13 +46,6 @@ def parse(form: Form, received_at: datetime, turn: CallTurn | None = None) -> In
         call=turn,
         again=bool(form.text("ErrorCode")),
     )
-
-
-def _sid(form: Form) -> str:
-    sid = form.text("CallSid").strip()
-    if not sid:
-        raise Malformed("missing_parameter", "CallSid is empty", parameter="CallSid")
-    return sid
 
 
 def render(reply: Reply, message: InboundMessage, session_id: str, line: Line) -> str:
@@ -92,11 +86,11 @@ def parse_status(form: Form, received_at: datetime) -> CallEvent:
     """Read a call's status callback: https://www.twilio.com/docs/voice/api/call-resource#statuscallback"""
     require(form, "CallSid", "CallStatus")
     return CallEvent(
-        sid=_sid(form),
+        sid=form.text("CallSid"),
         status=form.text("CallStatus").lower(),
         received_at=received_at,
         sequence=form.text("SequenceNumber"),
-        parameters=parameters(form, leave_out=frozenset({"CallSid", "CallStatus", "From", "To"})),
+        parameters=parameters(form, leave_out=frozenset({"CallSid", "From", "To"})),
     )
 
 
@@ -122,14 +116,12 @@ def parse_transcription(form: Form, received_at: datetime) -> Attachment:
 def _attachment(
     form: Form, received_at: datetime, *, media: Media | None = None, content: str | None = None
 ) -> Attachment:
-    sid = form.text("RecordingSid").strip()
-    if not sid:
-        raise Malformed("missing_parameter", "RecordingSid is empty", parameter="RecordingSid")
     return Attachment(
-        id=sid,
-        call_sid=_sid(form),
+        id=form.text("RecordingSid"),
+        call_sid=form.text("CallSid"),
         received_at=received_at,
-        parameters=parameters(form, leave_out=frozenset({"RecordingSid"})),
+        parameters=parameters(form),
+        final=form.text("RecordingStatus") != "in-progress",
         media=media,
         content=content,
     )

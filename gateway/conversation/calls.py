@@ -1,14 +1,11 @@
 """What happens around a call's turns: silence, status, recordings and the outcome of a dial."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from gateway.channels import CHANNELS, voice
 from gateway.conversation.runtime import Runtime
-from gateway.core.messages import VOICE, Attachment, CallEvent, CallTurn
+from gateway.core.messages import VOICE, Attachment, CallEvent, CallNote, CallTurn, StatusUpdate
 from gateway.core.statuses import CALL_ENDS
 from gateway.logs import log
-from gateway.store import messages, sessions
+from gateway.store import callbacks, messages, sessions
 from gateway.store.connection import deadline
 
 
@@ -31,36 +28,74 @@ def ask_silent(runtime: Runtime, turn: CallTurn) -> str:
     return voice.render_silence(turn, runtime.line)
 
 
-def apply_call_status(runtime: Runtime, event: CallEvent) -> None:
-    """Keep a call's status; its end is activity of the session and lets go of it, but closes nothing (T6)."""
-    now = runtime.clock.now()
+def apply_callback(runtime: Runtime, callback: CallEvent | Attachment | CallNote) -> None:
+    """Keep what a callback says of a call; one that comes before its call waits for it, for an hour."""
+    sid = callback.call_sid if isinstance(callback, Attachment) else callback.sid
     with deadline():
-        session_id = messages.apply_call_status(event)
-        if session_id is None:
-            key = f"{event.sid}:{event.status}:{event.sequence}"
-            messages.park(key, event.sid, {"CallStatus": event.status, **event.parameters}, now)
-        elif event.status in CALL_ENDS:
-            sessions.end_call(session_id, event.sid, event.received_at, now)
-    log.info("call_status", call_sid=event.sid, status=event.status, session_id=session_id)
+        applied = _apply(runtime, callback)
+        if not applied:
+            callbacks.park(_key(callback), sid, callback)
+            # The call may have been stored between looking for it and parking.
+            if messages.call_of(sid):
+                apply_waiting(runtime, sid)
+    event, facts = _told(callback)
+    log.info(event if applied else "callback_parked", call_sid=sid, **facts)
 
 
-def attach(runtime: Runtime, attachment: Attachment) -> None:
-    """Store a recording or its transcription as one message of the call's session."""
-    now = runtime.clock.now()
-    with deadline():
-        call = messages.call_of(attachment.call_sid)
-        if call is None:
-            messages.park(f"{attachment.id}:{now.isoformat()}", attachment.call_sid, attachment.parameters, now)
-        else:
-            session_id, shared = call
-            if messages.attach(attachment, session_id, shared, now):
-                sessions.touch_closed(sessions.Touch(session_id, attachment.received_at, now))
-    log.info("recording_stored" if call else "callback_parked", call_sid=attachment.call_sid, sid=attachment.id)
+def apply_waiting(runtime: Runtime, call_sid: str) -> None:
+    """Apply what came before the call it speaks of."""
+    for callback in callbacks.take(call_sid):
+        if not isinstance(callback, StatusUpdate):
+            _apply(runtime, callback)
 
 
-def note_on_call(runtime: Runtime, call_sid: str, parameters: Mapping[str, Any]) -> None:
-    """Keep what a callback says of a call beside its first message."""
-    now = runtime.clock.now()
-    with deadline():
-        if not messages.add_to_call(call_sid, parameters):
-            messages.park(f"{call_sid}:{now.isoformat()}", call_sid, parameters, now)
+def _told(callback: CallEvent | Attachment | CallNote) -> tuple[str, dict[str, str]]:
+    match callback:
+        case CallEvent():
+            return "call_status", {"status": callback.status}
+        case Attachment():
+            return "recording_stored", {"sid": callback.id}
+        case _:
+            return "call_noted", {}
+
+
+def _key(callback: CallEvent | Attachment | CallNote) -> str:
+    match callback:
+        case CallEvent():
+            return f"{callback.sid}:{callback.status}:{callback.sequence}"
+        case Attachment():
+            # A recording, its status and its text are told apart by what they say.
+            said = (callback.parameters.get(name, "") for name in ("RecordingStatus", "TranscriptionSid"))
+            return ":".join([callback.id, *map(str, said)])
+        case _:
+            return f"{callback.sid}:{callback.parameters.get('DialCallSid', '')}"
+
+
+def _apply(runtime: Runtime, callback: CallEvent | Attachment | CallNote) -> bool:
+    """Let a callback take effect; False where its call is not known."""
+    match callback:
+        case CallEvent():
+            return _apply_status(runtime, callback)
+        case Attachment():
+            return _attach(runtime, callback)
+        case _:
+            return messages.add_to_call(callback.sid, callback.parameters)
+
+
+def _apply_status(runtime: Runtime, event: CallEvent) -> bool:
+    """The end of a call is activity of its session and lets go of it, but closes nothing (T6)."""
+    session_id = messages.apply_call_status(event)
+    if session_id and event.status in CALL_ENDS:
+        sessions.end_call(session_id, event.sid, event.received_at, runtime.clock.now())
+    return session_id is not None
+
+
+def _attach(runtime: Runtime, attachment: Attachment) -> bool:
+    """A recording and its text are one message of the call's session."""
+    call = messages.call_of(attachment.call_sid)
+    if call is None:
+        return False
+    (session_id, shared), now = call, runtime.clock.now()
+    if messages.attach(attachment, session_id, shared, now):
+        sessions.touch_by_id(sessions.Touch(session_id, attachment.received_at, now))
+    return True

@@ -179,21 +179,23 @@ def count(message: InboundMessage, filed: Filed, *, stored: int, keys: tuple[str
 
     False where a person closed it meanwhile: the message must be filed again.
     """
+    begins = message.call is not None and (message.call.number == 0 or filed.opened)
     touch = sessions.Touch(
         session_id=filed.session.id,
         moment=filed.moment,
         now=now,
         messages=stored,
-        call=message.call.sid if message.call and message.call.number == 0 else None,
+        call=message.call.sid if message.call and begins else None,
         call_until=filed.moment + LIVE_CALL,
     )
+    if message.call and not begins:
+        return sessions.touch_by_id(touch)
     if filed.session.is_open and sessions.touch(touch):
         if fresh := set(keys) - set(filed.session.keys):
             sessions.add_keys(filed.session.id, sorted(fresh))
         return True
     # Only the sender's newest session wakes up again; an older one takes late messages as it is.
-    if not message.call or message.call.number == 0:
-        sessions.reopen_idle(filed.session.id, keys, now)
+    sessions.reopen_idle(filed.session.id, keys, now)
     return sessions.touch_closed(touch)
 
 

@@ -14,7 +14,9 @@ def lines(message: InboundMessage) -> tuple[str, ...]:
 
 
 def is_out(message: InboundMessage, session: SessionView) -> bool:
-    """Tell whether the sender said STOP to the line this message came in on."""
+    """Tell whether the sender said STOP to the line this came in on; whoever phones wants to be spoken to."""
+    if message.call:
+        return False
     return not set(lines(message)).isdisjoint(session.opted_out)
 
 

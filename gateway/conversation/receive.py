@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.conversation import filing, optouts, respond
+from gateway.conversation import calls, filing, optouts, respond
 from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.telling import tell_decision, tell_stored
@@ -45,6 +45,8 @@ def receive(runtime: Runtime, message: InboundMessage) -> Outcome:
         if filed is None or turn is None or message.id not in stored:
             return _redelivered(runtime, message)
         filed, turn = _counted(runtime, turn, filed, len(stored), channel, policy)
+        if message.call and message.call.number == 0:
+            calls.apply_waiting(runtime, message.call.sid)
     tell_decision(runtime, message, filed, channel.id)
     tell_stored(message, stored, {"session_id": filed.session.id, "channel_id": channel.id})
     return Outcome(message.id, filed.session.id, turn.answer.twiml, turn.decision, filed.moment)

@@ -106,8 +106,17 @@ class StatusUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class CallNote:
+    """What else is said of a call, such as the outcome of a dial."""
+
+    sid: str
+    received_at: datetime
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Attachment:
-    """Something that belongs to a call and comes after it: a recording, its text, the outcome of a dial."""
+    """A recording of a call, or its text; one that is not final only announces what is to come."""
 
     id: str
     call_sid: str
@@ -115,3 +124,4 @@ class Attachment:
     parameters: Mapping[str, Any]
     media: Media | None = None
     content: str | None = None
+    final: bool = True

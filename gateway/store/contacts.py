@@ -67,7 +67,7 @@ def record_opt_out(contact_id: str, lines: Sequence[str], *, out: bool, message_
 
 def _escaped(line: str) -> str:
     """Write an address so that it can be a field name in an update: a dot would be a path."""
-    return line.replace(".", "\uff0e")
+    return line.replace(".", "\uff0e").replace("\0", "\ufffd")
 
 
 def _unescaped(line: str) -> str:

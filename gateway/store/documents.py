@@ -195,11 +195,15 @@ class CallbackDocument(Document):
         "collection": "callbacks",
         "strict": False,
         "auto_create_index": False,
-        "indexes": [{"name": "an_hour", "fields": ["receivedAt"], "expireAfterSeconds": 3600}],
+        "indexes": [
+            {"name": "an_hour", "fields": ["receivedAt"], "expireAfterSeconds": 3600},
+            {"name": "subject", "fields": ["about"]},
+        ],
     }
 
     id = StringField(primary_key=True)
     about = StringField()
+    kind = StringField(choices=("call_status", "attachment", "note", "message_status"))
     parameters = DictField()
     receivedAt = DateTimeField()  # noqa: N815 - the index names it as stored
 

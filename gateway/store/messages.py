@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError
 from gateway.core.messages import Attachment, CallEvent, InboundMessage, Media, StatusUpdate
 from gateway.core.statuses import CALL_RANK, MESSAGE_RANK, outranked
 from gateway.store.connection import collection
-from gateway.store.documents import CallbackDocument, MessageDocument
+from gateway.store.documents import MessageDocument
 
 DUPLICATE_KEY = 11000
 
@@ -259,20 +259,28 @@ def apply_status(update: StatusUpdate) -> bool:
     if messages.find_one(ours, {"_id": 1}) is None:
         return False
     messages.update_one(ours | {"status_history.status": {"$ne": update.status}}, {"$push": {"status_history": entry}})
-    effect = {"status": update.status, **({"error_code": update.error_code} if update.error_code else {})}
+    effect: dict[str, Any] = {"$set": {"status": update.status}}
+    if update.error_code:
+        effect["$set"]["error_code"] = update.error_code
+    else:
+        effect["$unset"] = {"error_code": ""}
     lower = [*outranked(update.status, MESSAGE_RANK), None]
-    messages.update_one(ours | {"status": {"$in": lower}}, {"$set": effect})
+    messages.update_one(ours | {"status": {"$in": lower}}, effect)
     return True
 
 
 def attach(attachment: Attachment, session_id: str, channel: Mapping[str, Any], now: datetime) -> bool:
     """Store a recording, or add what a later callback says of it; True if it was new."""
     changes: dict[str, Any] = {f"metadata.{name}": value for name, value in attachment.parameters.items()}
-    if attachment.media:
-        changes["media"] = [_media(attachment.media)]
-    if attachment.content is not None:
-        changes["content"] = attachment.content
-    fresh = {
+    changes["media"] = [_media(attachment.media)] if attachment.media else []
+    changes["content"] = attachment.content or ""
+    # What a callback does not know, or only announces, must not take away what another one said.
+    known = {
+        name: value
+        for name, value in changes.items()
+        if attachment.final and (name not in ("media", "content") or value)
+    }
+    fresh = {name: value for name, value in changes.items() if name not in known} | {
         "session_id": ObjectId(session_id),
         **channel,
         "direction": "inbound",
@@ -281,11 +289,9 @@ def attach(attachment: Attachment, session_id: str, channel: Mapping[str, Any], 
         "status": "received",
         "createdAt": attachment.received_at,
         "storedAt": now,
-        **({} if attachment.media else {"media": []}),
-        **({} if attachment.content is not None else {"content": ""}),
     }
     done = collection(MessageDocument).update_one(
-        {"_id": attachment.id}, {"$set": changes, "$setOnInsert": fresh}, upsert=True
+        {"_id": attachment.id}, {**({"$set": known} if known else {}), "$setOnInsert": fresh}, upsert=True
     )
     return done.upserted_id is not None
 
@@ -299,15 +305,6 @@ def call_of(call_sid: str) -> tuple[str, dict[str, Any]] | None:
         return None
     del found["_id"]
     return str(found.pop("session_id")), found
-
-
-def park(callback_id: str, about: str, parameters: Mapping[str, Any], now: datetime) -> None:
-    """Keep a callback whose subject is not stored (yet), for an hour."""
-    collection(CallbackDocument).update_one(
-        {"_id": callback_id},
-        {"$setOnInsert": {"about": about, "parameters": dict(parameters), "receivedAt": now}},
-        upsert=True,
-    )
 
 
 def transcript(session_id: str, *, limit: int) -> list[dict[str, Any]]:

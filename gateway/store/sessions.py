@@ -217,6 +217,12 @@ def touch_closed(touched: Touch) -> bool:
     return done.matched_count == 1
 
 
+def touch_by_id(touched: Touch) -> bool:
+    """Count what belongs to a call in the call's session, whatever became of that; never reopens (T6)."""
+    done = collection(SessionDocument).update_one({"_id": ObjectId(touched.session_id)}, _changes(touched))
+    return done.matched_count == 1
+
+
 def reopen_idle(session_id: str, open_keys: Sequence[str], now: datetime) -> bool:
     """Open a session again that only idleness closed, if its sender has no newer one."""
     sessions = collection(SessionDocument)

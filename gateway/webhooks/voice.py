@@ -8,7 +8,7 @@ from gateway.channels import voice
 from gateway.channels.base import Form, parameters, require
 from gateway.conversation import calls
 from gateway.conversation.receive import Outcome, receive
-from gateway.core.messages import CallTurn
+from gateway.core.messages import CallNote, CallTurn
 from gateway.webhooks.guard import EMPTY, runtime, twilio_webhook
 
 bp = Blueprint("voice", __name__, url_prefix="/webhooks/voice")
@@ -27,7 +27,7 @@ def inbound(form: Form, received_at: datetime) -> Outcome:
 @twilio_webhook
 def turn(form: Form, received_at: datetime) -> Outcome | str:
     """Answer what the caller said, or their silence."""
-    require(form, "CallSid", "From", "To")
+    require(form, "CallSid", "To")
     message = voice.parse(form, received_at, _turn(form["CallSid"]))
     if not message.content and message.call:
         return calls.ask_silent(runtime(), message.call)
@@ -53,7 +53,7 @@ def wait(form: Form, _received_at: datetime) -> str:
 @twilio_webhook
 def recording(form: Form, received_at: datetime) -> str:
     """Keep a recording; serves as the action of <Record> and as its status callback."""
-    calls.attach(runtime(), voice.parse_recording(form, received_at))
+    calls.apply_callback(runtime(), voice.parse_recording(form, received_at))
     return EMPTY
 
 
@@ -61,15 +61,16 @@ def recording(form: Form, received_at: datetime) -> str:
 @twilio_webhook
 def transcription(form: Form, received_at: datetime) -> None:
     """Keep what a recording says."""
-    calls.attach(runtime(), voice.parse_transcription(form, received_at))
+    calls.apply_callback(runtime(), voice.parse_transcription(form, received_at))
 
 
 @bp.post("/dial")
 @twilio_webhook
-def dial(form: Form, _received_at: datetime) -> str:
+def dial(form: Form, received_at: datetime) -> str:
     """Keep what became of a forwarded call."""
     require(form, "CallSid", "DialCallStatus")
-    calls.note_on_call(runtime(), form["CallSid"], parameters(form, leave_out=_SAID_ELSEWHERE))
+    note = CallNote(form["CallSid"], received_at, parameters(form, leave_out=_SAID_ELSEWHERE))
+    calls.apply_callback(runtime(), note)
     return EMPTY
 
 
@@ -77,4 +78,4 @@ def dial(form: Form, _received_at: datetime) -> str:
 @twilio_webhook
 def status(form: Form, received_at: datetime) -> None:
     """Keep the status of a call."""
-    calls.apply_call_status(runtime(), voice.parse_status(form, received_at))
+    calls.apply_callback(runtime(), voice.parse_status(form, received_at))
