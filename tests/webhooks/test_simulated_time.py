@@ -1,6 +1,7 @@
 """Playing a scenario without waiting: development only, and signed with our own secret."""
 
 import json
+import secrets
 
 import pytest
 
@@ -11,8 +12,8 @@ AT = "2026-01-05T09:00:00+00:00"
 
 
 def post(app, token):
-    twilio = Twilio(app.test_client())
-    return twilio.post(f"/webhooks/sms?{SIMULATED_AT}={token}", fixture("sms/text"))
+    params = fixture("sms/text") | {"MessageSid": "SM" + secrets.token_hex(16)}
+    return Twilio(app.test_client()).post(f"/webhooks/sms?{SIMULATED_AT}={token}", params)
 
 
 def token(settings, at=AT):
