@@ -22,7 +22,10 @@ _redacting = True
 
 def show_number(text: str) -> str:
     """Write the numbers in a text as log lines may: `+1555...0310` while redacting."""
-    return _NUMBER.sub(_shortened, text) if _redacting else text
+    if not _redacting:
+        return text
+    # A caller whom the carrier did not write as E.164 comes as bare digits.
+    return show_number(f"+{text}")[1:] if re.fullmatch(r"\d{7,15}", text) else _NUMBER.sub(_shortened, text)
 
 
 def _shortened(number: re.Match[str]) -> str:

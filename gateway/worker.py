@@ -25,10 +25,9 @@ def run(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    settling = upkeep.Settling(serving)
     working = [
         _start(serving.clock.correct, CLOCK_SECONDS, stop),
-        _start(settling.run, SETTLE_SECONDS, stop),
+        _start(lambda: upkeep.settle(serving), SETTLE_SECONDS, stop),
         _start(lambda: upkeep.sweep(serving), SWEEP_SECONDS, stop),
     ]
     log.info("worker_started")

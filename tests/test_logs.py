@@ -43,7 +43,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[
 
 
 @pytest.mark.parametrize("fmt", ["json", "console"])
-def test_a_number_is_shortened_wherever_it_stands(configured, fmt):
+def test_i11_a_number_is_shortened_wherever_it_stands(configured, fmt):
     log, out = configured(fmt)
     log.info("event", sender=NUMBER, message=f"from {NUMBER} to whatsapp:{NUMBER}", key=f"sms|{NUMBER}|{NUMBER}")
     (line,) = out.lines()
@@ -174,3 +174,11 @@ def test_logging_can_be_set_up_again(configured, monkeypatch):
     monkeypatch.delitem(logs.log.__dict__, "bind", raising=False)
     assert [json.loads(line)["event"] for line in first.lines()] == ["one"]
     assert [json.loads(line)["event"] for line in second.lines()] == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"), [("5558675310", "5558...5310"), ("12345", "12345"), ("US.1349", "US.1349")]
+)
+def test_a_label_of_bare_digits_is_shortened_unless_it_is_a_short_code(configured, label, shown):
+    configured()
+    assert logs.show_number(label) == shown

@@ -104,7 +104,7 @@ def parse_recording(form: Form, received_at: datetime) -> Attachment:
 
 def _duration(form: Form) -> dict[str, int]:
     seconds = form.text("RecordingDuration")
-    return {"duration_seconds": int(seconds)} if seconds.isdecimal() else {}
+    return {"duration_seconds": int(seconds)} if seconds.isdecimal() and len(seconds) < 10 else {}
 
 
 def parse_transcription(form: Form, received_at: datetime) -> Attachment:

@@ -1,6 +1,7 @@
 """`gateway serve`, which is `make run`: MongoDB, web and worker, started in order and stopped in order."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 import click
 
@@ -30,13 +32,14 @@ START_SECONDS = 30
 STOP_SECONDS = 20
 
 
-class _Stopped(Exception):
-    """Somebody asked us to stop."""
+class _Stopped(BaseException):
+    """Somebody asked us to stop; no handler of errors may swallow it."""
 
 
 def serve(configured: Settings) -> int:
     """Run until a signal or until a part of it dies; gives the exit code."""
     _require_port(configured.port)
+    lock = _only_one(configured.data_dir)
     runtime.build(configured)  # a wrong responder must be said before anything is started
     folder = configured.data_dir.resolve()
     stopping = _on_signals()
@@ -65,6 +68,7 @@ def serve(configured: Settings) -> int:
         if mongo:
             mongo.stop()
         forget(folder)
+        lock.close()
 
 
 _GUNICORN = [
@@ -84,6 +88,23 @@ def _on_signals() -> dict[str, bool]:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
     return armed
+
+
+def _only_one(folder: Path) -> IO[str]:
+    """Hold the folder's lock until the end: a second gateway would take the first one's notes and metrics away."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "serve.lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigError(
+            f"A gateway runs in {folder} already. Stop it, or give this one a folder of its own: GATEWAY_DATA_DIR."
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"GATEWAY_DATA_DIR = {folder} is not usable ({error.strerror}). Make it writable, or choose another."
+        ) from None
+    return lock
 
 
 def _require_port(port: int) -> None:
@@ -116,7 +137,7 @@ def _prepare_database(configured: Settings) -> str:
             return ""
         if not users.exists("admin"):
             users.add("admin", keep_secret(kept), Clock().now())
-        return keep_secret(kept)
+        return keep_secret(kept) if users.authenticate("admin", keep_secret(kept)) else ""
 
 
 def _environment(configured: Settings, folder: Path) -> Mapping[str, str]:
@@ -181,7 +202,11 @@ def _announce(configured: Settings, password: str) -> None:
     """Print what a person needs next: where to look, what to give Twilio, and one command to try."""
     local = f"http://{HOST}:{configured.port}"
     public = configured.public_url.rstrip("/") or local
-    login = f"admin / {password}" if password else "admin / the password of GATEWAY_ADMIN__PASSWORD"
+    login = (
+        f"admin / {password}"
+        if password
+        else "admin / the password it was given (`gateway users add admin --replace` makes a new one)"
+    )
     gateway = Path(sys.argv[0]).name if shutil.which("gateway") else os.path.relpath(sys.argv[0])
     lines = [
         "",

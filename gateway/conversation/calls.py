@@ -3,23 +3,25 @@
 from gateway.channels import CHANNELS, voice
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import VOICE, Attachment, CallEvent, CallNote, CallTurn, StatusUpdate
+from gateway.core.sessions import SessionView
 from gateway.core.statuses import CALL_ENDS
 from gateway.logs import log
 from gateway.store import callbacks, messages, sessions
+from gateway.store import calls as store_calls
 from gateway.store.connection import deadline
 
 
 def number_turn(call_sid: str) -> int:
     """Give the number of a turn that came without one: the next of its call."""
     with deadline():
-        latest = messages.latest_turn(call_sid)
+        latest = store_calls.latest_turn(call_sid)
     return int(latest.id.rpartition(":")[2]) + 1 if latest else 1
 
 
 def say_again(call_sid: str) -> str:
     """Give the call's latest stored answer; nothing where the call is unknown."""
     with deadline():
-        latest = messages.latest_turn(call_sid)
+        latest = store_calls.latest_turn(call_sid)
     return latest.twiml if latest else CHANNELS[VOICE].no_answer
 
 
@@ -36,17 +38,32 @@ def apply_callback(runtime: Runtime, callback: CallEvent | Attachment | CallNote
         if not applied:
             callbacks.park(_key(callback), sid, callback)
             # The call may have been stored between looking for it and parking.
-            if messages.call_of(sid):
+            if store_calls.call_of(sid):
                 apply_waiting(runtime, sid)
     event, facts = _told(callback)
     log.info(event if applied else "callback_parked", call_sid=sid, **facts)
 
 
 def apply_waiting(runtime: Runtime, call_sid: str) -> None:
-    """Apply what came before the call it speaks of."""
-    for callback in callbacks.take(call_sid):
+    """Apply what came before the call it speaks of; each is let go of only afterwards, for applying repeats well."""
+    for key, callback in callbacks.waiting(call_sid):
         if not isinstance(callback, StatusUpdate):
             _apply(runtime, callback)
+            callbacks.forget(key)
+
+
+def let_go_if_over(runtime: Runtime, call_sid: str) -> None:
+    """Take a call's claim on its session back if it ended while that was being made."""
+    call = messages.find_claimed(f"{call_sid}:0")
+    if call and call.call_status in CALL_ENDS:
+        now = runtime.clock.now()
+        sessions.end_call(call.session_id, call_sid, call.call_ended_at or call.received_at, now)
+
+
+def release_ended(runtime: Runtime, session: SessionView) -> None:
+    """Let go of calls whose end is stored but did not reach their session before a crash."""
+    for call_sid in session.live:
+        let_go_if_over(runtime, call_sid)
 
 
 def _told(callback: CallEvent | Attachment | CallNote) -> tuple[str, dict[str, str]]:
@@ -79,12 +96,12 @@ def _apply(runtime: Runtime, callback: CallEvent | Attachment | CallNote) -> boo
         case Attachment():
             return _attach(runtime, callback)
         case _:
-            return messages.add_to_call(callback.sid, callback.parameters)
+            return store_calls.add_to_call(callback.sid, callback.parameters)
 
 
 def _apply_status(runtime: Runtime, event: CallEvent) -> bool:
     """The end of a call is activity of its session and lets go of it, but closes nothing (T6)."""
-    session_id = messages.apply_call_status(event)
+    session_id = store_calls.apply_call_status(event)
     if session_id and event.status in CALL_ENDS:
         sessions.end_call(session_id, event.sid, event.received_at, runtime.clock.now())
     return session_id is not None
@@ -92,10 +109,10 @@ def _apply_status(runtime: Runtime, event: CallEvent) -> bool:
 
 def _attach(runtime: Runtime, attachment: Attachment) -> bool:
     """A recording and its text are one message of the call's session."""
-    call = messages.call_of(attachment.call_sid)
+    call = store_calls.call_of(attachment.call_sid)
     if call is None:
         return False
     (session_id, shared), now = call, runtime.clock.now()
-    if messages.attach(attachment, session_id, shared, now):
+    if store_calls.attach(attachment, session_id, shared, now):
         sessions.touch_by_id(sessions.Touch(session_id, attachment.received_at, now))
     return True

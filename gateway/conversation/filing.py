@@ -23,6 +23,7 @@ from gateway.core.sessions import (
     session_keys,
 )
 from gateway.core.times import ms_between
+from gateway.store import calls as store_calls
 from gateway.store import contacts, messages, sessions
 
 # Each attempt that fails means that a racer succeeded, so many of them in a row is a fault, not a race.
@@ -193,6 +194,8 @@ def count(message: InboundMessage, filed: Filed, *, stored: int, keys: tuple[str
     if filed.session.is_open and sessions.touch(touch):
         if fresh := set(keys) - set(filed.session.keys):
             sessions.add_keys(filed.session.id, sorted(fresh))
+            if filed.session.contact_id:
+                contacts.learn(filed.session.contact_id, message.sender)
         return True
     # Only the sender's newest session wakes up again; an older one takes late messages as it is.
     sessions.reopen_idle(filed.session.id, keys, now)
@@ -201,7 +204,7 @@ def count(message: InboundMessage, filed: Filed, *, stored: int, keys: tuple[str
 
 def file_turn(message: InboundMessage, turn: CallTurn, policy: Policy) -> Filed | None:
     """Find the session of a later turn of a call: that of its first webhook, whatever the gap (I7)."""
-    known = messages.call_of(turn.sid)
+    known = store_calls.call_of(turn.sid)
     session = sessions.get(known[0] if known else turn.session_id or "")
     if session is None:
         return None

@@ -14,6 +14,7 @@ from gateway.core.errors import StoreUnavailable
 from gateway.core.messages import Channel, InboundMessage
 from gateway.core.sessions import Policy, session_keys
 from gateway.core.statuses import CALL_ENDS
+from gateway.store import calls as store_calls
 from gateway.store import messages, sessions
 from gateway.store.connection import deadline
 from gateway.store.messages import Claimed, StoredTurn
@@ -47,6 +48,7 @@ def receive(runtime: Runtime, message: InboundMessage) -> Outcome:
         filed, turn = _counted(runtime, turn, filed, len(stored), channel, policy)
         if message.call and message.call.number == 0:
             calls.apply_waiting(runtime, message.call.sid)
+            calls.let_go_if_over(runtime, message.call.sid)
     tell_decision(runtime, message, filed, channel.id)
     tell_stored(message, stored, {"session_id": filed.session.id, "channel_id": channel.id})
     return Outcome(message.id, filed.session.id, turn.answer.twiml, turn.decision, filed.moment)
@@ -112,11 +114,14 @@ def _redelivered(runtime: Runtime, message: InboundMessage) -> Outcome:
         raise StoreUnavailable(f"{message.id} is being stored by somebody else and not readable yet")
     now = runtime.clock.now()
     if claimed.answered and messages.finish_answer(claimed.id, now):
-        sessions.touch_closed(sessions.Touch(claimed.session_id, claimed.received_at, now))
-    if message.call and message.call.number == 0 and claimed.call_status not in CALL_ENDS:
-        sessions.touch_closed(_still_on(claimed, message.call.sid, runtime))
+        sessions.touch_by_id(sessions.Touch(claimed.session_id, claimed.received_at, now))
+    if message.call and message.call.number == 0:
+        if claimed.call_status not in CALL_ENDS:
+            sessions.touch_by_id(_still_on(claimed, message.call.sid, runtime))
+        calls.apply_waiting(runtime, message.call.sid)
+        calls.let_go_if_over(runtime, message.call.sid)
     # A fallback URL is asked after a later turn failed, so it goes on from there.
-    latest = messages.latest_turn(message.call.sid) if message.again and message.call else None
+    latest = store_calls.latest_turn(message.call.sid) if message.again and message.call else None
     answer = latest or claimed
     return Outcome(claimed.id, claimed.session_id, answer.twiml, claimed.decision, claimed.received_at, duplicate=True)
 

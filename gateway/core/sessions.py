@@ -91,9 +91,9 @@ class SessionView:
 
     def is_final_at(self, moment: datetime) -> bool:
         """Tell whether a person (or a merge) closed it before this moment; idleness is never final."""
-        if self.is_open or self.closed_reason == IDLE or self.closed_at is None:
+        if self.is_open or self.closed_reason == IDLE:
             return False
-        return moment > self.closed_at
+        return self.closed_at is None or moment > self.closed_at
 
     def has_live_call_at(self, moment: datetime) -> bool:
         """Tell whether a call is on that keeps the session open whatever the gap."""

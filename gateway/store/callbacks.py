@@ -25,12 +25,15 @@ def park(key: str, about: str, callback: Callback) -> None:
     collection(CallbackDocument).update_one({"_id": key}, {"$setOnInsert": document}, upsert=True)
 
 
-def take(about: str) -> list[Callback]:
-    """Give what waits for a subject, in the order it came, and stop keeping it."""
-    callbacks = collection(CallbackDocument)
-    waiting = list(callbacks.find({"about": about}).sort("receivedAt", 1))
-    callbacks.delete_many({"_id": {"$in": [document["_id"] for document in waiting]}})
-    return [_read(document) for document in waiting]
+def waiting(about: str) -> list[tuple[str, Callback]]:
+    """Give what waits for a subject, each with its key, in the order it came."""
+    found = collection(CallbackDocument).find({"about": about}).sort("receivedAt", 1)
+    return [(document["_id"], _read(document)) for document in found]
+
+
+def forget(key: str) -> None:
+    """Stop keeping a callback."""
+    collection(CallbackDocument).delete_one({"_id": key})
 
 
 def _read(document: Mapping[str, Any]) -> Callback:

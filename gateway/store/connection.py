@@ -10,7 +10,7 @@ import mongoengine
 import pymongo
 from bson.errors import BSONError
 from pymongo.collection import Collection
-from pymongo.errors import ConfigurationError, DuplicateKeyError, InvalidURI, PyMongoError
+from pymongo.errors import BulkWriteError, ConfigurationError, DuplicateKeyError, InvalidURI, PyMongoError
 
 from gateway.core.errors import ConfigError, StoreUnavailable
 from gateway.core.times import MILLISECOND
@@ -51,7 +51,9 @@ def connect(settings: Settings) -> None:
             maxPoolSize=128,
         )
     except (InvalidURI, ConfigurationError, ValueError) as error:
-        raise ConfigError(f"MONGODB_URI is not usable: {error}. Write it as mongodb://host:27017/gateway.") from None
+        # What the driver says may quote a part of the password.
+        reason = "" if "@" in settings.mongodb_uri else f": {error}"
+        raise ConfigError(f"MONGODB_URI is not usable{reason}. Write it as mongodb://host:27017/gateway.") from None
 
 
 def _database_name(uri: str) -> str:
@@ -80,7 +82,15 @@ def deadline(seconds: float = DEADLINE_SECONDS) -> Iterator[None]:
     except DuplicateKeyError:
         raise
     except (PyMongoError, BSONError) as error:
-        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        raise StoreUnavailable(_in_short(error)) from error
+
+
+def _in_short(error: Exception) -> str:
+    """Say what failed without the documents that a bulk error quotes: they hold what people wrote."""
+    if isinstance(error, BulkWriteError):
+        problems = error.details["writeErrors"] or error.details["writeConcernErrors"]
+        return f"BulkWriteError: code {problems[0].get('code') if problems else 'unknown'}"
+    return f"{type(error).__name__}: {error}"
 
 
 def ping() -> None:

@@ -1,5 +1,6 @@
 """The people behind the sessions: looked up when a session opens, never on a known sender's message."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,14 +41,24 @@ def resolve(sender: Participant, now: datetime) -> Contact | None:
     document |= {"phones": phones} if phones else {}
     document |= {"external_ids": others} if others else {}
     contacts = collection(ContactDocument)
-    found = contacts.find_one({"$or": known}, {"opted_out": 1})
+    found = contacts.find_one({"$or": known})
     if found is None:
         try:
             contacts.insert_one(document)
             found = document
         except DuplicateKeyError:
-            found = contacts.find_one({"$or": known}, {"opted_out": 1})
+            found = contacts.find_one({"$or": known})
+    if found and not {*phones, *others} <= {*found.get("phones", ()), *found.get("external_ids", ())}:
+        learn(str(found["_id"]), sender)
     return None if found is None else _contact(found)
+
+
+def learn(contact_id: str, sender: Participant) -> None:
+    """Note further identities of a person; one that another contact has already stays there."""
+    for identity in sender.identities:
+        field = "phones" if identity.startswith("+") else "external_ids"
+        with contextlib.suppress(DuplicateKeyError):
+            collection(ContactDocument).update_one({"_id": ObjectId(contact_id)}, {"$addToSet": {field: identity}})
 
 
 def _contact(document: Mapping[str, Any]) -> Contact:

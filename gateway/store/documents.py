@@ -44,6 +44,12 @@ class SessionDocument(Document):
                 "partialFilterExpression": {"slot": {"$exists": True}},
             },
             {"name": "sender_timeline", "fields": ["keys", "-first_message_at"]},
+            {
+                # Nearly empty at all times: sessions waiting for their first message, or left behind by a crash.
+                "name": "still_empty",
+                "fields": ["createdAt"],
+                "partialFilterExpression": {"message_count": 0},
+            },
             {"name": "listing", "fields": ["communication_type", "-last_message_at", "-_id"]},
         ],
     }
@@ -60,7 +66,7 @@ class SessionDocument(Document):
     context = DictField()
     closed_reason = StringField()
     closed_at = DateTimeField()
-    created_at = DateTimeField(db_field="createdAt")
+    createdAt = DateTimeField()  # noqa: N815 - the index names it as stored
     updated_at = DateTimeField(db_field="updatedAt")
 
     keys = ListField(StringField())

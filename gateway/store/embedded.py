@@ -32,8 +32,8 @@ def find_mongod() -> Path:
     for candidate in filter(None, (shutil.which("mongod"), _from_wheel())):
         try:
             check = subprocess.run([candidate, "--version"], capture_output=True, text=True, timeout=30)  # noqa: S603
-        except OSError as error:
-            problems.append(f"{candidate}: {error.strerror}")
+        except (OSError, subprocess.TimeoutExpired) as error:
+            problems.append(f"{candidate}: {getattr(error, 'strerror', 'does not answer')}")
             continue
         if check.returncode == 0:
             return Path(candidate)

@@ -8,8 +8,8 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import BulkWriteError
 
-from gateway.core.messages import Attachment, CallEvent, InboundMessage, Media, StatusUpdate
-from gateway.core.statuses import CALL_RANK, MESSAGE_RANK, outranked
+from gateway.core.messages import InboundMessage, Media, StatusUpdate
+from gateway.core.statuses import MESSAGE_RANK, outranked
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument
 
@@ -51,6 +51,7 @@ class Claimed:
     decision: Mapping[str, Any]
     received_at: datetime
     call_status: str | None = None
+    call_ended_at: datetime | None = None
 
 
 def answer_id(message_id: str) -> str:
@@ -98,33 +99,44 @@ def _inbound(turn: StoredTurn) -> dict[str, Any]:
         "sender": "contact",
         "content": message.content,
         "provider_sid": message.provider_sid,
-        "media": [_media(media) for media in message.media],
+        "media": [stored_media(media) for media in message.media],
         "status": "received",
         "decision": _decision(turn.decision),
         "answer": {
             "state": answer.state,
             "twiml": answer.twiml,
-            **({"text": answer.text, "responder": answer.responder} if answer.text else {}),
+            **(_kept(answer) if answer.text else {}),
         },
         "metadata": dict(message.metadata),
     }
 
 
+def _kept(answer: Answer) -> dict[str, Any]:
+    """Give what the answer's own message is made of, should its writer die before that is stored."""
+    return {"text": answer.text, "responder": answer.responder, "milliseconds": answer.milliseconds}
+
+
 def _outbound(turn: StoredTurn) -> dict[str, Any]:
-    return _common(turn) | {
-        "_id": answer_id(turn.message.id),
+    answer = turn.answer
+    return _common(turn) | _spoken(turn.message.id, answer.text, answer.responder, answer.milliseconds)
+
+
+def _spoken(message_id: str, text: str, responder: str, milliseconds: float) -> dict[str, Any]:
+    return {
+        "_id": answer_id(message_id),
         "direction": "outbound",
         "sender": "ai",
-        "content": turn.answer.text,
+        "content": text,
         "media": [],
         "tools_used": [],
-        "processing_time_ms": turn.answer.milliseconds,
+        "processing_time_ms": milliseconds,
         "has_error": False,
-        "metadata": {"responder": turn.answer.responder, "inReplyTo": turn.message.id},
+        "metadata": {"responder": responder, "inReplyTo": message_id},
     }
 
 
-def _media(media: Media) -> dict[str, Any]:
+def stored_media(media: Media) -> dict[str, Any]:
+    """Give a file as stored in `media`."""
     return {"url": media.url, "content_type": media.content_type, **media.detail}
 
 
@@ -140,10 +152,11 @@ def _decision(decision: Mapping[str, Any]) -> dict[str, Any]:
 def find_claimed(message_id: str) -> Claimed | None:
     """Look up what is stored under a provider's id."""
     found = collection(MessageDocument).find_one({"_id": message_id})
-    return _claimed(found) if found else None
+    return claimed(found) if found else None
 
 
-def _claimed(document: Mapping[str, Any]) -> Claimed:
+def claimed(document: Mapping[str, Any]) -> Claimed:
+    """Read a stored message as what a redelivery is answered from."""
     answer = document.get("answer") or {}
     return Claimed(
         id=document["_id"],
@@ -153,6 +166,7 @@ def _claimed(document: Mapping[str, Any]) -> Claimed:
         decision=document.get("decision") or {},
         received_at=document["createdAt"],
         call_status=document.get("status"),
+        call_ended_at=max((entry["at"] for entry in document.get("status_history") or ()), default=None),
     )
 
 
@@ -165,19 +179,9 @@ def finish_answer(message_id: str, now: datetime) -> bool:
     answer = (stored or {}).get("answer") or {}
     if stored is None or not answer.get("text"):
         return False
-    missing = {
-        name: stored[name] for name in ("session_id", "channel_id", "communication_type", "contact_id", "createdAt")
-    } | {
-        "_id": answer_id(message_id),
-        "direction": "outbound",
-        "sender": "ai",
-        "content": answer["text"],
-        "media": [],
-        "tools_used": [],
-        "has_error": False,
-        "metadata": {"responder": answer["responder"], "inReplyTo": message_id},
-        "storedAt": now,
-    }
+    shared = ("session_id", "channel_id", "communication_type", "contact_id", "createdAt")
+    missing = {name: stored[name] for name in shared} | {"storedAt": now}
+    missing |= _spoken(message_id, answer["text"], answer["responder"], answer["milliseconds"])
     done = messages.update_one({"_id": missing.pop("_id")}, {"$setOnInsert": missing}, upsert=True)
     return done.upserted_id is not None
 
@@ -201,52 +205,6 @@ def relink(turn: StoredTurn, *, away_from: str) -> None:
     )
 
 
-def latest_turn(call_sid: str) -> Claimed | None:
-    """Find the last stored turn of a call."""
-    found = collection(MessageDocument).find({"_id": {"$gte": f"{call_sid}:", "$lt": f"{call_sid};"}})
-    return max(map(_claimed, found), key=lambda turn: _turn_number(turn.id), default=None)
-
-
-def _turn_number(message_id: str) -> int:
-    number = message_id.rpartition(":")[2]
-    return int(number) if number.isdecimal() else -1
-
-
-def add_to_call(call_sid: str, parameters: Mapping[str, Any]) -> bool:
-    """Keep what a callback says of a call on the call's first message; False where that is not stored."""
-    if not parameters:
-        return collection(MessageDocument).find_one({"_id": f"{call_sid}:0"}, {"_id": 1}) is not None
-    done = collection(MessageDocument).update_one(
-        {"_id": f"{call_sid}:0"}, {"$set": {f"metadata.{name}": value for name, value in parameters.items()}}
-    )
-    return done.matched_count == 1
-
-
-def apply_call_status(event: CallEvent) -> str | None:
-    """Add a status to a call's history and let it take effect if none of a higher rank came before.
-
-    Gives the session of the call, None where the call is unknown.
-    """
-    messages, first = collection(MessageDocument), {"_id": f"{event.sid}:0"}
-    found = messages.find_one(first, {"session_id": 1})
-    if found is None:
-        return None
-    entry = {"status": event.status, "at": event.received_at, "sequence": event.sequence}
-    seen = {"status_history": {"$elemMatch": {"status": event.status, "sequence": event.sequence}}}
-    messages.update_one(first | {"$nor": [seen]}, {"$push": {"status_history": entry}})
-    lower = [*outranked(event.status, CALL_RANK), "received"]
-    messages.update_one(
-        first | {"status": {"$in": lower}},
-        {
-            "$set": {
-                "status": event.status,
-                **{f"metadata.{name}": value for name, value in event.parameters.items()},
-            }
-        },
-    )
-    return str(found["session_id"])
-
-
 def apply_status(update: StatusUpdate) -> bool:
     """Add a delivery status to a message we sent; it takes effect only over lower ones (I8).
 
@@ -267,44 +225,6 @@ def apply_status(update: StatusUpdate) -> bool:
     lower = [*outranked(update.status, MESSAGE_RANK), None]
     messages.update_one(ours | {"status": {"$in": lower}}, effect)
     return True
-
-
-def attach(attachment: Attachment, session_id: str, channel: Mapping[str, Any], now: datetime) -> bool:
-    """Store a recording, or add what a later callback says of it; True if it was new."""
-    changes: dict[str, Any] = {f"metadata.{name}": value for name, value in attachment.parameters.items()}
-    changes["media"] = [_media(attachment.media)] if attachment.media else []
-    changes["content"] = attachment.content or ""
-    # What a callback does not know, or only announces, must not take away what another one said.
-    known = {
-        name: value
-        for name, value in changes.items()
-        if attachment.final and (name not in ("media", "content") or value)
-    }
-    fresh = {name: value for name, value in changes.items() if name not in known} | {
-        "session_id": ObjectId(session_id),
-        **channel,
-        "direction": "inbound",
-        "sender": "contact",
-        "provider_sid": attachment.id,
-        "status": "received",
-        "createdAt": attachment.received_at,
-        "storedAt": now,
-    }
-    done = collection(MessageDocument).update_one(
-        {"_id": attachment.id}, {**({"$set": known} if known else {}), "$setOnInsert": fresh}, upsert=True
-    )
-    return done.upserted_id is not None
-
-
-def call_of(call_sid: str) -> tuple[str, dict[str, Any]] | None:
-    """Find the session of a call, and the channel and contact its messages share."""
-    found = collection(MessageDocument).find_one(
-        {"_id": f"{call_sid}:0"}, {"session_id": 1, "channel_id": 1, "communication_type": 1, "contact_id": 1}
-    )
-    if found is None:
-        return None
-    del found["_id"]
-    return str(found.pop("session_id")), found
 
 
 def transcript(session_id: str, *, limit: int) -> list[dict[str, Any]]:

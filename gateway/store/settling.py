@@ -2,11 +2,13 @@
 
 A process killed between storing a message and counting it leaves its session one short. Nothing marks that,
 since a mark would cost every message a write; so the worker compares the sessions of recent messages with
-their messages. A difference may also be a turn on its way. It is believed when a second look, some seconds
-later, still shows it, and it is corrected by adding the difference, which commutes with turns in flight.
+their messages. It looks only at sessions that had no message for some seconds: there nothing can be on its way,
+and a correction that is bound to the count it saw can neither meet another worker's nor a new turn's.
 """
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -17,84 +19,89 @@ from gateway.store.documents import JobDocument, MessageDocument, SessionDocumen
 BATCH = 500
 
 
-def drifting(since: datetime) -> dict[str, int]:
-    """Compare the sessions that got messages since then with all their messages: session id to difference.
+@dataclass(frozen=True, slots=True)
+class Miscount:
+    """A session that counts other than it has."""
 
-    Positive where messages are not counted.
-    """
+    session_id: ObjectId
+    counted: int
+    stored: int
+
+
+def miscounts(since: datetime, quiet_since: datetime) -> list[Miscount]:
+    """Compare the sessions that got a message since the one moment, and none since the other, with their messages."""
     recent = collection(MessageDocument).aggregate(
-        [{"$match": {"storedAt": {"$gte": since}}}, {"$group": {"_id": "$session_id"}}]
+        [
+            {"$match": {"storedAt": {"$gte": since}}},
+            {"$group": {"_id": "$session_id", "newest": {"$max": "$storedAt"}}},
+            {"$match": {"newest": {"$lt": quiet_since}}},
+        ]
     )
-    ids = [row["_id"] for row in recent]
-    drift: dict[str, int] = {}
+    ids, found = [row["_id"] for row in recent], []
     for start in range(0, len(ids), BATCH):
-        drift |= _compare(ids[start : start + BATCH])
-    return drift
+        found += _compare(ids[start : start + BATCH])
+    return found
 
 
-def _compare(ids: list[ObjectId]) -> dict[str, int]:
-    sessions = collection(SessionDocument)
-    counted = {row["_id"]: row for row in sessions.find({"_id": {"$in": ids}}, {"message_count": 1})}
-    stored = {row["_id"]: row for row in _stored(ids)}
-    again = {row["_id"]: row for row in sessions.find({"_id": {"$in": ids}}, {"message_count": 1})}
-    drift = {}
-    for session_id, row in stored.items():
-        if session_id not in again or session_id not in counted:
-            continue
-        # Between the two readings of the counter the messages were counted, so what lies outside both is real.
-        low, high = sorted((counted[session_id]["message_count"], again[session_id]["message_count"]))
-        if row["messages"] > high:
-            drift[str(session_id)] = row["messages"] - high
-        elif row["messages"] < low:
-            drift[str(session_id)] = row["messages"] - low
-    return drift
-
-
-def _stored(ids: list[ObjectId]) -> list[dict[str, Any]]:
-    return list(
-        collection(MessageDocument).aggregate(
-            [
-                {"$match": {"session_id": {"$in": ids}}},
-                {
-                    "$group": {
-                        "_id": "$session_id",
-                        "messages": {"$sum": 1},
-                        "first": {"$min": "$createdAt"},
-                        "last": {"$max": "$createdAt"},
-                    }
-                },
-            ]
-        )
+def _compare(ids: list[ObjectId]) -> list[Miscount]:
+    sessions = collection(SessionDocument).find({"_id": {"$in": ids}}, {"message_count": 1})
+    counted = {row["_id"]: row.get("message_count", 0) for row in sessions}
+    stored = collection(MessageDocument).aggregate(
+        [{"$match": {"session_id": {"$in": ids}}}, {"$group": {"_id": "$session_id", "messages": {"$sum": 1}}}]
     )
+    return [
+        Miscount(row["_id"], counted[row["_id"]], row["messages"])
+        for row in stored
+        if counted.get(row["_id"], row["messages"]) != row["messages"]
+    ]
 
 
-def correct(session_id: str, difference: int) -> None:
-    """Add a difference that was seen twice, and let the times cover the session's messages."""
-    rows = _stored([ObjectId(session_id)])
-    times = {
-        "$max": {"last_message_at": rows[0]["last"]},
-        "$min": {"first_message_at": rows[0]["first"]},
-    } if rows else {}  # fmt: skip
-    collection(SessionDocument).update_one(
-        {"_id": ObjectId(session_id)}, {"$inc": {"message_count": difference}, **times}
+def correct(miscount: Miscount) -> bool:
+    """Put a session's count and times right; False where it had a message since and waits for the next look."""
+    times = _times(miscount.session_id)
+    done = collection(SessionDocument).update_one(
+        {"_id": miscount.session_id, "message_count": miscount.counted},
+        {
+            "$set": {"message_count": miscount.stored},
+            # They only ever grow or shrink, so a turn that comes now cannot be overwritten.
+            "$max": {name: times[name] for name in ("last_message_at", "last_inbound_at") if times[name]},
+            "$min": {"first_message_at": times["first_message_at"]},
+        },
     )
+    return done.modified_count == 1
+
+
+def _times(session_id: ObjectId) -> Mapping[str, Any]:
+    (row,) = collection(MessageDocument).aggregate(
+        [
+            {"$match": {"session_id": session_id}},
+            {
+                "$group": {
+                    "_id": None,
+                    "first_message_at": {"$min": "$createdAt"},
+                    "last_message_at": {"$max": "$createdAt"},
+                    "last_inbound_at": {"$max": {"$cond": [{"$eq": ["$direction", "inbound"]}, "$createdAt", None]}},
+                }
+            },
+        ]
+    )
+    return dict(row)
 
 
 def drop_empty(older_than: datetime) -> int:
-    """Delete sessions that were opened for a message which never came, so that none of them is ever shown."""
+    """Delete sessions that were opened for a message which never came, and link around them."""
     sessions, dropped = collection(SessionDocument), 0
-    suspects = sessions.find(
-        {
-            "open_keys": {"$exists": True},
-            "message_count": 0,
-            "opening.message_id": {"$exists": True},
-            "createdAt": {"$lt": older_than, "$gt": older_than - timedelta(days=1)},
-        },
-        {"_id": 1},
-    ).hint("one_open_session")
-    for suspect in suspects:
-        if collection(MessageDocument).find_one({"session_id": suspect["_id"]}, {"_id": 1}) is None:
-            dropped += sessions.delete_one({**suspect, "message_count": 0}).deleted_count
+    for empty in sessions.find(
+        {"message_count": 0, "createdAt": {"$lt": older_than}, "opening.message_id": {"$exists": True}}
+    ):
+        if collection(MessageDocument).find_one({"session_id": empty["_id"]}, {"_id": 1}):
+            continue
+        if sessions.delete_one({"_id": empty["_id"], "message_count": 0}).deleted_count:
+            sessions.update_many(
+                {"keys": {"$in": empty["keys"]}, "previous_session_id": empty["_id"]},
+                {"$set": {"previous_session_id": empty["previous_session_id"]}},
+            )
+            dropped += 1
     return dropped
 
 

@@ -152,6 +152,14 @@ def test_a_second_gateway_on_the_same_port_says_so_in_one_line(running):
     ]
 
 
+def test_a_second_gateway_in_the_same_folder_is_refused_and_harms_nothing(running):
+    done = running("serve", PORT=free_port())
+    assert done.returncode != 0
+    assert "A gateway runs in" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert running("users", "list").returncode == 0
+
+
 def test_a_web_process_killed_with_9_is_replaced(running):
     serving = subprocess.run(["pgrep", "-f", f"127.0.0.1:{running.port} wsgi:app"], capture_output=True, text=True)
     workers = [int(pid) for pid in serving.stdout.split()]

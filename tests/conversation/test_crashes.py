@@ -7,9 +7,9 @@ from datetime import timedelta
 import mongoengine
 import pytest
 
-from gateway.conversation import upkeep
+from gateway.conversation import calls, upkeep
 from gateway.conversation.runtime import build
-from gateway.store import connection, contacts, messages, sessions
+from gateway.store import connection, contacts, messages, sessions, settling
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument
 from tests.conftest import Twilio
@@ -58,25 +58,42 @@ def _in_a_process_that_dies(make_app, step, speak):
     return os.WIFSIGNALED(status)
 
 
-def _settle(serving, clock):
-    settling = upkeep.Settling(serving)
-    for _ in range(3):
-        clock.moment += timedelta(seconds=61)
-        settling.run()
+def _settle(serving, clock, *, minutes=2.0):
+    """Let the worker look some time after the crash, and once more ten seconds later, as it does."""
+    clock.moment += timedelta(minutes=minutes)
+    upkeep.settle(serving)
+    clock.moment += timedelta(seconds=10)
+    upkeep.settle(serving)
+
+
+def _assert_sessions_are_right():
+    db = mongoengine.get_db()
+    for session in db.sessions.find():
+        mine = list(db.messages.find({"session_id": session["_id"]}))
+        inbound = [m["createdAt"] for m in mine if m["direction"] == "inbound"]
+        assert session["message_count"] == len(mine) > 0
+        assert session["first_message_at"] == min(inbound)
+        assert session["last_message_at"] == max(inbound)
+        assert session["last_inbound_at"] == max(inbound)
+        previous = session["previous_session_id"]
+        assert previous is None or db.sessions.find_one({"_id": previous})
+
+
+WHEN = {"first message": None, "reuse": 2, "rollover": 10, "late, a session of its own": -10}
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: f"{step[2]} {step[1]}")
-@pytest.mark.parametrize("minutes", [None, 2, 10], ids=["first message", "reuse", "rollover"])
-def test_i4_i5_a_message_survives_kill_9(make_app, make_settings, clock, channel, step, minutes):
+@pytest.mark.parametrize("minutes", WHEN.values(), ids=WHEN.keys())
+def test_i4_a_message_survives_kill_9_and_is_answered_when_it_comes_again(
+    make_app, make_settings, clock, channel, step, minutes
+):
     def person(app):
         return Person(Twilio(app.test_client()), clock, channel)
 
     app = make_app()
     if minutes is not None:
         person(app).say(sid="A" * 34)
-    crashed = _in_a_process_that_dies(
-        make_app, step, lambda child: person(child).say(minutes=minutes or 0, sid="B" * 34)
-    )
+    _in_a_process_that_dies(make_app, step, lambda child: person(child).say(minutes=minutes or 0, sid="B" * 34))
     app = make_app()
     later = (minutes or 0) + 1 / 60
     first, second = (person(app).say(minutes=later, sid="B" * 34) for _ in range(2))
@@ -85,18 +102,33 @@ def test_i4_i5_a_message_survives_kill_9(make_app, make_settings, clock, channel
     _settle(build(make_settings(), clock=clock), clock)
 
     db = mongoengine.get_db()
-    stored = list(db.messages.find())
-    assert len({m["_id"] for m in stored if m["direction"] == "inbound"}) == (1 if minutes is None else 2)
+    assert db.messages.count_documents({"direction": "inbound"}) == (1 if minutes is None else 2)
     if channel != "voice":
         assert b"<Message>Hi</Message>" in first.data
         assert db.messages.count_documents({"_id": "re:" + "B" * 34}) == 1
-    found = list(db.sessions.find())
-    assert len(found) == (2 if minutes == 10 else 1), f"crashed: {crashed}"
-    for session in found:
-        mine = [m for m in stored if m["session_id"] == session["_id"]]
-        assert session["message_count"] == len(mine)
-        assert session["first_message_at"] == min(m["createdAt"] for m in mine)
-        assert session["last_message_at"] >= max(m["createdAt"] for m in mine)
+        _assert_sessions_are_right()
+    assert db.sessions.count_documents({}) == (2 if minutes in (10, -10) else 1)
+    assert db.sessions.count_documents({"live": {"$nin": [None, []]}}) == 0
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: f"{step[2]} {step[1]}")
+@pytest.mark.parametrize("minutes", WHEN.values(), ids=WHEN.keys())
+@pytest.mark.parametrize("away", [1, 600], ids=["a minute later", "ten hours later"])
+def test_i5_counts_are_right_after_kill_9_even_if_it_never_comes_again(
+    make_app, make_settings, clock, step, minutes, away
+):
+    def ada(app):
+        return Person(Twilio(app.test_client()), clock, "sms")
+
+    app = make_app(reply={"responder": "echo"})
+    if minutes is not None:
+        ada(app).say(sid="A" * 34)
+    if minutes and minutes > 0:  # a worker was here before; this clock stores late messages in the past
+        upkeep.settle(build(make_settings(), clock=clock))
+    _in_a_process_that_dies(make_app, step, lambda child: ada(child).say(minutes=minutes or 0, sid="B" * 34))
+    make_app()
+    _settle(build(make_settings(), clock=clock), clock, minutes=away + 10 + 1 / 60)
+    _assert_sessions_are_right()
 
 
 def test_every_step_is_reached_by_some_delivery(make_app, clock):
@@ -115,44 +147,114 @@ def test_every_step_is_reached_by_some_delivery(make_app, clock):
         make_app()
 
 
-def test_a_count_that_is_off_is_corrected_while_messages_keep_coming(make_app, make_settings, clock):
-    ada = Person(Twilio(make_app().test_client()), clock, "sms")
-    ada.say()
-    db = mongoengine.get_db()
-    db.sessions.update_one({}, {"$inc": {"message_count": -1}})
-    settling = upkeep.Settling(build(make_settings(), clock=clock))
-    for second in range(1, 4):
-        ada.say(seconds=10 * second)
-        settling.run()
-    assert db.sessions.find_one()["message_count"] == db.messages.count_documents({}) == 8
+class TestSettling:
+    @pytest.fixture
+    def ada(self, make_app, clock):
+        return Person(Twilio(make_app().test_client()), clock, "sms")
+
+    @pytest.fixture
+    def serving(self, ada, make_settings, clock):
+        return build(make_settings(), clock=clock)
+
+    def miscount(self, by=-1):
+        mongoengine.get_db().sessions.update_one({}, {"$inc": {"message_count": by}})
+
+    def counted(self):
+        return mongoengine.get_db().sessions.find_one()["message_count"]
+
+    @pytest.mark.parametrize("by", [-1, 1])
+    def test_puts_a_count_right_in_one_pass(self, ada, serving, clock, by):
+        ada.say()
+        self.miscount(by)
+        _settle(serving, clock, minutes=0.1)
+        assert self.counted() == 2
+
+    def test_leaves_a_session_alone_while_a_turn_may_be_on_its_way(self, ada, serving, clock):
+        ada.say()
+        self.miscount()
+        clock.moment += timedelta(seconds=3)
+        upkeep.settle(serving)
+        assert self.counted() == 1
+
+    def test_comes_back_to_a_session_that_was_too_busy(self, ada, serving, clock):
+        ada.say()
+        self.miscount()
+        for second in range(1, 40):
+            ada.say(seconds=second)
+            upkeep.settle(serving)
+        assert self.counted() == 79
+        _settle(serving, clock, minutes=0.1)
+        assert self.counted() == 80
+
+    def test_a_second_worker_with_the_same_finding_changes_nothing(self, ada, serving, clock):
+        ada.say()
+        self.miscount()
+        (found,) = settling.miscounts(clock.moment, clock.moment + timedelta(seconds=1))
+        assert settling.correct(found)
+        assert not settling.correct(found)
+        assert self.counted() == 2
+
+    def test_a_turn_counted_meanwhile_wins(self, ada, serving, clock):
+        ada.say()
+        self.miscount()
+        (found,) = settling.miscounts(clock.moment, clock.moment + timedelta(seconds=1))
+        ada.say(seconds=5)
+        assert not settling.correct(found)
+        assert self.counted() == 3
+
+    def test_stores_an_answer_that_was_given_but_not_stored(self, ada, serving, clock):
+        ada.say(sid="A" * 34)
+        mongoengine.get_db().messages.delete_one({"_id": "re:" + "A" * 34})
+        _settle(serving, clock, minutes=0.1)
+        answer = mongoengine.get_db().messages.find_one({"_id": "re:" + "A" * 34})
+        assert (answer["content"], answer["sender"], answer["has_error"]) == ("Hi", "ai", False)
+        assert self.counted() == 2
 
 
-def test_a_turn_on_its_way_is_not_taken_for_a_miscount(make_app, make_settings, clock):
-    ada = Person(Twilio(make_app().test_client()), clock, "sms")
-    ada.say()
-    db = mongoengine.get_db()
-    db.sessions.update_one({}, {"$inc": {"message_count": -1}})
-    settling = upkeep.Settling(build(make_settings(), clock=clock))
-    settling.run()
-    db.sessions.update_one({}, {"$inc": {"message_count": 1}})
-    settling.run()
-    assert db.sessions.find_one()["message_count"] == 2
+class TestCallsThatEndInBetween:
+    CALL = "CA" + "3" * 32
 
+    def end(self, twilio):
+        line = {"CallSid": self.CALL, "From": "+15558675310", "To": "+15017122661"}
+        ended = {"CallStatus": "completed", "CallDuration": "1", "SequenceNumber": "0"}
+        assert twilio.post("/webhooks/voice/status", line | ended).status_code == 204
 
-def test_an_answer_that_was_given_but_not_stored_is_stored_by_the_worker(make_app, make_settings, clock):
-    Person(Twilio(make_app().test_client()), clock, "sms").say(sid="A" * 34)
-    db = mongoengine.get_db()
-    db.messages.delete_one({"_id": "re:" + "A" * 34})
-    _settle(build(make_settings(), clock=clock), clock)
-    answer = db.messages.find_one({"_id": "re:" + "A" * 34})
-    assert (answer["content"], answer["sender"]) == ("Hi", "ai")
-    assert db.sessions.find_one()["message_count"] == 2
+    def live(self):
+        return mongoengine.get_db().sessions.find_one()["live"]
 
+    def test_between_storing_the_call_and_counting_it(self, app, monkeypatch):
+        twilio, real = Twilio(app.test_client()), sessions.touch
 
-def test_a_session_whose_only_message_never_came_is_dropped(make_app, make_settings, clock):
-    Person(Twilio(make_app().test_client()), clock, "sms").say(sid="A" * 34)
-    db = mongoengine.get_db()
-    db.messages.delete_many({})
-    db.sessions.update_one({}, {"$set": {"message_count": 0}})
-    _settle(build(make_settings(), clock=clock), clock)
-    assert db.sessions.count_documents({}) == 0
+        def ends_first(touch):
+            monkeypatch.setattr(sessions, "touch", real)
+            self.end(Twilio(app.test_client()))
+            return real(touch)
+
+        monkeypatch.setattr(sessions, "touch", ends_first)
+        twilio.call(CallSid=self.CALL)
+        assert self.live() == []
+
+    def test_before_a_crash_let_the_session_know(self, app, make_settings, clock, monkeypatch):
+        twilio = Twilio(app.test_client())
+        twilio.call(CallSid=self.CALL)
+        with monkeypatch.context() as crash:
+            crash.setattr(sessions, "end_call", lambda *_: None)
+            self.end(twilio)
+        clock.move_to(minutes=30)
+        serving = build(make_settings(), clock=clock)
+        upkeep.sweep(serving)
+        assert self.live() == []
+        upkeep.sweep(serving)
+        assert mongoengine.get_db().sessions.find_one()["status"] == "closed"
+
+    def test_before_the_call_and_its_writer_dies_before_looking(self, app, monkeypatch):
+        twilio = Twilio(app.test_client())
+        self.end(twilio)
+        with monkeypatch.context() as crash:
+            crash.setattr(calls, "apply_waiting", lambda *_: None)
+            crash.setattr(calls, "let_go_if_over", lambda *_: None)
+            twilio.call(CallSid=self.CALL)
+        assert self.live() == [self.CALL]
+        twilio.call(CallSid=self.CALL)
+        assert self.live() == []
+        assert mongoengine.get_db().callbacks.count_documents({}) == 0

@@ -143,7 +143,7 @@ def test_i7_a_text_in_the_tenth_minute_of_a_call_joins_the_calls_session(make_ap
     assert len(sessions()) == 2
 
 
-class TestLateArrivals:
+class TestI6LateArrivals:
     """T4 over the store: counts and times of every session are right afterwards."""
 
     @pytest.fixture
@@ -321,3 +321,20 @@ def test_two_sessions_of_what_proves_to_be_one_person_are_both_closed_by_a_rollo
     clock.move_to(minutes=20)
     twilio.whatsapp(From="whatsapp:+15558675310", ExternalUserId=user)
     assert [(s["status"], s["message_count"]) for s in sessions()] == [("closed", 1), ("closed", 2), ("active", 1)]
+
+
+def test_i12_who_said_stop_by_phone_is_out_by_user_id_too_once_both_were_seen_together(make_app, clock):
+    twilio, user = Twilio(make_app().test_client()), "whatsapp:US.13491208655302741918"
+    twilio.whatsapp(From="whatsapp:+15558675310")
+    twilio.whatsapp("STOP", From="whatsapp:+15558675310", ExternalUserId=user)
+    clock.move_to(minutes=30)
+    assert b"<Message>" not in twilio.whatsapp(From=user, ExternalUserId=user).data
+    assert mongoengine.get_db().contacts.count_documents({}) == 1
+
+
+def test_a_session_archived_without_a_time_is_final(people):
+    ada = people()
+    ada.say()
+    mongoengine.get_db().sessions.update_one({}, {"$set": {"status": "archived"}, "$unset": {"open_keys": ""}})
+    assert ada.say(minutes=1).status_code == 200
+    assert [s["message_count"] for s in sessions()] == [1, 1]

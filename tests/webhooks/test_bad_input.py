@@ -52,7 +52,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_an_unsigned_or_forged_request_gets_an_empty_403(app, db, logged, path):
+def test_i10_an_unsigned_or_forged_request_gets_an_empty_403(app, db, logged, path):
     for headers in ({}, {"X-Twilio-Signature": ""}, {"X-Twilio-Signature": "x"}):
         form = fixture("sms/text") | fixture("voice/incoming")
         answer = app.test_client().post(path, data=form, headers=headers)
@@ -95,7 +95,7 @@ def test_forged_json_gets_403(app, db, query):
     + [(STATUS, "status/sent", missing) for missing in ("MessageSid", "MessageStatus")],
 )
 @pytest.mark.parametrize("how", ["missing", "empty"])
-def test_a_form_without_what_names_it_gets_400(twilio, db, logged, path, name, missing, how):
+def test_i10_a_form_without_what_names_it_gets_400(twilio, db, logged, path, name, missing, how):
     form = fixture(name) | {missing: ""}
     if how == "missing":
         del form[missing]

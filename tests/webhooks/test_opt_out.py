@@ -22,7 +22,7 @@ def outbound(db: Any) -> int:
 
 
 @pytest.mark.parametrize("word", [*STOPS, "stop", "Stop", "sToPaLl", " stop ", "stop\n", "Stop."])
-def test_a_stop_word_is_recorded_and_not_answered(twilio, db, word):
+def test_i12_a_stop_word_is_recorded_and_not_answered(twilio, db, word):
     assert is_empty(twilio.sms(word))
     assert opted_out(db) == {LINE}
     assert outbound(db) == 0
@@ -54,7 +54,7 @@ def test_a_sentence_is_no_keyword(twilio, db, words):
     assert opted_out(db) == set()
 
 
-def test_after_stop_messages_are_stored_and_not_answered(twilio, db):
+def test_i12_after_stop_messages_are_stored_and_not_answered(twilio, db):
     twilio.sms("hello")
     twilio.sms("STOP")
     assert is_empty(twilio.sms("are you there"))

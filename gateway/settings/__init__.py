@@ -1,0 +1,156 @@
+"""Every setting: defaults, then config/base.toml, config/<environment>.toml, then the process environment.
+
+A setting `a.b` is the variable GATEWAY_A__B; those that hosts and Twilio users know by another name keep it
+(PORT, MONGODB_URI, TWILIO_AUTH_TOKEN ...). Anything wrong or unknown stops the start with one line.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from gateway.core.errors import ConfigError
+from gateway.settings.folders import keep_secret, require_writable
+from gateway.settings.refusals import bad_json, broken_file, one_line, refuse_unknown_variables
+from gateway.settings.sections import (
+    Admin,
+    Broker,
+    Canned,
+    CannedRule,
+    Crm,
+    HttpBot,
+    Llm,
+    Log,
+    Networks,
+    ReplySettings,
+    Secrets,
+    Sessions,
+    Spool,
+    Twilio,
+    Voice,
+    idle_ms,
+    known_as,
+)
+
+__all__ = ["CONFIG_DIR", "CannedRule", "Settings", "idle_ms", "keep_secret", "load", "require_writable"]
+
+CONFIG_DIR = Path(__file__).resolve().parent.parent.parent / "config"
+
+
+class Settings(BaseSettings):
+    """All settings of one process. Build it with `load`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GATEWAY_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        nested_model_default_partial_update=True,
+    )
+
+    env: Literal["development", "production", "test"] = "production"
+    data_dir: Path = Path(".data")
+    port: int = Field(8080, ge=1, le=65535, validation_alias=known_as("PORT"))
+    public_url: str = Field("", pattern=r"^$|^https?://[^\s#?]+$", validation_alias=known_as("PUBLIC_URL"))
+    mongodb_uri: str = Field("", pattern=r"^$|^mongodb(\+srv)?://", validation_alias=known_as("MONGODB_URI"))
+    twilio_account_sid: str = Field("", pattern=r"^$|^AC[0-9a-zA-Z]+$", validation_alias=known_as("TWILIO_ACCOUNT_SID"))
+    twilio_auth_token: Secrets = Field([], validation_alias=known_as("TWILIO_AUTH_TOKEN"))
+    secret_key: SecretStr = Field(SecretStr(""), validation_alias=known_as("SECRET_KEY"))
+    web_concurrency: int = Field(2, ge=1, le=256, validation_alias=known_as("WEB_CONCURRENCY"))
+    trusted_proxies: Networks = Field([], validation_alias=known_as("TRUSTED_PROXIES"))
+
+    sessions: Sessions = Sessions()
+    reply: ReplySettings = ReplySettings()
+    canned: Canned = Canned()
+    voice: Voice = Voice()
+    twilio: Twilio = Twilio()
+    spool: Spool = Spool()
+    broker: Broker = Broker()
+    llm: Llm = Llm()
+    http_bot: HttpBot = HttpBot()
+    crm: Crm = Crm()
+    admin: Admin = Admin()
+    log: Log = Log()
+
+    @property
+    def is_development(self) -> bool:
+        """Tell whether the conveniences of development (and its dangers) are allowed."""
+        return self.env == "development"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Give the spool's folder."""
+        return self.spool.dir or self.data_dir / "spool"
+
+    @property
+    def observes_signatures(self) -> bool:
+        """Tell whether unverifiable requests are let in and only logged."""
+        return self.twilio.signatures != "enforce"
+
+    def idle_ms_for(self, communication_type: str) -> int | None:
+        """Give the threshold of a channel type where the channel itself names none; None never rolls over."""
+        by_type = {str(name): threshold for name, threshold in self.sessions.idle_seconds_by_type.items()}
+        return by_type.get(communication_type, self.sessions.idle_seconds)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the two TOML files below the environment."""
+        env = init_settings().get("env") or os.environ.get("GATEWAY_ENV") or cls.model_fields["env"].default
+        files = [CONFIG_DIR / "base.toml", CONFIG_DIR / f"{env}.toml"]
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, files, deep_merge=True)
+
+
+def load(**overrides: Any) -> Settings:
+    """Read all settings; ConfigError names the first one that is wrong, its value and the remedy."""
+    refuse_unknown_variables(os.environ, Settings.model_fields)
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        raise ConfigError(one_line(error)) from None
+    except SettingsError as error:
+        raise ConfigError(bad_json(os.environ, Settings.model_fields) or str(error)) from None
+    except ValueError as error:  # tomllib's errors: they name line and column
+        raise ConfigError(f"{broken_file(CONFIG_DIR)} is no valid TOML: {error}. Correct it.") from None
+    _refuse_dangerous(settings)
+    return _with_development_secrets(settings) if settings.is_development else settings
+
+
+def _refuse_dangerous(settings: Settings) -> None:
+    if settings.env != "production":
+        return
+    if not settings.twilio_auth_token and not settings.twilio.accounts and not settings.twilio.shared_keys:
+        raise ConfigError("TWILIO_AUTH_TOKEN is not set. Production needs it: copy it from the Twilio console.")
+    if not settings.secret_key.get_secret_value():
+        raise ConfigError(
+            'SECRET_KEY is not set. Make one: python3 -c "import secrets; print(secrets.token_urlsafe(48))"'
+        )
+    if settings.twilio.signatures == "observe":
+        raise ConfigError(
+            "GATEWAY_TWILIO__SIGNATURES = 'observe' lets anybody post messages. Remove it, or say it twice in "
+            "production: 'observe observe'."
+        )
+    require_writable(settings.spool_dir)
+
+
+def _with_development_secrets(settings: Settings) -> Settings:
+    """Fill in what nobody set, the same at every start."""
+    found: dict[str, Any] = {}
+    if not settings.twilio_auth_token:
+        found["twilio_auth_token"] = [SecretStr(keep_secret(settings.data_dir / "twilio-auth-token"))]
+    if not settings.secret_key.get_secret_value():
+        found["secret_key"] = SecretStr(keep_secret(settings.data_dir / "secret-key"))
+    return settings.model_copy(update=found)

@@ -1,0 +1,171 @@
+"""The groups of settings, each refusing names and values it does not know."""
+
+import ipaddress
+import math
+import zoneinfo
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_settings import NoDecode
+
+# Thirty years; beyond that dates run out before thresholds do.
+LONGEST_SECONDS = 1_000_000_000
+
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def idle_ms(value: object) -> int | None:
+    """Read an idle threshold in seconds as whole milliseconds; "never" and null never roll over.
+
+    The one reader for settings and channel documents. ValueError says what is wrong with the value.
+    """
+    if value is None or (isinstance(value, str) and value.strip().lower() in {"never", "null"}):
+        return None
+    if isinstance(value, bool):
+        raise ValueError("must be a number of seconds or 'never'")
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError("must be a number of seconds, 0 or more, or 'never'") from None
+    if not math.isfinite(number) or number < 0:
+        raise ValueError("must be 0 or more seconds, or 'never'")
+    if number > LONGEST_SECONDS:
+        raise ValueError(f"must be at most {LONGEST_SECONDS} seconds; use 'never' for no threshold")
+    return round(number * 1000)
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _networks(value: object) -> object:
+    parts = _split(value)
+    return [ipaddress.ip_network(part) for part in parts] if isinstance(parts, list) else parts
+
+
+IdleMs = Annotated[int | None, BeforeValidator(idle_ms)]
+Secrets = Annotated[list[SecretStr], NoDecode, BeforeValidator(_split)]
+Networks = Annotated[list[IPNetwork], NoDecode, BeforeValidator(_networks)]
+
+
+def _timezone(value: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        raise ValueError("must be an IANA time zone such as Europe/Berlin") from None
+    return value
+
+
+def known_as(name: str) -> AliasChoices:
+    """Let a setting keep the name that hosts and Twilio users know."""
+    return AliasChoices(name, name.lower())
+
+
+class Section(BaseModel):
+    """A group of settings that refuses names it does not know."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Sessions(Section):
+    """The session finder's policy."""
+
+    idle_seconds: IdleMs = 300_000
+    idle_seconds_by_type: dict[Literal["sms", "whatsapp", "voice", "chat"], IdleMs] = {}
+    scope: Literal["channel", "contact"] = "channel"
+    anchor: Literal["any", "inbound"] = "any"
+
+
+class ReplySettings(Section):
+    """Who answers, and how."""
+
+    responder: str = "none"
+    debounce_seconds: float = Field(2, ge=0)
+    timezone: Annotated[str, BeforeValidator(_timezone)] = "UTC"
+    hourly_limit: int = Field(60, ge=0)
+    whatsapp_opt_out: bool = True
+
+
+class CannedRule(Section):
+    """A text for messages that hold one of the words, or come between two times of day."""
+
+    text: str
+    words: list[str] = []
+    start: str | None = Field(None, pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    end: str | None = Field(None, pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+
+
+class Canned(Section):
+    """The texts of the `canned` responder; the first rule that fits wins."""
+
+    default: str = ""
+    rules: list[CannedRule] = []
+
+
+class Voice(Section):
+    """What callers hear."""
+
+    greeting: str = "Hello. How can we help you?"
+    silence: str = "Are you still there?"
+    goodbye: str = "Thank you for calling. Goodbye."
+    language: str = "en-US"
+    voice: str = "alice"
+
+
+class Twilio(Section):
+    """Who may sign webhooks, beside the main account."""
+
+    accounts: dict[str, list[SecretStr]] = {}
+    shared_keys: dict[str, SecretStr] = {}
+    signatures: str = Field("enforce", pattern=r"^(enforce|observe|observe[ ,]+observe)$")
+    api_base_url: str = ""
+
+
+class Spool(Section):
+    """Where events wait while MongoDB is away."""
+
+    dir: Path | None = None
+
+
+class Broker(Section):
+    """What hurries replies along; empty is the outbox alone."""
+
+    url: str = Field("", pattern=r"^$|^(redis|rediss|amqp|amqps)://")
+
+
+class Llm(Section):
+    """An OpenAI-compatible endpoint."""
+
+    base_url: str = ""
+    model: str = ""
+    api_key: SecretStr = SecretStr("")
+    system_prompt: str = ""
+
+
+class HttpBot(Section):
+    """The user's own bot."""
+
+    url: str = ""
+    secret: SecretStr = SecretStr("")
+
+
+class Crm(Section):
+    """Where contacts are synchronised to."""
+
+    provider: Literal["", "hubspot"] = ""
+    access_token: SecretStr = SecretStr("")
+    base_url: str = ""
+
+
+class Admin(Section):
+    """The first operator, `admin`."""
+
+    password: SecretStr = SecretStr("")
+
+
+class Log(Section):
+    """What log lines look like."""
+
+    format: Literal["console", "json"] = "json"
+    redact: bool = True
