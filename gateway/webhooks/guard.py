@@ -37,7 +37,7 @@ def runtime() -> Runtime:
     return current_app.extensions["gateway"]  # type: ignore[no-any-return]
 
 
-def keyring(serving: Runtime) -> signature.Keyring:
+def _gather_keyring(serving: Runtime) -> signature.Keyring:
     """Gather the secrets that webhooks may be signed with."""
     settings = serving.settings
     return signature.Keyring(
@@ -141,7 +141,7 @@ def _urls() -> list[str]:
 
 def _verdict(form: Form, given: str, body: bytes | None = None) -> signature.Verdict:
     return signature.verify(
-        runtime_keyring(),
+        _keyring(),
         urls=_urls(),
         form=form,
         signature=given,
@@ -155,7 +155,7 @@ def _is_genuine(form: Form, given: str, body: bytes | None = None) -> bool:
     return _verdict(form, given, body).genuine
 
 
-def runtime_keyring() -> signature.Keyring:
+def _keyring() -> signature.Keyring:
     """Give the app's keyring, gathered once."""
     return current_app.extensions["keyring"]  # type: ignore[no-any-return]
 
@@ -195,7 +195,7 @@ def _explained(response: Response, outcome: Outcome) -> Response:
 
 def register(app: Flask) -> None:
     """Answer every error under /webhooks in a way Twilio survives, and time every request."""
-    app.extensions["keyring"] = keyring(app.extensions["gateway"])
+    app.extensions["keyring"] = _gather_keyring(app.extensions["gateway"])
     app.register_error_handler(RequestRejected, _rejected)
     app.register_error_handler(StoreUnavailable, _unavailable)
     app.after_request(_timed)
