@@ -31,6 +31,9 @@ HOST = "127.0.0.1"
 START_SECONDS = 30
 STOP_SECONDS = 20
 
+# So many restarts within so many seconds are bad luck, more are a fault.
+RESTARTS, RESTART_SECONDS = 3, 60
+
 
 class _Stopped(BaseException):
     """Somebody asked us to stop; no handler of errors may swallow it."""
@@ -52,11 +55,11 @@ def serve(configured: Settings) -> int:
         password = _prepare_database(configured)
         environ = _environment(configured, folder)
         children["web"] = _start([*_GUNICORN, "--bind", f"{HOST}:{configured.port}", "wsgi:app"], environ)
-        children["worker"] = _start([sys.executable, "-m", "gateway.worker"], environ)
+        children["worker"] = _start(_WORKER, environ)
         _wait_until_up(configured.port, children)
         _note(configured).save(folder)
         _announce(configured, password)
-        return _watch(children, mongo)
+        return _watch(children, mongo, environ)
     except _Stopped:
         return 0
     finally:
@@ -71,6 +74,7 @@ def serve(configured: Settings) -> int:
         lock.close()
 
 
+_WORKER = [sys.executable, "-m", "gateway.worker"]
 _GUNICORN = [
     sys.executable, "-m", "gunicorn", "--config", str(CONFIG_DIR / "gunicorn.conf.py"),
     "--chdir", str(CONFIG_DIR.parent),
@@ -174,12 +178,35 @@ def _require_alive(children: Mapping[str, subprocess.Popen[bytes]]) -> None:
             raise ConfigError(f"The {name} process stopped with exit code {child.returncode}. Its lines above say why.")
 
 
-def _watch(children: Mapping[str, subprocess.Popen[bytes]], mongo: EmbeddedMongo | None) -> int:
+def _watch(
+    children: dict[str, subprocess.Popen[bytes]], mongo: EmbeddedMongo | None, environ: Mapping[str, str]
+) -> int:
+    """Start again what stops by itself, as a host's own supervisor would; gunicorn looks after its workers."""
+    patience = _Patience()
     while True:
         time.sleep(0.5)
-        _require_alive(children)
-        if mongo and mongo.process and mongo.process.poll() is not None:
-            raise ConfigError(f"MongoDB stopped by itself; {mongo.log_path} says why.")
+        _require_alive({"web": children["web"]})
+        if (code := children["worker"].poll()) is not None:
+            patience.spend("The worker process", code)
+            children["worker"] = _start(_WORKER, environ)
+        if mongo and mongo.process and (code := mongo.process.poll()) is not None:
+            patience.spend(f"MongoDB ({mongo.log_path})", code)
+            mongo.start()
+
+
+class _Patience:
+    """Starts things again, but not for ever."""
+
+    def __init__(self) -> None:
+        self._spent: list[float] = []
+
+    def spend(self, name: str, code: int) -> None:
+        """Say that something stopped; ConfigError if too much did lately."""
+        now = time.monotonic()
+        self._spent = [then for then in self._spent if now - then < RESTART_SECONDS] + [now]
+        if len(self._spent) > RESTARTS:
+            raise ConfigError(f"{name} stopped again and again, last with exit code {code}. Its log says why.")
+        click.echo(f"gateway: {name} stopped with exit code {code} and is started again.", err=True)
 
 
 def _stop(child: subprocess.Popen[bytes] | None) -> None:

@@ -199,10 +199,39 @@ def test_kill_9_of_the_whole_leaves_nothing_behind_and_nothing_lost(tmp_path):
     again.wait(30)
 
 
-def test_when_a_part_dies_the_whole_stops_and_names_it(tmp_path):
-    process, log = start(tmp_path, free_port())
-    worker = next(pid for pid in children(process) if "gateway.worker" in Path(f"/proc/{pid}/cmdline").read_text())
-    os.kill(worker, signal.SIGKILL)
+def find(process, part):
+    return next(pid for pid in children(process) if part in Path(f"/proc/{pid}/cmdline").read_text())
+
+
+def wait_for(condition, seconds=20):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_what_is_killed_is_started_again_until_it_is_too_often(tmp_path):
+    port = free_port()
+    process, log = start(tmp_path, port)
+    environ = clean_environment(GATEWAY_DATA_DIR=str(tmp_path / "data"), PORT=port)
+
+    def text():
+        return subprocess.run([GATEWAY, "simulate", "sms"], cwd=ROOT, env=environ, capture_output=True).returncode == 0
+
+    assert text()
+    for number, part in enumerate(("--dbpath", "gateway.worker", "--dbpath"), start=1):
+        os.kill(find(process, part), signal.SIGKILL)
+        wait_for(lambda n=number: log.read_text().count("is started again") == n)
+        wait_for(text)
+    os.kill(find(process, "gateway.worker"), signal.SIGKILL)
     assert process.wait(30) == 1
-    assert "Error: The worker process stopped with exit code -9." in log.read_text()
+    assert "The worker process stopped again and again, last with exit code -9." in log.read_text()
+    assert family(process) == []
+
+
+def test_when_the_web_process_dies_the_whole_stops_and_names_it(tmp_path):
+    process, log = start(tmp_path, free_port())
+    os.kill(min(pid for pid in children(process) if "wsgi:app" in Path(f"/proc/{pid}/cmdline").read_text()), 9)
+    assert process.wait(30) == 1
+    assert "Error: The web process stopped with exit code -9." in log.read_text()
     assert family(process) == []
