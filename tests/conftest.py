@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -49,7 +50,7 @@ def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMongo]:
     """A real mongod, started once; in memory where that is possible, since every write waits for its journal."""
     memory = Path("/dev/shm")
     with contextlib.ExitStack() as stack:
-        if os.access(memory, os.W_OK):
+        if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 * 2**30:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory)))
         else:
             folder = tmp_path_factory.mktemp("mongo")
