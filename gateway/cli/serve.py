@@ -18,6 +18,7 @@ from typing import IO
 
 import click
 
+from gateway.cli.children import Patience, require_alive, start, stop
 from gateway.cli.running import Running, forget
 from gateway.conversation import runtime
 from gateway.conversation.runtime import Clock
@@ -25,14 +26,10 @@ from gateway.core.errors import ConfigError
 from gateway.settings import CONFIG_DIR, Settings, keep_secret
 from gateway.store import connection, users
 from gateway.store.connection import deadline
-from gateway.store.embedded import EmbeddedMongo, die_with_parent
+from gateway.store.embedded import EmbeddedMongo
 
 HOST = "127.0.0.1"
 START_SECONDS = 30
-STOP_SECONDS = 20
-
-# So many restarts within so many seconds are bad luck, more are a fault.
-RESTARTS, RESTART_SECONDS = 3, 60
 
 
 class _Stopped(BaseException):
@@ -54,8 +51,8 @@ def serve(configured: Settings) -> int:
             configured = configured.model_copy(update={"mongodb_uri": mongo.uri})
         password = _prepare_database(configured)
         environ = _environment(configured, folder)
-        children["web"] = _start([*_GUNICORN, "--bind", f"{HOST}:{configured.port}", "wsgi:app"], environ)
-        children["worker"] = _start(_WORKER, environ)
+        children["web"] = start([*_GUNICORN, "--bind", f"{HOST}:{configured.port}", "wsgi:app"], environ)
+        children["worker"] = start(_WORKER, environ)
         _wait_until_up(configured.port, children)
         _note(configured).save(folder)
         _announce(configured, password)
@@ -66,7 +63,7 @@ def serve(configured: Settings) -> int:
         # From here a second signal changes nothing: everything is being stopped already.
         stopping.clear()
         for name in ("web", "worker"):
-            _stop(children.get(name))
+            stop(children.get(name))
         connection.disconnect()
         if mongo:
             mongo.stop()
@@ -85,12 +82,12 @@ def _on_signals() -> dict[str, bool]:
     """Turn SIGTERM and Ctrl-C into an exception, once."""
     armed = {"armed": True}
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
         if armed.pop("armed", False):
             raise _Stopped
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, stop)
+        signal.signal(number, on_signal)
     return armed
 
 
@@ -157,14 +154,10 @@ def _environment(configured: Settings, folder: Path) -> Mapping[str, str]:
     }
 
 
-def _start(command: list[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)  # noqa: S603
-
-
 def _wait_until_up(port: int, children: Mapping[str, subprocess.Popen[bytes]]) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
-        _require_alive(children)
+        require_alive(children)
         with contextlib.suppress(urllib.error.URLError, OSError):
             urllib.request.urlopen(f"http://{HOST}:{port}/healthz", timeout=2).close()
             return
@@ -172,52 +165,20 @@ def _wait_until_up(port: int, children: Mapping[str, subprocess.Popen[bytes]]) -
     raise ConfigError(f"The web process did not answer within {START_SECONDS} s. Its lines above say why.")
 
 
-def _require_alive(children: Mapping[str, subprocess.Popen[bytes]]) -> None:
-    for name, child in children.items():
-        if child.poll() is not None:
-            raise ConfigError(f"The {name} process stopped with exit code {child.returncode}. Its lines above say why.")
-
-
 def _watch(
     children: dict[str, subprocess.Popen[bytes]], mongo: EmbeddedMongo | None, environ: Mapping[str, str]
 ) -> int:
     """Start again what stops by itself, as a host's own supervisor would; gunicorn looks after its workers."""
-    patience = _Patience()
+    patience = Patience()
     while True:
         time.sleep(0.5)
-        _require_alive({"web": children["web"]})
+        require_alive({"web": children["web"]})
         if (code := children["worker"].poll()) is not None:
             patience.spend("The worker process", code)
-            children["worker"] = _start(_WORKER, environ)
+            children["worker"] = start(_WORKER, environ)
         if mongo and mongo.process and (code := mongo.process.poll()) is not None:
             patience.spend(f"MongoDB ({mongo.log_path})", code)
             mongo.start()
-
-
-class _Patience:
-    """Starts things again, but not for ever."""
-
-    def __init__(self) -> None:
-        self._spent: list[float] = []
-
-    def spend(self, name: str, code: int) -> None:
-        """Say that something stopped; ConfigError if too much did lately."""
-        now = time.monotonic()
-        self._spent = [then for then in self._spent if now - then < RESTART_SECONDS] + [now]
-        if len(self._spent) > RESTARTS:
-            raise ConfigError(f"{name} stopped again and again, last with exit code {code}. Its log says why.")
-        click.echo(f"gateway: {name} stopped with exit code {code} and is started again.", err=True)
-
-
-def _stop(child: subprocess.Popen[bytes] | None) -> None:
-    if child is None or child.poll() is not None:
-        return
-    child.terminate()
-    try:
-        child.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
 
 
 def _note(configured: Settings) -> Running:
