@@ -8,6 +8,7 @@ from prometheus_client import multiprocess
 
 from gateway import settings
 from gateway.core.errors import ConfigError
+from gateway.store.embedded import die_with_parent
 
 try:
     configured = settings.load()
@@ -32,6 +33,11 @@ if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     shutil.rmtree(metrics_dir, ignore_errors=True)
     metrics_dir.mkdir(parents=True, exist_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)
+
+
+def post_fork(server, worker):
+    """Let no worker outlive a master that was killed: it would keep the port."""
+    die_with_parent()
 
 
 def child_exit(server, worker):

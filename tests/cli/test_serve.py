@@ -234,4 +234,4 @@ def test_when_the_web_process_dies_the_whole_stops_and_names_it(tmp_path):
     os.kill(min(pid for pid in children(process) if "wsgi:app" in Path(f"/proc/{pid}/cmdline").read_text()), 9)
     assert process.wait(30) == 1
     assert "Error: The web process stopped with exit code -9." in log.read_text()
-    assert family(process) == []
+    wait_for(lambda: family(process) == [], seconds=5)
