@@ -24,7 +24,7 @@ from gateway.core.sessions import (
 )
 from gateway.core.times import ms_between
 from gateway.store import calls as store_calls
-from gateway.store import contacts, messages, sessions
+from gateway.store import contacts, finding, messages, sessions
 
 # Each attempt that fails means that a racer succeeded, so many of them in a row is a fault, not a race.
 ATTEMPTS = 64
@@ -52,7 +52,7 @@ def find_session(
     """
     keys = session_keys(message, policy.scope)
     for _ in range(ATTEMPTS):
-        neighbours = sessions.find_neighbours(keys, message.received_at)
+        neighbours = finding.find_neighbours(keys, message.received_at)
         if own := _opened_for(message, neighbours):
             return own
         decision = decide(neighbours, message.received_at, policy)
@@ -125,7 +125,7 @@ def _give_way(message: InboundMessage, open_keys: tuple[str, ...], policy: Polic
     Mostly that is a racer's, found by the next look. It is another only where two identities of one person,
     a phone and a WhatsApp user id, had a session each before they were seen together.
     """
-    holder = sessions.find_holder(open_keys) if open_keys else None
+    holder = finding.find_holder(open_keys) if open_keys else None
     if holder is None:
         return None
     later = holder.first_message_at > message.received_at
@@ -205,7 +205,7 @@ def count(message: InboundMessage, filed: Filed, *, stored: int, keys: tuple[str
 def file_turn(message: InboundMessage, turn: CallTurn, policy: Policy) -> Filed | None:
     """Find the session of a later turn of a call: that of its first webhook, whatever the gap (I7)."""
     known = store_calls.call_of(turn.sid)
-    session = sessions.get(known[0] if known else turn.session_id or "")
+    session = finding.get(known[0] if known else turn.session_id or "")
     if session is None:
         return None
     gap = max(0, ms_between(session.anchored_at(policy.anchor), message.received_at))

@@ -8,7 +8,7 @@ from gateway.core.messages import Channel
 from gateway.core.sessions import Anchor
 from gateway.core.times import ms_between
 from gateway.logs import log
-from gateway.store import channels, messages, sessions, settling
+from gateway.store import channels, finding, messages, sessions, settling
 from gateway.store.connection import deadline
 
 # Idle sessions are closed for display only, so there is no hurry: a message may still be on its way.
@@ -35,7 +35,7 @@ def sweep(runtime: Runtime) -> int:
     with deadline(PASS_SECONDS):
         known = channels.by_id()
         oldest_open = now - timedelta(milliseconds=SWEEP_GRACE_MS)
-        for session, channel_id in sessions.open_and_older(anchor, oldest_open):
+        for session, channel_id in finding.open_and_older(anchor, oldest_open):
             channel = known.get(channel_id) or Channel(channel_id, session.communication_type)
             threshold = runtime.policy_for(channel).threshold_ms
             calls.release_ended(runtime, session)

@@ -9,14 +9,14 @@ import pytest
 
 from gateway.conversation import calls, upkeep
 from gateway.conversation.runtime import build
-from gateway.store import connection, contacts, messages, sessions, settling
+from gateway.store import connection, contacts, finding, messages, sessions, settling
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument
 from tests.conftest import Twilio
 from tests.conversation.conftest import Person
 
 STEPS = [
-    (sessions, "find_neighbours", "after"),
+    (finding, "find_neighbours", "after"),
     (contacts, "resolve", "after"),
     (sessions, "close_idle", "after"),
     (sessions, "open_session", "before"),

@@ -5,7 +5,7 @@ from datetime import timedelta
 import mongoengine
 import pytest
 
-from gateway.store import connection, sessions
+from gateway.store import connection, finding, sessions
 from tests.conftest import TEN
 
 KEY = "sms|+15017122661|+15558675310"
@@ -72,10 +72,10 @@ def test_a_closed_session_leaves_its_key_to_the_next():
 
 def test_closing_for_idleness_refuses_a_session_that_had_a_message_since_it_was_seen():
     session = opened()
-    seen = sessions.get(session)
+    seen = finding.get(session)
     sessions.touch(touch(session))
     assert not sessions.close_idle(seen, TEN, TEN)
-    assert sessions.close_idle(sessions.get(session), TEN, TEN)
+    assert sessions.close_idle(finding.get(session), TEN, TEN)
 
 
 def test_a_touch_refuses_a_closed_session_and_counts_nothing():
@@ -103,7 +103,7 @@ def test_an_older_touch_never_moves_the_last_message_back():
     session = opened()
     sessions.touch(touch(session, seconds=10))
     sessions.touch(touch(session, seconds=-10))
-    found = sessions.get(session)
+    found = finding.get(session)
     assert found.last_message_at == TEN + timedelta(seconds=10)
     assert found.first_message_at == TEN - timedelta(seconds=10)
 
@@ -128,7 +128,7 @@ def test_the_end_of_a_call_counts_as_activity_once():
     sessions.touch(touch(session, call="CA1", call_until=TEN))
     assert sessions.end_call(session, "CA1", TEN + timedelta(minutes=20), TEN)
     assert not sessions.end_call(session, "CA1", TEN + timedelta(minutes=30), TEN)
-    assert sessions.get(session).last_message_at == TEN + timedelta(minutes=20)
+    assert finding.get(session).last_message_at == TEN + timedelta(minutes=20)
 
 
 def test_finding_a_sender_uses_the_timeline_index():

@@ -1,0 +1,104 @@
+"""Sessions found in MongoDB: what the finder decides on, each in one indexed lookup."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ASCENDING, DESCENDING
+
+from gateway.core.sessions import Anchor, Neighbours, SessionView
+from gateway.store.connection import collection
+from gateway.store.documents import SessionDocument
+
+_VIEWED = {
+    "communication_type": 1,
+    "status": 1,
+    "closed_reason": 1,
+    "closed_at": 1,
+    "first_message_at": 1,
+    "last_message_at": 1,
+    "last_inbound_at": 1,
+    "live": 1,
+    "live_until": 1,
+    "previous_session_id": 1,
+    "contact_id": 1,
+    "opening": 1,
+    "keys": 1,
+    "opted_out": 1,
+    "createdAt": 1,
+}
+
+
+def _view(document: Mapping[str, Any]) -> SessionView:
+    opening = document.get("opening") or {}
+    first = document.get("first_message_at") or document["createdAt"]
+    return SessionView(
+        id=str(document["_id"]),
+        first_message_at=first,
+        last_message_at=document.get("last_message_at") or first,
+        created_at=document["createdAt"],
+        communication_type=document.get("communication_type", ""),
+        is_open=document.get("status") == "active",
+        closed_reason=document.get("closed_reason"),
+        closed_at=document.get("closed_at"),
+        last_inbound_at=document.get("last_inbound_at"),
+        live=tuple(document.get("live", ())),
+        live_until=document.get("live_until"),
+        previous_session_id=_text(document.get("previous_session_id")),
+        contact_id=_text(document.get("contact_id")),
+        opened_by=opening.get("message_id"),
+        opening=opening,
+        keys=tuple(document.get("keys", ())),
+        opted_out=tuple(document.get("opted_out", ())),
+    )
+
+
+def _text(value: ObjectId | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def find_neighbours(keys: Sequence[str], moment: datetime) -> Neighbours:
+    """Find the sender's newest session starting at or before the moment, and the one after it.
+
+    One indexed lookup unless the message is late; a session that was only closed for idleness counts.
+    """
+    sessions, among = collection(SessionDocument), {"keys": {"$in": list(keys)}}
+    newest = sessions.find_one(among, _VIEWED, sort=[("first_message_at", DESCENDING)])
+    if newest is None:
+        return Neighbours()
+    if newest["first_message_at"] <= moment:
+        return Neighbours(before=_view(newest))
+    before = sessions.find_one(
+        {**among, "first_message_at": {"$lte": moment}}, _VIEWED, sort=[("first_message_at", DESCENDING)]
+    )
+    after = sessions.find_one(
+        {**among, "first_message_at": {"$gt": moment}}, _VIEWED, sort=[("first_message_at", ASCENDING)]
+    )
+    return Neighbours(_view(before) if before else None, _view(after) if after else None)
+
+
+def get(session_id: str) -> SessionView | None:
+    """Look a session up by its id."""
+    if not ObjectId.is_valid(session_id):
+        return None
+    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, _VIEWED)
+    return _view(found) if found else None
+
+
+def find_holder(open_keys: Sequence[str]) -> SessionView | None:
+    """Find the open session that holds one of these keys."""
+    found = collection(SessionDocument).find_one({"open_keys": {"$in": list(open_keys)}}, _VIEWED)
+    return _view(found) if found else None
+
+
+def open_and_older(anchor: Anchor, than: datetime) -> Iterator[tuple[SessionView, str]]:
+    """Give the open sessions whose anchor is older, each with its channel's id."""
+    by = "last_inbound_at" if anchor is Anchor.INBOUND else "last_message_at"
+    found = (
+        collection(SessionDocument)
+        .find({"open_keys": {"$exists": True}, by: {"$lt": than}}, {**_VIEWED, "channel_id": 1})
+        .hint("one_open_session")
+    )
+    for document in found:
+        yield _view(document), document["channel_id"]
