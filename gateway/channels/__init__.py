@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from gateway.channels import messaging, voice
 from gateway.channels.line import Line
-from gateway.core.messages import SMS, VOICE, WHATSAPP, InboundMessage, Reply
+from gateway.core.messages import SMS, VOICE, WHATSAPP, InboundMessage
+from gateway.core.replies import Reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from twilio.twiml.messaging_response import MessagingResponse
 
 from gateway.channels.base import Form, parameters, pieces, require, writable
 from gateway.channels.line import Line
-from gateway.core.messages import SMS, WHATSAPP, InboundMessage, Media, Reply, StatusUpdate
+from gateway.core.messages import SMS, WHATSAPP, InboundMessage, Media, StatusUpdate
 from gateway.core.participant import address, participant
+from gateway.core.replies import Reply
 
 # Twilio refuses a longer Body with error 21617.
 BODY_LIMIT = 1600

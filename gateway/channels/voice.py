@@ -10,8 +10,9 @@ from twilio.twiml.voice_response import Gather, VoiceResponse
 from gateway.channels.base import Form, parameters, require, writable
 from gateway.channels.line import Line
 from gateway.core.errors import Malformed
-from gateway.core.messages import VOICE, Attachment, CallEvent, CallTurn, InboundMessage, Media, Reply
+from gateway.core.messages import VOICE, Attachment, CallEvent, CallTurn, InboundMessage, Media
 from gateway.core.participant import address, caller
+from gateway.core.replies import Reply
 
 # What <Say> takes at most.
 SAY_LIMIT = 4096

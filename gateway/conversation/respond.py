@@ -4,7 +4,8 @@ import time
 
 from gateway.channels import CHANNELS
 from gateway.conversation.runtime import Runtime
-from gateway.core.messages import Channel, InboundMessage, Reply, Turn
+from gateway.core.messages import Channel, InboundMessage
+from gateway.core.replies import Reply, Turn
 from gateway.logs import log
 from gateway.store.messages import Answer
 
@@ -35,7 +36,7 @@ def rewrite(runtime: Runtime, message: InboundMessage, answer: Answer, session_i
 
 def _ask(runtime: Runtime, message: InboundMessage, channel: Channel) -> Reply:
     try:
-        return runtime.responder_for(channel)(
+        return runtime.responder_for(channel).respond(
             Turn(message.content, message.communication_type, message.received_at, message.media)
         )
     except Exception:

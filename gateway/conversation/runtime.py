@@ -6,19 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 from itsdangerous import URLSafeSerializer
 
+from gateway import responders
 from gateway.channels.line import Line
-from gateway.core.errors import ConfigError, StoreUnavailable
+from gateway.core.errors import StoreUnavailable
 from gateway.core.messages import Channel
 from gateway.core.sessions import Anchor, Policy, Scope
 from gateway.core.times import floor_ms
 from gateway.logs import log
-from gateway.responders import RESPONDERS, Responder
+from gateway.responders import Responder
 from gateway.settings import Settings
 from gateway.store import connection
 from gateway.store.channels import Channels
-
-# Accepted as settings already; what is behind them is being built.
-_ANNOUNCED = frozenset({"http_bot", "llm", "flow"})
 
 # A clock further off than this is worth a warning.
 OFFSET_WARNING_MS = 2000
@@ -91,17 +89,12 @@ class Runtime:
 
 def build(settings: Settings, *, clock: Clock | None = None) -> Runtime:
     """Put a process's runtime together; opens no connection."""
-    name = settings.reply.responder
-    if name not in RESPONDERS and name not in _ANNOUNCED:
-        raise ConfigError(
-            f"GATEWAY_REPLY__RESPONDER = {name!r}: no such responder. Choose one of {', '.join(RESPONDERS)}."
-        )
     voice, clock = settings.voice, clock or Clock()
     return Runtime(
         settings=settings,
         clock=clock,
         started_at=clock.now(),
-        responders={name: make(settings) for name, make in RESPONDERS.items()},
+        responders=responders.build(settings),
         channels=Channels(),
         line=Line(
             voice.greeting, voice.silence, voice.goodbye, voice.language, voice.voice,

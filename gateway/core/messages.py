@@ -55,32 +55,17 @@ class InboundMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """What a responder gets to see."""
-
-    content: str
-    communication_type: str
-    received_at: datetime
-    media: tuple[Media, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a responder says; no text is no answer."""
-
-    text: str = ""
-    responder: str = "none"
-
-
-@dataclass(frozen=True, slots=True)
 class Channel:
     """One of our addresses. `threshold_ms` is only there where the channel document names one."""
 
     id: str
     communication_type: str
+    name: str = ""
+    account_sid: str | None = None
     responder: str | None = None
     has_threshold: bool = False
     threshold_ms: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

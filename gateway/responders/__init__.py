@@ -1,12 +1,28 @@
-"""The responders: each makes a Reply from a Turn. RESPONDERS names them."""
+"""The responders: each makes a Reply from a Turn. RESPONDERS names ours, entry points add others'."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 
-from gateway.core.messages import Reply, Turn
-from gateway.responders import canned, echo
+from gateway.core.errors import ConfigError
+from gateway.core.replies import Reply, Turn
+from gateway.logs import log
+from gateway.responders import canned, echo, http_bot, llm
 from gateway.settings import Settings
 
-Responder = Callable[[Turn], Reply]
+GROUP = "gateway.responders"
+
+
+@dataclass(frozen=True, slots=True)
+class Responder:
+    """Who answers. A quick one needs nothing but the turn and answers within the webhook; others in the worker.
+
+    `history` is how many earlier messages of the session it wants to see.
+    """
+
+    respond: Callable[[Turn], Reply]
+    quick: bool = False
+    history: int = 0
 
 
 def _silent(_turn: Turn) -> Reply:
@@ -14,7 +30,45 @@ def _silent(_turn: Turn) -> Reply:
 
 
 RESPONDERS: dict[str, Callable[[Settings], Responder]] = {
-    "none": lambda _settings: _silent,
-    "echo": lambda _settings: echo.respond,
-    "canned": canned.build,
+    "none": lambda _settings: Responder(_silent, quick=True),
+    "echo": lambda _settings: Responder(echo.respond, quick=True),
+    "canned": lambda settings: Responder(canned.build(settings), quick=True),
+    "http_bot": lambda settings: Responder(http_bot.build(settings), history=settings.http_bot.history),
+    "llm": lambda settings: Responder(llm.build(settings), history=settings.llm.history),
 }
+
+
+def build(settings: Settings) -> dict[str, Responder]:
+    """Make all responders of these settings; one of somebody else's that breaks stops only itself."""
+    ready = {name: make(settings) for name, make in RESPONDERS.items()}
+    for found in entry_points(group=GROUP):
+        if found.name in ready:
+            log.error("responder_shadowed", responder=found.name, message=f"{found.value} may not replace ours.")
+        else:
+            ready[found.name] = _build_foreign(found, settings)
+    _require(settings, ready)
+    return ready
+
+
+def _build_foreign(found: EntryPoint, settings: Settings) -> Responder:
+    """Make the responder behind an entry point: a function Settings -> Responder, or -> (Turn -> Reply)."""
+    try:
+        made = found.load()(settings)
+    except Exception as error:
+        log.exception("responder_broken", responder=found.name)
+        return Responder(_broken(f"{found.name} could not be started: {error}"), quick=True)
+    return made if isinstance(made, Responder) else Responder(made, history=20)
+
+
+def _broken(reason: str) -> Callable[[Turn], Reply]:
+    def respond(_turn: Turn) -> Reply:
+        raise RuntimeError(reason)
+
+    return respond
+
+
+def _require(settings: Settings, ready: dict[str, Responder]) -> None:
+    """Refuse a responder that is not there."""
+    name = settings.reply.responder
+    if name not in ready and name != "flow":
+        raise ConfigError(f"GATEWAY_REPLY__RESPONDER = {name!r}: no such responder. Choose one of {', '.join(ready)}.")

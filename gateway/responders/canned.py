@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
-from gateway.core.messages import Reply, Turn
+from gateway.core.replies import Reply, Turn
 from gateway.settings import CannedRule, Settings
 
 _WORDS = re.compile(r"\w+")

@@ -1,6 +1,6 @@
 """Says what was said: the first sign of life of a number."""
 
-from gateway.core.messages import Reply, Turn
+from gateway.core.replies import Reply, Turn
 
 
 def respond(turn: Turn) -> Reply:

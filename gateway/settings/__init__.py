@@ -29,7 +29,9 @@ from gateway.settings.sections import (
     HttpBot,
     Llm,
     Log,
+    MediaSettings,
     Networks,
+    Outbox,
     ReplySettings,
     Secrets,
     Sessions,
@@ -72,7 +74,9 @@ class Settings(BaseSettings):
     voice: Voice = Voice()
     twilio: Twilio = Twilio()
     spool: Spool = Spool()
+    outbox: Outbox = Outbox()
     broker: Broker = Broker()
+    media: MediaSettings = MediaSettings()
     llm: Llm = Llm()
     http_bot: HttpBot = HttpBot()
     crm: Crm = Crm()

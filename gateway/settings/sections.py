@@ -49,6 +49,13 @@ Secrets = Annotated[list[SecretStr], NoDecode, BeforeValidator(_split)]
 Networks = Annotated[list[IPNetwork], NoDecode, BeforeValidator(_networks)]
 
 
+Words = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
+TimeOfDay = Annotated[str, Field(pattern=rf"^{_CLOCK}$")]
+Hours = Annotated[str, Field(pattern=rf"^{_CLOCK}-({_CLOCK}|24:00)$")]
+
+
 def _timezone(value: str) -> str:
     try:
         zoneinfo.ZoneInfo(value)
@@ -75,15 +82,21 @@ class Sessions(Section):
     idle_seconds_by_type: dict[Literal["sms", "whatsapp", "voice", "chat"], IdleMs] = {}
     scope: Literal["channel", "contact"] = "channel"
     anchor: Literal["any", "inbound"] = "any"
+    new_words: Words = []
+    new_text: str = "This is a new conversation. How can we help you?"
 
 
 class ReplySettings(Section):
-    """Who answers, and how."""
+    """Who answers, when, and when nobody does."""
 
     responder: str = "none"
-    debounce_seconds: float = Field(2, ge=0)
+    debounce_seconds: float = Field(2, ge=0, le=60)
     timezone: Annotated[str, BeforeValidator(_timezone)] = "UTC"
     hourly_limit: int = Field(60, ge=0)
+    blocklist: Words = []
+    hours: dict[Weekday, list[Hours]] = {}
+    out_of_hours_text: str = "We are closed right now and will answer when we are back."
+    apology: str = "Sorry, something went wrong on our side. Please try again in a moment."
     whatsapp_opt_out: bool = True
 
 
@@ -92,8 +105,8 @@ class CannedRule(Section):
 
     text: str
     words: list[str] = []
-    start: str | None = Field(None, pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
-    end: str | None = Field(None, pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    start: TimeOfDay | None = None
+    end: TimeOfDay | None = None
 
 
 class Canned(Section):
@@ -104,22 +117,56 @@ class Canned(Section):
 
 
 class Voice(Section):
-    """What callers hear."""
+    """What callers hear, and what a call is for: a conversation, a voicemail or somebody's telephone."""
 
+    mode: Literal["converse", "voicemail", "dial"] = "converse"
     greeting: str = "Hello. How can we help you?"
     silence: str = "Are you still there?"
     goodbye: str = "Thank you for calling. Goodbye."
     language: str = "en-US"
     voice: str = "alice"
+    filler: str = "One moment, please."
+    wait_seconds: int = Field(20, ge=1, le=300)
+    max_turns: int = Field(50, ge=1)
+    max_minutes: int = Field(30, ge=1, le=240)
+    voicemail_prompt: str = "Please leave a message after the tone."
+    voicemail_thanks: str = "Thank you. We will get back to you. Goodbye."
+    voicemail_seconds: int = Field(120, ge=1, le=3600)
+    transcribe: bool = True
+    dial_to: str = Field("", pattern=r"^$|^\+\d{7,15}$")
+    dial_seconds: int = Field(20, ge=5, le=600)
+    text_back: str = ""
 
 
 class Twilio(Section):
-    """Who may sign webhooks, beside the main account."""
+    """Who may sign webhooks beside the main account, and how messages are sent."""
 
     accounts: dict[str, list[SecretStr]] = {}
     shared_keys: dict[str, SecretStr] = {}
     signatures: str = Field("enforce", pattern=r"^(enforce|observe|observe[ ,]+observe)$")
-    api_base_url: str = ""
+    api_base_url: str = Field("", pattern=r"^$|^https?://[^\s#?]+$")
+    timeout_seconds: float = Field(10, gt=0, le=60)
+    segments_per_second: float = Field(1, gt=0)
+    messaging_service_sid: str = Field("", pattern=r"^$|^MG[0-9a-zA-Z]+$")
+    content_sid: str = Field("", pattern=r"^$|^HX[0-9a-zA-Z]+$")
+
+
+class Outbox(Section):
+    """How the worker goes about replies and downloads. A lease must outlast a request to Twilio."""
+
+    lease_seconds: float = Field(60, gt=0)
+    lookup_seconds: float = Field(30, ge=0)
+    concurrency: int = Field(16, ge=1, le=256)
+    max_tries: int = Field(12, ge=1)
+
+
+class MediaSettings(Section):
+    """What becomes of files that people send."""
+
+    keep: Literal["gridfs", "twilio"] = "gridfs"
+    max_bytes: int = Field(20_000_000, ge=1)
+    types: Words = ["image/*", "audio/*", "video/*", "text/vcard", "text/x-vcard", "text/plain", "application/*"]
+    delete_at_twilio: bool = False
 
 
 class Spool(Section):
@@ -135,19 +182,26 @@ class Broker(Section):
 
 
 class Llm(Section):
-    """An OpenAI-compatible endpoint."""
+    """An OpenAI-compatible endpoint. `history` counts earlier messages of the session; budgets are in tokens."""
 
-    base_url: str = ""
+    base_url: str = Field("", pattern=r"^$|^https?://[^\s#?]+$")
     model: str = ""
     api_key: SecretStr = SecretStr("")
     system_prompt: str = ""
+    history: int = Field(20, ge=0, le=500)
+    prompt_tokens: int = Field(6000, ge=100)
+    answer_tokens: int = Field(500, ge=1)
+    timeout_seconds: float = Field(30, gt=0, le=300)
 
 
 class HttpBot(Section):
     """The user's own bot."""
 
-    url: str = ""
+    url: str = Field("", pattern=r"^$|^https?://[^\s#]+$")
     secret: SecretStr = SecretStr("")
+    history: int = Field(20, ge=0, le=500)
+    timeout_seconds: float = Field(10, gt=0, le=300)
+    tries: int = Field(3, ge=1, le=10)
 
 
 class Crm(Section):

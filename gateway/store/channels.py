@@ -55,9 +55,12 @@ def _channel(document: Mapping[str, Any]) -> Channel:
     return Channel(
         id=str(document["_id"]),
         communication_type=document["communication_type"],
+        name=document.get("name") or document.get("phone_number") or "",
+        account_sid=document.get("account_sid"),
         responder=document.get("responder") or None,
         has_threshold=has_threshold,
         threshold_ms=threshold_ms,
+        settings=document.get("settings") or {},
     )
 
 

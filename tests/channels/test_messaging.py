@@ -9,7 +9,7 @@ import pytest
 from gateway.channels import messaging
 from gateway.channels.base import Form, field_name, pieces, writable
 from gateway.core.errors import Malformed
-from gateway.core.messages import Reply
+from gateway.core.replies import Reply
 
 TEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
 NOTHING: Any = None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway import settings
-from gateway.core.messages import Turn
+from gateway.core.replies import Turn
 from gateway.responders.canned import build
 
 DEFAULT = "Thanks, we will be back."

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.core.messages import Reply, Turn
+from gateway.core.replies import Reply, Turn
 from gateway.responders.echo import respond
 
 

@@ -1,0 +1,73 @@
+"""What a responder is asked, and what it says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from gateway.core.messages import Media
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message of the session's past; `sender` is contact, ai, agent or system."""
+
+    sender: str
+    content: str
+    at: datetime
+    media: tuple[Media, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a responder gets to see: everything the sender said since the last answer.
+
+    `content` holds the fragments of a burst, a line each. What is below `media` is only there for responders
+    that are not quick: a quick one answers before the message is stored, from the message alone.
+    """
+
+    content: str
+    communication_type: str
+    received_at: datetime
+    media: tuple[Media, ...] = ()
+    message_id: str = ""
+    session_id: str = ""
+    channel_id: str = ""
+    channel_name: str = ""
+    line: str = ""
+    contact_id: str | None = None
+    contact_name: str = ""
+    number: str | None = None
+    fragments: tuple[str, ...] = ()
+    history: tuple[Said, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a responder wants done beside its words; `conversation.actions` knows the kinds."""
+
+    kind: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a responder says; no text and no media is no answer.
+
+    `media` are URLs for Twilio to fetch. `sender` is `system` for the gateway's own notices. `error` says why the
+    text is only an apology.
+    """
+
+    text: str = ""
+    responder: str = "none"
+    media: tuple[str, ...] = ()
+    actions: tuple[Action, ...] = ()
+    token_count: int | None = None
+    tools_used: tuple[str, ...] = ()
+    sender: str = "ai"
+    error: str = ""
+
+    @property
+    def says_something(self) -> bool:
+        """Tell whether there is anything to send."""
+        return bool(self.text.strip() or self.media)
