@@ -5,7 +5,9 @@ GatewayError
 ├── RequestRejected      a webhook that changes nothing; carries the reason that is logged and counted
 │   ├── Forbidden        403: forged or unverifiable
 │   └── Malformed        400: verified, but not something Twilio sends
-└── StoreUnavailable     503: MongoDB did not take the write in time
+├── StoreUnavailable     503: MongoDB did not take the write in time
+├── NotSent              the provider refused a message; `core.sending` says what is done about it
+└── OutcomeUnknown       the provider may have taken a message or not; looked up before anything is sent again
 """
 
 
