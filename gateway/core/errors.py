@@ -7,7 +7,11 @@ GatewayError
 │   └── Malformed        400: verified, but not something Twilio sends
 ├── StoreUnavailable     503: MongoDB did not take the write in time
 ├── NotSent              the provider refused a message; `core.sending` says what is done about it
-└── OutcomeUnknown       the provider may have taken a message or not; looked up before anything is sent again
+├── OutcomeUnknown       the provider may have taken a message or not; looked up before anything is sent again
+├── LookupFailed         the look-up itself failed; asked again later
+├── MediaRefused         a file we will never take: its host, its path, its type or its size
+└── MediaFailed          a file that did not come this time
+    └── MediaNotThere    404: gone, or not there yet
 """
 
 

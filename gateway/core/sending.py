@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from gateway.core.errors import GatewayError
 
@@ -36,6 +37,17 @@ class Sent:
     later: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A message that the provider has, as a look-up shows it."""
+
+    sid: str
+    status: str
+    body: str
+    created_at: datetime
+    error_code: str | None = None
+
+
 class Reaction(enum.StrEnum):
     """What is done about a code of the provider's."""
 
@@ -59,3 +71,7 @@ class NotSent(GatewayError):
 
 class OutcomeUnknown(GatewayError):
     """Nobody can tell whether the provider took a message: it must be looked up before it is sent again."""
+
+
+class LookupFailed(GatewayError):
+    """The provider could not tell whether it has a message; to be asked again, nothing is sent meanwhile."""

@@ -1,0 +1,266 @@
+"""Twilio's REST API: sending a message, finding out whether it was sent, and fetching what people send.
+
+https://www.twilio.com/docs/messaging/api/message-resource. The API has no idempotency key, so every failure is
+either certain (NotSent) or doubtful (OutcomeUnknown), and never guessed at.
+"""
+
+import json
+import re
+import ssl
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from twilio.http.http_client import TwilioHttpClient
+from twilio.rest import Client
+
+from gateway.clients.credentials import Credentials, NoCredentials
+from gateway.clients.downloads import Downloads
+from gateway.core.codes import CODES, explain, reaction
+from gateway.core.fetching import Fetched
+from gateway.core.sending import Found, LookupFailed, NotSent, OutcomeUnknown, Outgoing, Reaction, Sent
+from gateway.settings import Settings
+
+LONGEST_WAIT_SECONDS = 3600
+# Our clock and Twilio's are two clocks, and DateCreated has whole seconds.
+CLOCK_SKEW = timedelta(seconds=5)
+# One request; two numbers that exchange more than this within a look-up's window are not found out about.
+LOOKUP_SIZE = 200
+_TRIAL_PREFIX = "Sent from your Twilio trial account - "
+_LONG_NUMBER = re.compile(r"\d{7,}")
+
+
+class _Wire(TwilioHttpClient):  # type: ignore[misc]  # the library has no types
+    """The transport of one call: keeps the answer's status and headers, which the library's exceptions drop.
+
+    The library's own logging stays silent: at level info it would write down whole phone numbers.
+    """
+
+    def __init__(self, session: requests.Session, timeout: float) -> None:
+        super().__init__(pool_connections=False, timeout=timeout)
+        self.session = session
+        self.status: int | None = None
+        self.headers: Mapping[str, str] = {}
+
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        answer = super().request(*args, **kwargs)
+        self.status, self.headers = answer.status_code, answer.headers
+        return answer
+
+    def log_request(self, kwargs: dict[str, Any]) -> None:
+        """Stay silent."""
+
+    def log_response(self, status_code: int, response: Any) -> None:
+        """Stay silent."""
+
+
+class _Failed(Exception):
+    """A call that raised, with what came back over the wire; `status` is None where nothing did."""
+
+    def __init__(self, error: Exception, status: int | None, headers: Mapping[str, str]) -> None:
+        super().__init__(str(error))
+        self.error, self.status, self.headers = error, status, headers
+
+
+class Twilio:
+    """Twilio, as the settings reach it. Shared by threads; make it after forking."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.twilio
+        self._credentials = Credentials(settings)
+        self._downloads = Downloads(settings, self._credentials)
+        self._session = requests.Session()
+        adapter = HTTPAdapter(pool_maxsize=settings.outbox.concurrency, max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def send(self, outgoing: Outgoing) -> Sent:
+        """Send a message. NotSent is certain, OutcomeUnknown is not."""
+        try:
+            message = self._call(
+                outgoing.account_sid,
+                lambda client: client.messages.create(**self._arguments(outgoing)),
+            )
+        except NoCredentials as error:
+            raise NotSent("no_credentials", str(error)) from error
+        except _Failed as failure:
+            raise _verdict(failure) from failure.error
+        if not message.sid:
+            raise OutcomeUnknown("Twilio accepted the message and named no SID.")
+        return Sent(message.sid, str(message.status or "queued"))
+
+    def find(self, outgoing: Outgoing, since: datetime, until: datetime | None = None) -> list[Found]:
+        """List the messages Twilio has that may be this one, created from `since` to `until` (both aware).
+
+        Not filtered by DateSent, which is null while a message is queued: such a message would be missed, and sent
+        twice. Answers in TwiML are not ours to find. Who calls must set aside SIDs it knows to be other messages:
+        people write "ok" twice. Raises LookupFailed.
+        """
+        service = self._service(outgoing)
+        try:
+            listed = self._call(
+                outgoing.account_sid, lambda client: client.messages.list(**_listing(outgoing, bool(service)))
+            )
+        except NoCredentials as error:
+            raise LookupFailed(str(error)) from error
+        except _Failed as failure:
+            raise LookupFailed(f"Twilio could not be asked about a message: {_reason(failure)}") from failure.error
+        recent = [message for message in listed if _is_between(_created(message), since, until)]
+        ours = [message for message in recent if _is_from(message, outgoing.sender)]
+        found = ours if outgoing.content_sid else _same_text(ours, outgoing.text, smart=bool(service))
+        if not found and len(listed) >= LOOKUP_SIZE and all(_is_between(_created(one), since) for one in listed):
+            raise LookupFailed(f"More than {LOOKUP_SIZE} messages went to this number since; look at Twilio's log.")
+        return [_found(message) for message in found]
+
+    def fetch(self, url: str) -> Fetched:
+        """Fetch a photograph or a recording; raises MediaRefused, MediaNotThere or MediaFailed."""
+        return self._downloads.fetch(url)
+
+    def delete(self, url: str) -> None:
+        """Delete a photograph or a recording at Twilio; raises MediaRefused or MediaFailed."""
+        self._downloads.delete(url)
+
+    def _call(self, account_sid: str | None, call: Callable[[Any], Any]) -> Any:
+        """Make a call with one token after the other until Twilio knows one: a 401 has changed nothing."""
+        login = self._credentials.login(account_sid)
+        for token in login.tokens:
+            wire = _Wire(self._session, self._settings.timeout_seconds)
+            client = Client(login.account, token, http_client=wire)
+            if self._settings.api_base_url:
+                client.api.base_url = self._settings.api_base_url.rstrip("/")
+            try:
+                answer = call(client)
+            except Exception as error:  # Whatever it is, only the wire tells what it means.
+                if wire.status == 401 and token != login.tokens[-1]:
+                    continue
+                raise _Failed(error, wire.status, wire.headers) from error
+            self._credentials.remember(login.account, token)
+            return answer
+        raise AssertionError("a login has at least one token")
+
+    def _service(self, outgoing: Outgoing) -> str:
+        """Give the Messaging Service; the settings' own belongs to the main account."""
+        is_main = self._credentials.is_main(outgoing.account_sid)
+        return outgoing.service_sid or (self._settings.messaging_service_sid if is_main else "")
+
+    def _arguments(self, outgoing: Outgoing) -> dict[str, Any]:
+        template = {
+            "content_sid": outgoing.content_sid,
+            "content_variables": json.dumps(dict(outgoing.content_variables)) if outgoing.content_variables else None,
+        }
+        given = {
+            "to": outgoing.to,
+            "from_": outgoing.sender,
+            "messaging_service_sid": self._service(outgoing),
+            "media_url": list(outgoing.media),
+            "status_callback": outgoing.status_callback,
+            **(template if outgoing.content_sid else {"body": outgoing.text}),
+        }
+        return {name: value for name, value in given.items() if value}
+
+
+def _verdict(failure: _Failed) -> NotSent | OutcomeUnknown:
+    """Tell a message that was certainly not taken from one that may have been."""
+    status, error = failure.status, failure.error
+    if status is None:
+        if _never_connected(error):
+            return NotSent("connection", "Twilio could not be reached.", Reaction.RETRY)
+        if isinstance(error, ValueError):  # Raised while the request was still being written.
+            return NotSent("invalid", f"The message cannot be sent as it is: {_without_numbers(str(error))}")
+        return OutcomeUnknown(f"Twilio's answer did not arrive: {type(error).__name__}.")
+    if status >= 500 or status < 300:
+        return OutcomeUnknown(f"Twilio answered {status}, which does not tell whether it took the message.")
+    code = "20003" if status == 401 else str(getattr(error, "code", None) or status)
+    wait = retry_after(failure.headers.get("Retry-After", ""), datetime.now(UTC))
+    return NotSent(code, _reason(failure), reaction(code, status), retry_after=wait)
+
+
+def _never_connected(error: Exception) -> bool:
+    """Tell whether a request failed before anything of it was on the wire."""
+    cause: Any = error.args[0] if error.args else error
+    if isinstance(cause, urllib3.exceptions.MaxRetryError):
+        cause = cause.reason
+    if isinstance(cause, urllib3.exceptions.ProxyError):
+        cause = cause.original_error
+    if isinstance(cause, urllib3.exceptions.SSLError) and cause.args:
+        # Other errors of TLS may come after the request; a certificate is refused before it.
+        cause = cause.args[0]
+    return isinstance(
+        cause,
+        urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError | ssl.SSLCertVerificationError,
+    )
+
+
+def _reason(failure: _Failed) -> str:
+    """Say what went wrong; where we do not know a code, in Twilio's words without the phone numbers."""
+    code = getattr(failure.error, "code", None) or failure.status
+    if code is None:
+        return type(failure.error).__name__
+    words = "" if str(code) in CODES else getattr(failure.error, "msg", None) or ""
+    return f"{explain(code)} {_without_numbers(str(words))}".strip()
+
+
+def _without_numbers(text: str) -> str:
+    return _LONG_NUMBER.sub("...", text)
+
+
+def retry_after(header: str, now: datetime) -> float | None:
+    """Read Retry-After (RFC 9110, 10.2.3), seconds or a date, as seconds from now; at most an hour."""
+    try:
+        wait = float(header) if header[:1].isdigit() else (parsedate_to_datetime(header) - now).total_seconds()
+    except (ValueError, TypeError):  # A date without a zone cannot be compared.
+        return None
+    return min(max(wait, 0.0), LONGEST_WAIT_SECONDS)
+
+
+def _listing(outgoing: Outgoing, has_service: bool) -> dict[str, Any]:
+    """Say what to list: everything between two addresses, the newest first.
+
+    A Messaging Service may choose the sender only later, so there it is compared afterwards.
+    """
+    between = {"to": outgoing.to}
+    if outgoing.sender and not has_service:
+        between["from_"] = outgoing.sender
+    return between | {"page_size": LOOKUP_SIZE, "limit": LOOKUP_SIZE}
+
+
+def _is_from(message: Any, sender: str) -> bool:
+    return message.direction == "outbound-api" and (not sender or message.from_ in (sender, None, ""))
+
+
+def _same_text(messages: list[Any], text: str, *, smart: bool) -> list[Any]:
+    """Keep the messages with this text, as Twilio may have changed it.
+
+    A trial account puts a sentence in front. A service with Smart Encoding replaces punctuation and nothing else,
+    so where no text is the same the letters decide.
+    """
+    bodies = [(message, (message.body or "").strip().removeprefix(_TRIAL_PREFIX).strip()) for message in messages]
+    same = [message for message, body in bodies if body == text.strip()]
+    letters = _letters(text)
+    if same or not smart or not letters:
+        return same
+    return [message for message, body in bodies if _letters(body) == letters]
+
+
+def _letters(text: str) -> str:
+    return "".join(sign for sign in unicodedata.normalize("NFKC", text) if sign.isalnum())
+
+
+def _found(message: Any) -> Found:
+    code = str(message.error_code) if message.error_code else None
+    return Found(message.sid, str(message.status), message.body or "", _created(message), code)
+
+
+def _created(message: Any) -> datetime:
+    if not isinstance(message.date_created, datetime):
+        raise LookupFailed(f"Twilio does not say when {message.sid} was created.")
+    return message.date_created.astimezone(UTC)
+
+
+def _is_between(created: datetime, since: datetime, until: datetime | None = None) -> bool:
+    return created >= since - CLOCK_SKEW and (until is None or created <= until + CLOCK_SKEW)
