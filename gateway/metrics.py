@@ -2,7 +2,7 @@
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client import multiprocess as _multiprocess
 from prometheus_client.registry import REGISTRY
 
@@ -17,6 +17,17 @@ WEBHOOK_SECONDS = Histogram(
     "Time from a webhook's arrival to its answer.",
     ["path", "status"],
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15),
+)
+REPLY_SECONDS = Histogram(
+    "gateway_reply_seconds",
+    "Time a responder took.",
+    ["responder", "outcome"],
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60),
+)
+DELIVERY = Counter("gateway_delivery", "Delivery statuses that took effect, and sends refused.", ["status", "code"])
+OUTBOX_DEPTH = Gauge("gateway_outbox_depth", "Rows of the outbox.", ["state"], multiprocess_mode="mostrecent")
+OUTBOX_OLDEST = Gauge(
+    "gateway_outbox_oldest_seconds", "How long the oldest row has waited.", multiprocess_mode="mostrecent"
 )
 REJECTED = Counter("gateway_webhooks_rejected", "Webhooks that were refused.", ["reason"])
 

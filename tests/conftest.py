@@ -28,6 +28,8 @@ from gateway.store.embedded import EmbeddedMongo
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ACCOUNT, TOKEN, HOST = "AC" + "a" * 32, "test-token", "https://gateway.example.com"
+# A test that forgets its stand-in must not reach Twilio.
+NOWHERE = {"api_base_url": "http://127.0.0.1:9"}
 TEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 
@@ -43,6 +45,9 @@ class StoppedClock(Clock):
 
     def move_to(self, *, minutes: float = 0, seconds: float = 0) -> None:
         self.moment = TEN + timedelta(minutes=minutes, seconds=seconds)
+
+    def tick(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +80,7 @@ def make_settings(mongo: EmbeddedMongo, tmp_path: Path) -> Iterator[Any]:
             "twilio_account_sid": ACCOUNT,
             "twilio_auth_token": [TOKEN],
             "secret_key": "test-secret-key",
+            "twilio": NOWHERE,
         }
         return settings_module.load(**(defaults | given))
 

@@ -16,11 +16,12 @@ class Channel:
     name: str
     title: Callable[[str], str]
     render: Callable[[Reply, InboundMessage, str, Line], str]
+    split: Callable[[str], list[str]]
     no_answer: str
 
 
 CHANNELS = {
-    SMS: Channel("SMS", "SMS from {}".format, messaging.render, messaging.NO_ANSWER),
-    WHATSAPP: Channel("WhatsApp", "WhatsApp from {}".format, messaging.render, messaging.NO_ANSWER),
-    VOICE: Channel("Voice", "Call from {}".format, voice.render, voice.NO_ANSWER),
+    SMS: Channel("SMS", "SMS from {}".format, messaging.render, messaging.split, messaging.NO_ANSWER),
+    WHATSAPP: Channel("WhatsApp", "WhatsApp from {}".format, messaging.render, messaging.split, messaging.NO_ANSWER),
+    VOICE: Channel("Voice", "Call from {}".format, voice.render, voice.split, voice.NO_ANSWER),
 }

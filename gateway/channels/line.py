@@ -1,6 +1,7 @@
 """What calls are spoken with, and the signed addresses their turns go to."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
@@ -18,6 +19,10 @@ class Line:
     voice: str
     base_url: str
     serializer: URLSafeSerializer
+
+    def status_url(self, message_id: str) -> str:
+        """Say where the delivery status of one of our messages goes."""
+        return f"{self.base_url}/webhooks/status?m={quote(message_id, safe=':')}"
 
     def turn_url(self, turn: CallTurn) -> str:
         """Say where the next turn of a call goes: the turn in clear, its session signed by us."""

@@ -11,7 +11,7 @@ from gateway.channels.base import Form, parameters, pieces, require, writable
 from gateway.channels.line import Line
 from gateway.core.messages import SMS, WHATSAPP, InboundMessage, Media, StatusUpdate
 from gateway.core.participant import address, participant
-from gateway.core.replies import Reply
+from gateway.core.replies import Reply, answer_id
 
 # Twilio refuses a longer Body with error 21617.
 BODY_LIMIT = 1600
@@ -55,18 +55,28 @@ def _media(form: Form) -> tuple[tuple[Media, ...], frozenset[str]]:
     return tuple(found), frozenset(fields)
 
 
-def render(reply: Reply, _message: InboundMessage, _session_id: str, _line: Line) -> str:
-    """Write an answer as TwiML, a long one as several messages; no text is no message."""
-    text = writable(reply.text)
-    if not text.strip():
+def split(text: str) -> list[str]:
+    """Cut a text into the messages it is sent as."""
+    return [piece for piece in pieces(writable(text), BODY_LIMIT) if piece.strip()]
+
+
+def render(reply: Reply, message: InboundMessage, _session_id: str, line: Line) -> str:
+    """Write an answer as TwiML, a long one as several messages; no text is no message.
+
+    Each asks for its delivery status, so that answers which went out with a webhook get their SID and state too.
+    """
+    said = split(reply.text) or ([""] if reply.media else [])
+    if not said:
         return NO_ANSWER
     response = MessagingResponse()
-    for piece in filter(str.strip, pieces(text, BODY_LIMIT)):
-        response.message(piece)
+    for number, piece in enumerate(said, start=1):
+        said = response.message(piece, status_callback=line.status_url(answer_id(message.id, number)))
+        for url in reply.media if number == 1 else ():
+            said.media(url)
     return str(response)
 
 
-def parse_status(form: Form, received_at: datetime) -> StatusUpdate:
+def parse_status(form: Form, received_at: datetime, message_id: str = "") -> StatusUpdate:
     """Read a delivery status: https://www.twilio.com/docs/messaging/guides/track-outbound-message-status"""
     require(form, "MessageSid", "MessageStatus")
     return StatusUpdate(
@@ -75,4 +85,5 @@ def parse_status(form: Form, received_at: datetime) -> StatusUpdate:
         received_at=received_at,
         parameters=parameters(form),
         error_code=form.text("ErrorCode") or None,
+        message_id=message_id,
     )

@@ -49,6 +49,11 @@ def parse(form: Form, received_at: datetime, turn: CallTurn | None = None) -> In
     )
 
 
+def split(text: str) -> list[str]:
+    """Say everything in one go."""
+    return [text]
+
+
 def render(reply: Reply, message: InboundMessage, session_id: str, line: Line) -> str:
     """Say the answer (the greeting at the beginning of a call) and listen for the next turn."""
     turn = message.call or CallTurn(message.provider_sid, 0)

@@ -13,7 +13,9 @@ __all__ = ["Sender", "build"]
 
 
 class Sender(Protocol):
-    """Whoever carries messages out and files in."""
+    """Whoever carries messages out and files in; `paced` where each number may only send so much a second."""
+
+    paced: bool
 
     def send(self, outgoing: Outgoing) -> Sent:
         """Send a message; raises NotSent (for certain) or OutcomeUnknown."""

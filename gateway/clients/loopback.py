@@ -10,6 +10,8 @@ from gateway.core.sending import Found, Outgoing, Sent
 class Loopback:
     """Sends nothing anywhere, and says it was delivered."""
 
+    paced = False
+
     def send(self, outgoing: Outgoing) -> Sent:  # noqa: ARG002
         """Take a message."""
         return Sent(f"SM{uuid.uuid4().hex}", "queued", later=("sent", "delivered"))

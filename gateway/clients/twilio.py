@@ -70,6 +70,8 @@ class _Failed(Exception):
 class Twilio:
     """Twilio, as the settings reach it. Shared by threads; make it after forking."""
 
+    paced = True
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings.twilio
         self._credentials = Credentials(settings)

@@ -11,8 +11,10 @@ from typing import Any
 
 from gateway.channels import CHANNELS
 from gateway.core.errors import StoreUnavailable
+from gateway.core.limits import hour_of, lately, stale
 from gateway.core.messages import CallTurn, Channel, InboundMessage
 from gateway.core.sessions import (
+    IDLE,
     Kind,
     Neighbours,
     Policy,
@@ -20,6 +22,7 @@ from gateway.core.sessions import (
     SessionDecision,
     SessionView,
     decide,
+    decide_anew,
     session_keys,
 )
 from gateway.core.times import ms_between
@@ -44,18 +47,26 @@ class Filed:
 
 
 def find_session(
-    message: InboundMessage, channel: Channel, policy: Policy, now: datetime, *, claimed: bool = False
+    message: InboundMessage,
+    channel: Channel,
+    policy: Policy,
+    now: datetime,
+    *,
+    claimed: bool = False,
+    anew: bool = False,
 ) -> Filed | None:
     """Find the message's session, or open it; None where the message turns out to be stored already.
 
-    With `claimed` it is stored, by ourselves, and looks for another session than the one that was closed.
+    With `claimed` it is stored, by ourselves, and looks for another session than the one that was closed. With
+    `anew` its sender asked for a new one.
     """
     keys = session_keys(message, policy.scope)
     for _ in range(ATTEMPTS):
         neighbours = finding.find_neighbours(keys, message.received_at)
         if own := _opened_for(message, neighbours):
             return own
-        decision = decide(neighbours, message.received_at, policy)
+        decide_on = decide_anew if anew else decide
+        decision = decide_on(neighbours, message.received_at, policy)
         joined = _joined(neighbours, decision)
         if joined is not None:
             return Filed(joined, decision.as_stored(), message.received_at)
@@ -94,12 +105,14 @@ def _open(
 ) -> Filed | None:
     """Open the session of a message; None where a racer was faster and all must be looked at again."""
     before, after = neighbours.before, neighbours.after
-    every = decision.rule is Rule.EVERY_MESSAGE
+    every, reason = decision.rule is Rule.EVERY_MESSAGE, "requested" if decision.rule is Rule.ASKED_FOR else IDLE
     # With threshold 0 sessions of one sender stand beside each other, so the message is part of the key.
     open_keys = () if after else tuple(f"{key}|{message.id}" for key in keys) if every else keys
     rolls_over = open_keys and before is not None and before.is_open
-    if rolls_over and before and not sessions.close_idle(before, message.received_at, now) and not every:
-        return None
+    if rolls_over and before:
+        closed = sessions.close_idle(before, message.received_at, now, reason=reason)
+        if not closed and not every:
+            return None
     new = _new_session(message, channel, keys, open_keys, neighbours, decision, now)
     if not sessions.open_session(new):
         return _give_way(message, open_keys, decision.policy, now)
@@ -115,6 +128,7 @@ def _open(
         opened_by=message.id,
         keys=keys,
         opted_out=new.opted_out,
+        automatic=new.automatic,
     )
     return Filed(view, decision.as_stored(), message.received_at, opened=True)
 
@@ -172,10 +186,20 @@ def _new_session(
         contact_id=contact.id if contact else None,
         previous_session_id=before.id if before else None,
         opted_out=contact.opted_out if contact else (),
+        automatic=lately(before.automatic, message.received_at) if before else {},
     )
 
 
-def count(message: InboundMessage, filed: Filed, *, stored: int, keys: tuple[str, ...], now: datetime) -> bool:
+def count(
+    message: InboundMessage,
+    filed: Filed,
+    *,
+    stored: int,
+    keys: tuple[str, ...],
+    now: datetime,
+    answers: int = 0,
+    notice: str = "",
+) -> bool:
     """Count what was stored in its session, opening that again where it was only idle.
 
     False where a person closed it meanwhile: the message must be filed again.
@@ -188,6 +212,10 @@ def count(message: InboundMessage, filed: Filed, *, stored: int, keys: tuple[str
         messages=stored,
         call=message.call.sid if message.call and begins else None,
         call_until=filed.moment + LIVE_CALL,
+        answers=answers,
+        hour=hour_of(filed.moment),
+        stale=stale(filed.session.automatic, filed.moment),
+        notice=notice,
     )
     if message.call and not begins:
         return sessions.touch_by_id(touch)
@@ -211,3 +239,15 @@ def file_turn(message: InboundMessage, turn: CallTurn, policy: Policy) -> Filed 
     gap = max(0, ms_between(session.anchored_at(policy.anchor), message.received_at))
     decision = SessionDecision(Kind.REUSED, Rule.SAME_CALL, policy, session_id=session.id, gap_ms=gap)
     return Filed(session, decision.as_stored(), message.received_at)
+
+
+def count_ours(session_id: str, moment: datetime, now: datetime, *, messages: int, answers: int = 0) -> None:
+    """Count messages of ours that came by themselves, opening their session again where it was only idle (T5)."""
+    if not messages:
+        return
+    session = finding.get(session_id)
+    if session and not session.is_open:
+        sessions.reopen_idle(session_id, session.keys, now)
+    sessions.touch_by_id(
+        sessions.Touch(session_id, moment, now, messages=messages, inbound=False, answers=answers, hour=hour_of(moment))
+    )

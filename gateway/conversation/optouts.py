@@ -1,11 +1,15 @@
 """STOP, START and HELP: recorded, and never answered by us, because Twilio has answered already."""
 
+from collections.abc import Sequence
+
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import SMS, WHATSAPP, InboundMessage
 from gateway.core.optout import Keyword, keyword
+from gateway.core.participant import address
 from gateway.core.sessions import SessionView
 from gateway.logs import log
-from gateway.store import contacts, sessions
+from gateway.store import asked, contacts, outbound, outbox, sessions
+from gateway.store.outbox import Address
 
 
 def lines(message: InboundMessage) -> tuple[str, ...]:
@@ -30,8 +34,10 @@ def read(runtime: Runtime, message: InboundMessage, session: SessionView) -> Key
     return keyword(message.content, message.opt_out_type, opted_out=is_out(message, session))
 
 
-def record(message: InboundMessage, session: SessionView, word: Keyword) -> None:
+def record(runtime: Runtime, message: InboundMessage, session: SessionView, word: Keyword) -> None:
     """Record a STOP or START on the contact, and on the open sessions, where the hot path reads it.
+
+    What is queued for somebody who says STOP is canceled.
 
     Done before the message is stored: repeated after a crash it changes nothing, forgotten it would break a law.
     """
@@ -40,4 +46,35 @@ def record(message: InboundMessage, session: SessionView, word: Keyword) -> None
     out, covered = word is Keyword.STOP, lines(message)
     contacts.record_opt_out(session.contact_id, covered, out=out, message_id=message.id, at=message.received_at)
     sessions.mark_opted_out(session.contact_id, covered, out=out)
+    if out:
+        cancel_queued(runtime, session.contact_id, (message.recipient.raw, *covered))
     log.info("opted_out" if out else "opted_in", session_id=session.id, message_sid=message.provider_sid)
+
+
+def has_opted_out(contact_id: str | None, to: Address | None) -> bool:
+    """Tell whether a contact said STOP to the line a message would go out from."""
+    if contact_id is None or to is None:
+        return False
+    return not set(_lines_of(to)).isdisjoint(contacts.opted_out(contact_id))
+
+
+def record_refusal(runtime: Runtime, contact_id: str, to: Address, message_id: str) -> None:
+    """Treat the provider's "this person opted out" as their STOP."""
+    covered, now = _lines_of(to), runtime.clock.now()
+    contacts.record_opt_out(contact_id, covered, out=True, message_id=message_id, at=now)
+    sessions.mark_opted_out(contact_id, covered, out=True)
+    cancel_queued(runtime, contact_id, (to.sender, *covered))
+    log.info("opted_out", message_id=message_id, by="provider")
+
+
+def cancel_queued(runtime: Runtime, contact_id: str, lines: Sequence[str]) -> None:
+    """Keep what waits for somebody who opted out from ever being sent."""
+    now = runtime.clock.now()
+    for message_id in outbox.cancel(contact_id, lines, now):
+        outbound.fail(message_id, status="canceled", code=None, reason="The contact opted out (STOP).", at=now)
+        asked.forget_burst(message_id)
+        log.info("delivery_canceled", message_id=message_id, reason="opted_out")
+
+
+def _lines_of(to: Address) -> tuple[str, ...]:
+    return (address(to.sender).identity, *([to.service_sid] if to.service_sid else []))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.conversation import calls, filing, optouts, respond
+from gateway.conversation import actions, calls, filing, guards, optouts, queue, respond
 from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.telling import tell_decision, tell_stored
@@ -17,7 +17,7 @@ from gateway.core.statuses import CALL_ENDS
 from gateway.store import calls as store_calls
 from gateway.store import messages, sessions
 from gateway.store.connection import deadline
-from gateway.store.messages import Claimed, StoredTurn
+from gateway.store.messages import PENDING, QUEUED, Claimed, StoredTurn
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,15 @@ class Outcome:
 def receive(runtime: Runtime, message: InboundMessage) -> Outcome:
     """File, answer and store a message; a redelivery gets the first delivery's answer and changes nothing.
 
+    What cannot be answered at once is queued for the worker, after the message is stored and counted.
+
     StoreUnavailable if MongoDB did not confirm in time; then it may be stored or not, and a redelivery tells.
     """
     with deadline():
         channel = runtime.channels.resolve(message.communication_type, message.recipient, message.account_sid)
         policy = runtime.policy_for(channel)
         filed = _file(runtime, message, channel, policy)
-        turn = _turn(runtime, message, channel, filed) if filed else None
+        turn = _turn(runtime, message, channel, filed, policy) if filed else None
         stored = messages.insert([turn]) if turn else set()
         if filed is None or turn is None or message.id not in stored:
             return _redelivered(runtime, message)
@@ -49,6 +51,7 @@ def receive(runtime: Runtime, message: InboundMessage) -> Outcome:
         if message.call and message.call.number == 0:
             calls.apply_waiting(runtime, message.call.sid)
             calls.let_go_if_over(runtime, message.call.sid)
+        _follow_up(runtime, turn)
     tell_decision(runtime, message, filed, channel.id)
     tell_stored(message, stored, {"session_id": filed.session.id, "channel_id": channel.id})
     return Outcome(message.id, filed.session.id, turn.answer.twiml, turn.decision, filed.moment)
@@ -58,23 +61,26 @@ def _file(runtime: Runtime, message: InboundMessage, channel: Channel, policy: P
     """Find the message's session; None where the message is stored already."""
     if message.call and message.call.number and (filed := filing.file_turn(message, message.call, policy)):
         return filed
-    return filing.find_session(message, channel, policy, runtime.clock.now())
+    anew = guards.asks_for_new_session(runtime, message)
+    return filing.find_session(message, channel, policy, runtime.clock.now(), anew=anew)
 
 
-def _turn(runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed) -> StoredTurn | None:
+def _turn(
+    runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed, policy: Policy
+) -> StoredTurn | None:
     """Answer the message in its session; None for a keyword that was taken already."""
     message = dataclasses.replace(message, received_at=filed.moment)
     word = optouts.read(runtime, message, filed.session)
     if word:
         if messages.find_claimed(message.id):
             return None
-        optouts.record(message, filed.session, word)
+        optouts.record(runtime, message, filed.session, word)
         message = dataclasses.replace(message, metadata={**message.metadata, "keyword": str(word)})
     silent = word is not None or optouts.is_out(message, filed.session)
     answer = (
         respond.silence(runtime, message, filed.session.id)
         if silent
-        else respond.compose(runtime, message, channel, filed.session.id)
+        else respond.compose(runtime, message, channel, filed, policy)
     )
     return StoredTurn(
         message,
@@ -95,7 +101,8 @@ def _counted(
     for _ in range(filing.ATTEMPTS):
         now = runtime.clock.now()
         keys = session_keys(message, policy.scope)
-        if filing.count(message, filed, stored=stored, keys=keys, now=now):
+        answers, notice = int(bool(turn.answer.pieces)), turn.answer.reason if turn.answer.pieces else ""
+        if filing.count(message, filed, stored=stored, keys=keys, now=now, answers=answers, notice=notice):
             return filed, turn
         again = filing.find_session(message, channel, policy, now, claimed=True)
         if again is None:
@@ -107,14 +114,30 @@ def _counted(
     raise StoreUnavailable("the message's session is closed faster than it can be counted in one")
 
 
+def _follow_up(runtime: Runtime, turn: StoredTurn) -> None:
+    """Queue what is to be done about a stored message, and do what its answer asked for beside words."""
+    message, answer = turn.message, turn.answer
+    if answer.state in (QUEUED, PENDING):
+        queue.answer(runtime, turn.session_id, turn.contact_id, message)
+    if message.media:
+        queue.download(runtime, turn.session_id, message.id)
+    actions.apply(runtime, turn.session_id, answer.reply.actions)
+    if answer.reason == guards.HOURLY_LIMIT:
+        actions.ask_for_person(runtime, turn.session_id, guards.HOURLY_LIMIT)
+
+
 def _redelivered(runtime: Runtime, message: InboundMessage) -> Outcome:
     """Answer from what is stored, and finish what its writer may have left undone."""
     claimed = messages.find_claimed(message.id)
     if claimed is None:
         raise StoreUnavailable(f"{message.id} is being stored by somebody else and not readable yet")
     now = runtime.clock.now()
-    if claimed.answered and messages.finish_answer(claimed.id, now):
-        sessions.touch_by_id(sessions.Touch(claimed.session_id, claimed.received_at, now))
+    if claimed.answered and (missing := messages.finish_answer(claimed.id, now)):
+        sessions.touch_by_id(sessions.Touch(claimed.session_id, claimed.received_at, now, messages=missing))
+    if claimed.state in (QUEUED, PENDING):
+        queue.answer(runtime, claimed.session_id, claimed.contact_id, message)
+    if message.media:
+        queue.download(runtime, claimed.session_id, claimed.id)
     if message.call and message.call.number == 0:
         if claimed.call_status not in CALL_ENDS:
             sessions.touch_by_id(_still_on(claimed, message.call.sid, runtime))

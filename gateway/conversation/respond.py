@@ -1,56 +1,97 @@
-"""Answers: who says what to a message, written the way its channel speaks."""
+"""Answers given within the webhook, written the way their channel speaks; all others are queued."""
 
 import time
+from dataclasses import replace
 
+from gateway import metrics
 from gateway.channels import CHANNELS
+from gateway.conversation import guards
+from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import Channel, InboundMessage
 from gateway.core.replies import Reply, Turn
+from gateway.core.sessions import Policy
 from gateway.logs import log
-from gateway.store.messages import Answer
+from gateway.store.messages import DONE, NONE, QUEUED, Answer
 
 
-def compose(runtime: Runtime, message: InboundMessage, channel: Channel, session_id: str) -> Answer:
+def compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed, policy: Policy) -> Answer:
     """Answer a message. Only quick responders, that need nothing but the turn, are asked before it is stored.
 
     A responder that fails costs its answer, never the message.
     """
-    started = time.perf_counter()
-    reply = Reply()
+    session_id = filed.session.id
     # A call that only just began is greeted by its channel; nothing was said yet.
-    if not (message.call and message.call.number == 0):
-        reply = _ask(runtime, message, channel)
-    return _answer(runtime, message, session_id, reply, (time.perf_counter() - started) * 1000)
+    if message.call and message.call.number == 0:
+        return _written(runtime, message, session_id, Reply())
+    ruling = guards.rule(runtime, message, filed.session, policy, filed.decision["rule"])
+    if ruling:
+        return _written(runtime, message, session_id, ruling.reply, reason=ruling.reason)
+    name, responder = runtime.responder_for(channel)
+    if not responder.quick:
+        return _later(message, name)
+    turn = Turn(message.content, message.communication_type, message.received_at, message.media)
+    reply, milliseconds = ask(runtime, name, turn)
+    return _written(runtime, message, session_id, reply, milliseconds)
 
 
 def silence(runtime: Runtime, message: InboundMessage, session_id: str) -> Answer:
     """Answer nothing: what Twilio answers itself, or somebody who opted out."""
-    return _answer(runtime, message, session_id, Reply(), 0.0)
+    return _written(runtime, message, session_id, Reply())
 
 
 def rewrite(runtime: Runtime, message: InboundMessage, answer: Answer, session_id: str) -> Answer:
     """Write the same answer for another session, whose id is in what callers are asked next."""
-    reply = Reply(answer.text, answer.responder)
-    return _answer(runtime, message, session_id, reply, answer.milliseconds)
+    if answer.state == QUEUED:
+        return answer
+    return _written(runtime, message, session_id, answer.reply, answer.milliseconds, reason=answer.reason)
 
 
-def _ask(runtime: Runtime, message: InboundMessage, channel: Channel) -> Reply:
+def ask(runtime: Runtime, name: str, turn: Turn) -> tuple[Reply, float]:
+    """Ask a responder; gives what it said and in how many ms. One that fails apologises, and says why to us."""
+    started = time.perf_counter()
     try:
-        return runtime.responder_for(channel).respond(
-            Turn(message.content, message.communication_type, message.received_at, message.media)
-        )
-    except Exception:
-        log.exception("responder_failed", message_sid=message.provider_sid, channel_id=channel.id)
-        return Reply()
+        reply, outcome = replace(runtime.responders[name].respond(turn), responder=name), "answered"
+    except Exception as error:
+        log.exception("responder_failed", responder=name, message_id=turn.message_id, session_id=turn.session_id)
+        reply, outcome = apology(runtime, name, str(error) or type(error).__name__), "failed"
+    spent = time.perf_counter() - started
+    if outcome == "answered" and not reply.says_something:
+        outcome = "silent"
+    metrics.REPLY_SECONDS.labels(name, outcome).observe(spent)
+    return reply, round(spent * 1000, 3)
 
 
-def _answer(runtime: Runtime, message: InboundMessage, session_id: str, reply: Reply, milliseconds: float) -> Answer:
-    written = CHANNELS[message.communication_type].render(reply, message, session_id, runtime.line)
-    says_something = bool(reply.text.strip())
+def apology(runtime: Runtime, name: str, error: str) -> Reply:
+    """Give what a sender is told when answering failed."""
+    return Reply(runtime.settings.reply.apology, name, error=error[:500])
+
+
+def pieces(communication_type: str, reply: Reply) -> tuple[str, ...]:
+    """Give the messages a reply is said in; a failure without an apology is one that is kept and not sent."""
+    said = tuple(CHANNELS[communication_type].split(reply.text)) if reply.text.strip() else ()
+    return said or (("",) if reply.media or reply.error else ())
+
+
+def _later(message: InboundMessage, name: str) -> Answer:
+    return Answer(QUEUED, CHANNELS[message.communication_type].no_answer, Reply(responder=name))
+
+
+def _written(
+    runtime: Runtime,
+    message: InboundMessage,
+    session_id: str,
+    reply: Reply,
+    milliseconds: float = 0.0,
+    *,
+    reason: str = "",
+) -> Answer:
+    said = pieces(message.communication_type, reply)
     return Answer(
-        state="done" if says_something else "none",
-        twiml=written,
-        text=reply.text if says_something else "",
-        responder=reply.responder,
-        milliseconds=round(milliseconds, 3),
+        state=DONE if said else NONE,
+        twiml=CHANNELS[message.communication_type].render(reply, message, session_id, runtime.line),
+        reply=reply,
+        pieces=said,
+        milliseconds=milliseconds,
+        reason=reason,
     )

@@ -1,13 +1,14 @@
 """What a process needs to serve: settings, clock, responders and channels, passed along and never imported."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from itsdangerous import URLSafeSerializer
 
-from gateway import responders
+from gateway import clients, responders
 from gateway.channels.line import Line
+from gateway.clients import Sender
 from gateway.core.errors import StoreUnavailable
 from gateway.core.messages import Channel
 from gateway.core.sessions import Anchor, Policy, Scope
@@ -58,14 +59,16 @@ class Clock:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Everything a use case works with."""
+    """Everything a use case works with. `notify` tells a broker, where there is one, of a row in the outbox."""
 
     settings: Settings
     clock: Clock
     responders: Mapping[str, Responder]
     channels: Channels
     line: Line
+    sender: Sender
     started_at: datetime
+    notify: Callable[[str, datetime], None] = lambda _row_id, _due: None
 
     def policy_for(self, channel: Channel) -> Policy:
         """Give the policy of a channel: its own threshold, else its type's, else the default."""
@@ -78,13 +81,13 @@ class Runtime:
             anchor=Anchor(sessions.anchor),
         )
 
-    def responder_for(self, channel: Channel) -> Responder:
-        """Give who answers on a channel; one that is not there answers nothing and never costs a message."""
+    def responder_for(self, channel: Channel) -> tuple[str, Responder]:
+        """Give who answers on a channel, by name; one that is not there answers nothing and never costs a message."""
         name = channel.responder or self.settings.reply.responder
         if name not in self.responders:
             log.error("responder_unknown", responder=name, channel_id=channel.id)
             name = "none"
-        return self.responders[name]
+        return name, self.responders[name]
 
 
 def build(settings: Settings, *, clock: Clock | None = None) -> Runtime:
@@ -96,6 +99,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Runtime:
         started_at=clock.now(),
         responders=responders.build(settings),
         channels=Channels(),
+        sender=clients.build(settings),
         line=Line(
             voice.greeting, voice.silence, voice.goodbye, voice.language, voice.voice,
             base_url=settings.public_url.rstrip("/"),

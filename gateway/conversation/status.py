@@ -1,20 +1,82 @@
-"""Delivery statuses of what we sent."""
+"""Delivery statuses of what we sent, in whatever order they come."""
 
+from datetime import timedelta
+
+from gateway import metrics
+from gateway.conversation import filing, optouts
+from gateway.conversation.runtime import Runtime
+from gateway.core.codes import reaction
 from gateway.core.messages import StatusUpdate
+from gateway.core.sending import Reaction
+from gateway.core.statuses import MESSAGE_FAILURES
 from gateway.logs import log
-from gateway.store import callbacks, messages
+from gateway.store import callbacks, outbound, outbox
 from gateway.store.connection import deadline
 
+# What failed at the carrier for a passing reason is sent again, as a message of its own.
+RESEND_AFTER = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 
-def apply_status(update: StatusUpdate) -> None:
-    """Let a status take effect, in whatever order it comes; one of an unknown message waits for an hour."""
+
+def apply_status(runtime: Runtime, update: StatusUpdate) -> None:
+    """Let a status take effect; one of an unknown message waits for an hour.
+
+    Where the callback's URL names the message, it also tells the SID of an answer that went out with a webhook.
+    """
     with deadline():
-        known = messages.apply_status(update)
-        if not known:
+        if update.message_id:
+            outbound.set_sid(update.message_id, update.sid)
+        message_id = outbound.apply_status(update)
+        if message_id is None:
             callbacks.park(f"{update.sid}:{update.status}", update.sid, update)
+            # The message may have been sent, and its SID stored, between looking for it and parking.
+            message_id = outbound.apply_status(update)
+        if message_id and update.status in MESSAGE_FAILURES:
+            _react(runtime, message_id, update)
+    if message_id:
+        metrics.DELIVERY.labels(update.status, update.error_code or "").inc()
     log.info(
-        "status_applied" if known else "callback_parked",
+        "status_applied" if message_id else "callback_parked",
         message_sid=update.sid,
+        message_id=message_id,
         status=update.status,
         error_code=update.error_code,
     )
+
+
+def apply_waiting(runtime: Runtime, sid: str) -> None:
+    """Apply what came before the SID was known; each is let go of only afterwards, for applying repeats well."""
+    with deadline():
+        waiting = callbacks.waiting(sid)
+    for key, callback in waiting:
+        if isinstance(callback, StatusUpdate):
+            apply_status(runtime, callback)
+            with deadline():
+                callbacks.forget(key)
+
+
+def _react(runtime: Runtime, message_id: str, update: StatusUpdate) -> None:
+    """Do what the code of a failed delivery calls for."""
+    row = outbox.find(message_id)
+    if row is None or row.address is None or not update.error_code:
+        return
+    match reaction(update.error_code):
+        case Reaction.OPT_OUT if row.contact_id:
+            optouts.record_refusal(runtime, row.contact_id, row.address, message_id)
+        case Reaction.RETRY:
+            _send_again(runtime, row)
+
+
+def _send_again(runtime: Runtime, row: outbox.Row) -> None:
+    """Queue a copy of a message the carrier lost for a passing reason; the failed one keeps its own status."""
+    first, _, number = row.id.partition("~")
+    tried = int(number or 0)
+    failed = outbound.get(row.id)
+    if failed is None or failed.status not in MESSAGE_FAILURES or tried >= len(RESEND_AFTER):
+        return
+    now = runtime.clock.now()
+    copy = outbound.copy_of(failed, f"{first}~{tried + 1}", row.address, now)
+    filing.count_ours(failed.place.session_id, now, now, messages=outbound.insert([copy]))
+    again = outbox.resend(row, copy["_id"], due=now + RESEND_AFTER[tried], queued_at=now)
+    if outbox.put(again):
+        runtime.notify(again.id, again.due)
+        log.info("delivery_repeated", message_id=again.id, failed=row.id, due=again.due.isoformat())

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from gateway.conversation import calls
+from gateway.conversation import calls, queue
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import Channel
 from gateway.core.sessions import Anchor
@@ -60,14 +60,16 @@ def settle(runtime: Runtime) -> int:
         answers = sum(messages.finish_answer(lost, now) for lost in settling.missing_answers(since, quiet))
         corrected = sum(settling.correct(miscount) for miscount in settling.miscounts(since, quiet))
         dropped = settling.drop_empty(now - EMPTY_FOR)
+        requeued = queue.lost(runtime, since, quiet)
         # A session that was too busy has a message after this, so the next pass looks at it again.
         settling.set_settled_until(quiet)
-    if answers or corrected or dropped:
+    if answers or corrected or dropped or requeued:
         log.warning(
             "sessions_settled",
             message="A process stopped in the middle of a message; its sessions were put right.",
             corrected=corrected,
             answers=answers,
             dropped=dropped,
+            requeued=requeued,
         )
     return corrected

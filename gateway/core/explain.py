@@ -42,6 +42,8 @@ def _reason(decision: Mapping[str, Any]) -> str:
             return f"{gap} after {since}, but a call was still on"
         case Rule.SAME_CALL:
             return "said in the same call"
+        case Rule.ASKED_FOR:
+            return "the sender asked for a new session"
         case Rule.CLOSED_FOR_GOOD:
             return "the session before was closed by a person"
         case _:

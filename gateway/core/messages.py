@@ -81,13 +81,14 @@ class CallEvent:
 
 @dataclass(frozen=True, slots=True)
 class StatusUpdate:
-    """What became of a message we sent. `message_id` is ours, where the callback URL carried it."""
+    """What became of a message we sent. `message_id` is ours, where the callback's URL carried it."""
 
     sid: str
     status: str
     received_at: datetime
     parameters: Mapping[str, Any]
     error_code: str | None = None
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

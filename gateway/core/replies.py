@@ -8,6 +8,11 @@ from typing import Any
 from gateway.core.messages import Media
 
 
+def answer_id(message_id: str, piece: int = 1) -> str:
+    """Give the id of the answer to a message, or of a later piece of a long one."""
+    return f"re:{message_id}" if piece == 1 else f"re:{message_id}:{piece}"
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """A message of the session's past; `sender` is contact, ai, agent or system."""

@@ -36,6 +36,7 @@ class Rule(enum.StrEnum):
     LIVE_CALL = "live_call"
     SAME_CALL = "same_call"
     CLOSED_FOR_GOOD = "closed_for_good"
+    ASKED_FOR = "asked_for"
 
 
 class Scope(enum.StrEnum):
@@ -63,7 +64,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """A stored session as far as decisions need it. `opened_by` is the message it was opened for."""
+    """A stored session as far as decisions need it. `opened_by` is the message it was opened for.
+
+    `automatic` counts the answers nobody wrote by hand, by the hour; `notices` are those given already.
+    """
 
     id: str
     first_message_at: datetime
@@ -82,6 +86,9 @@ class SessionView:
     opening: Mapping[str, Any] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
     opted_out: tuple[str, ...] = ()
+    automatic: Mapping[str, int] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+    bot_off: bool = False
 
     def anchored_at(self, anchor: Anchor) -> datetime:
         """Give the moment that gaps are measured from."""
@@ -179,6 +186,13 @@ def decide(neighbours: Neighbours, moment: datetime, policy: Policy) -> SessionD
             Kind.REUSED, Rule.JOINS_NEXT, policy, session_id=after.id, gap_ms=0, next_gap_ms=distance
         )
     return _open(neighbours, moment, policy, gap)
+
+
+def decide_anew(neighbours: Neighbours, moment: datetime, policy: Policy) -> SessionDecision:
+    """File a message whose sender asked for a new session: whatever the gap, nothing before it is joined."""
+    before = neighbours.before
+    gap = None if before is None else max(0, ms_between(before.anchored_at(policy.anchor), moment))
+    return _open(neighbours, moment, policy, gap, Rule.ASKED_FOR)
 
 
 def _reason_to_join(before: SessionView, moment: datetime, policy: Policy) -> Rule | None:

@@ -27,6 +27,7 @@ CALL_RANK = {
     "canceled": 3,
     "completed": 4,
 }
+MESSAGE_FAILURES = frozenset({"failed", "undelivered"})
 CALL_ENDS = frozenset({"busy", "failed", "no-answer", "canceled", "completed"})
 
 

@@ -21,6 +21,7 @@ class Channels:
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], tuple[float, Channel]] = {}
+        self._by_id: dict[str, tuple[float, Channel]] = {}
 
     def resolve(self, communication_type: str, line: Address, account_sid: str | None) -> Channel:
         """Give the channel of one of our addresses; one that is new is created and logged."""
@@ -29,6 +30,14 @@ class Channels:
         if channel is None or until < time.monotonic():
             channel = _find(communication_type, line) or _create(communication_type, line, account_sid)
             self._seen[key] = (time.monotonic() + CACHE_SECONDS, channel)
+        return channel
+
+    def get(self, channel_id: str) -> Channel | None:
+        """Give a channel by its id."""
+        until, channel = self._by_id.get(channel_id, (0.0, None))
+        if channel is None or until < time.monotonic():
+            self._by_id = {known: (time.monotonic() + CACHE_SECONDS, one) for known, one in by_id().items()}
+            channel = self._by_id.get(channel_id, (0.0, None))[1]
         return channel
 
 

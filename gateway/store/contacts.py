@@ -76,6 +76,12 @@ def record_opt_out(contact_id: str, lines: Sequence[str], *, out: bool, message_
     collection(ContactDocument).update_one({"_id": ObjectId(contact_id)}, change)
 
 
+def opted_out(contact_id: str) -> tuple[str, ...]:
+    """Give the numbers and messaging services a person said STOP to."""
+    found = collection(ContactDocument).find_one({"_id": ObjectId(contact_id)}, {"opted_out": 1})
+    return _contact(found).opted_out if found else ()
+
+
 def _escaped(line: str) -> str:
     """Write an address so that it can be a field name in an update: a dot would be a path."""
     return line.replace(".", "\uff0e").replace("\0", "\ufffd")

@@ -78,6 +78,11 @@ class SessionDocument(Document):
     live_until = DateTimeField()
     opening = DictField()
     opted_out = ListField(StringField())
+    automatic = DictField()
+    notices = ListField(StringField())
+    needs_person = DictField()
+    bot_off = BooleanField()
+    tags = ListField(StringField())
 
 
 class MessageDocument(Document):
@@ -94,6 +99,11 @@ class MessageDocument(Document):
                 "name": "sent_by_us",
                 "fields": ["provider_sid"],
                 "partialFilterExpression": {"direction": "outbound", "provider_sid": {"$exists": True}},
+            },
+            {
+                "name": "to_be_answered",
+                "fields": ["session_id", "createdAt"],
+                "partialFilterExpression": {"answer.state": "queued"},
             },
         ],
     }
@@ -214,6 +224,50 @@ class CallbackDocument(Document):
     receivedAt = DateTimeField()  # noqa: N815 - the index names it as stored
 
 
+class OutboxDocument(Document):
+    """Something to be answered, sent or fetched; finished ones are kept for a week."""
+
+    meta = {  # noqa: RUF012
+        "collection": "outbox",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {"name": "waiting", "fields": ["due"], "partialFilterExpression": {"state": "waiting"}},
+            {"name": "oldest", "fields": ["queued_at"], "partialFilterExpression": {"state": "waiting"}},
+            {"name": "lane", "fields": ["lane", "queued_at"], "partialFilterExpression": {"state": "waiting"}},
+            {"name": "contact", "fields": ["contact_id"], "partialFilterExpression": {"state": "waiting"}},
+            {"name": "a_week", "fields": ["finished_at"], "expireAfterSeconds": 7 * 24 * 3600},
+        ],
+    }
+
+    id = StringField(primary_key=True)
+    step = StringField(choices=("answer", "send", "fetch"))
+    about = StringField()
+    state = StringField(choices=("waiting", "done", "failed", "canceled"))
+    due = DateTimeField()
+    owner = StringField()
+    tries = IntField()
+    queued_at = DateTimeField()
+    lane = StringField()
+    segments = IntField()
+    address = DictField()
+    session_id = ObjectIdField()
+    contact_id = ObjectIdField()
+    attempted_at = DateTimeField()
+    slot = DateTimeField()
+    error = StringField()
+    finished_at = DateTimeField()
+
+
+class PaceDocument(Document):
+    """When one of our numbers may send its next segment."""
+
+    meta = {"collection": "paces", "strict": False, "auto_create_index": False}  # noqa: RUF012
+
+    id = StringField(primary_key=True)
+    free_at = DateTimeField()
+
+
 class JobDocument(Document):
     """How far a job of the worker has come."""
 
@@ -230,5 +284,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     ContactDocument,
     UserDocument,
     CallbackDocument,
+    OutboxDocument,
+    PaceDocument,
     JobDocument,
 )

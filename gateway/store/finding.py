@@ -26,6 +26,9 @@ _VIEWED = {
     "opening": 1,
     "keys": 1,
     "opted_out": 1,
+    "automatic": 1,
+    "notices": 1,
+    "bot_off": 1,
     "createdAt": 1,
 }
 
@@ -51,6 +54,9 @@ def _view(document: Mapping[str, Any]) -> SessionView:
         opening=opening,
         keys=tuple(document.get("keys", ())),
         opted_out=tuple(document.get("opted_out", ())),
+        automatic=document.get("automatic") or {},
+        notices=tuple(document.get("notices", ())),
+        bot_off=bool(document.get("bot_off")),
     )
 
 

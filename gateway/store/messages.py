@@ -1,30 +1,36 @@
 """Messages in MongoDB: inserted once by their provider's id, with the decision and the answer beside them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import BulkWriteError
 
-from gateway.core.messages import InboundMessage, Media, StatusUpdate
-from gateway.core.statuses import MESSAGE_RANK, outranked
+from gateway.core.messages import InboundMessage, Media
+from gateway.core.replies import Reply, answer_id
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument
+from gateway.store.outbound import DUPLICATE_KEY, Place, spoken
 
-DUPLICATE_KEY = 11000
+NONE, DONE, QUEUED, PENDING = "none", "done", "queued", "pending"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the sender was told: the truth a redelivery is answered from. No text, no message of ours."""
+    """What the sender was told: the truth a redelivery is answered from.
+
+    `pieces` are the messages it is said in, none where nothing is said yet (`queued`, and `pending` on a call) or
+    at all (`none`, then `reason` may say why).
+    """
 
     state: str
     twiml: str
-    text: str = ""
-    responder: str = "none"
+    reply: Reply = field(default_factory=Reply)
+    pieces: tuple[str, ...] = ()
     milliseconds: float = 0.0
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +53,13 @@ class Claimed:
     id: str
     session_id: str
     twiml: str
+    state: str
     answered: bool
     decision: Mapping[str, Any]
     received_at: datetime
+    contact_id: str | None = None
     call_status: str | None = None
     call_ended_at: datetime | None = None
-
-
-def answer_id(message_id: str) -> str:
-    """Give the id of the answer to a message."""
-    return f"re:{message_id}"
 
 
 def insert(turns: Sequence[StoredTurn]) -> set[str]:
@@ -77,22 +80,20 @@ def insert(turns: Sequence[StoredTurn]) -> set[str]:
 
 
 def _documents(turn: StoredTurn) -> list[dict[str, Any]]:
-    return [_inbound(turn), _outbound(turn)] if turn.answer.text else [_inbound(turn)]
+    answer, shared = turn.answer, _common(turn)
+    if not answer.pieces:
+        return [_inbound(turn)]
+    answers = spoken(turn.message.id, answer.reply, answer.pieces, answer.milliseconds)
+    return [_inbound(turn), *(shared | document for document in answers)]
 
 
 def _common(turn: StoredTurn) -> dict[str, Any]:
-    return {
-        "session_id": ObjectId(turn.session_id),
-        "channel_id": turn.channel_id,
-        "communication_type": turn.message.communication_type,
-        "contact_id": None if turn.contact_id is None else ObjectId(turn.contact_id),
-        "createdAt": turn.message.received_at,
-        "storedAt": turn.now,
-    }
+    place = Place(turn.session_id, turn.channel_id, turn.message.communication_type, turn.contact_id)
+    return place.stored() | {"createdAt": turn.message.received_at, "storedAt": turn.now}
 
 
 def _inbound(turn: StoredTurn) -> dict[str, Any]:
-    message, answer = turn.message, turn.answer
+    message = turn.message
     return _common(turn) | {
         "_id": message.id,
         "direction": "inbound",
@@ -102,37 +103,45 @@ def _inbound(turn: StoredTurn) -> dict[str, Any]:
         "media": [stored_media(media) for media in message.media],
         "status": "received",
         "decision": _decision(turn.decision),
-        "answer": {
-            "state": answer.state,
-            "twiml": answer.twiml,
-            **(_kept(answer) if answer.text else {}),
-        },
+        "answer": _stored_answer(message.id, turn.answer),
         "metadata": dict(message.metadata),
     }
 
 
-def _kept(answer: Answer) -> dict[str, Any]:
-    """Give what the answer's own message is made of, should its writer die before that is stored."""
-    return {"text": answer.text, "responder": answer.responder, "milliseconds": answer.milliseconds}
+def _stored_answer(message_id: str, answer: Answer) -> dict[str, Any]:
+    """Give an answer as kept beside its message, with what its own messages are made of, should its writer die."""
+    stored: dict[str, Any] = {"state": answer.state, "twiml": answer.twiml}
+    if answer.reason:
+        stored["reason"] = answer.reason
+    if answer.state in (QUEUED, PENDING):
+        stored["responder"] = answer.reply.responder
+    if answer.pieces:
+        reply = answer.reply
+        stored |= {
+            "text": reply.text,
+            "pieces": list(answer.pieces),
+            "last": answer_id(message_id, len(answer.pieces)),
+            "responder": reply.responder,
+            "milliseconds": answer.milliseconds,
+            "sender": reply.sender,
+            "media": list(reply.media),
+            "error": reply.error,
+            "token_count": reply.token_count,
+            "tools_used": list(reply.tools_used),
+        }
+    return stored
 
 
-def _outbound(turn: StoredTurn) -> dict[str, Any]:
-    answer = turn.answer
-    return _common(turn) | _spoken(turn.message.id, answer.text, answer.responder, answer.milliseconds)
-
-
-def _spoken(message_id: str, text: str, responder: str, milliseconds: float) -> dict[str, Any]:
-    return {
-        "_id": answer_id(message_id),
-        "direction": "outbound",
-        "sender": "ai",
-        "content": text,
-        "media": [],
-        "tools_used": [],
-        "processing_time_ms": milliseconds,
-        "has_error": False,
-        "metadata": {"responder": responder, "inReplyTo": message_id},
-    }
+def _read_reply(stored: Mapping[str, Any]) -> Reply:
+    return Reply(
+        text=stored["text"],
+        responder=stored["responder"],
+        media=tuple(stored.get("media") or ()),
+        token_count=stored.get("token_count"),
+        tools_used=tuple(stored.get("tools_used") or ()),
+        sender=stored.get("sender", "ai"),
+        error=stored.get("error") or "",
+    )
 
 
 def stored_media(media: Media) -> dict[str, Any]:
@@ -162,28 +171,31 @@ def claimed(document: Mapping[str, Any]) -> Claimed:
         id=document["_id"],
         session_id=str(document["session_id"]),
         twiml=answer.get("twiml", ""),
-        answered=bool(answer.get("text")),
+        state=answer.get("state", NONE),
+        answered=bool(answer.get("pieces") or answer.get("text")),
         decision=document.get("decision") or {},
         received_at=document["createdAt"],
+        contact_id=document.get("contact_id") and str(document["contact_id"]),
         call_status=document.get("status"),
         call_ended_at=max((entry["at"] for entry in document.get("status_history") or ()), default=None),
     )
 
 
-def finish_answer(message_id: str, now: datetime) -> bool:
-    """Store the answer of a message whose writer died between the two; True if it was missing."""
-    messages = collection(MessageDocument)
-    if messages.find_one({"_id": answer_id(message_id)}, {"_id": 1}):
-        return False
-    stored = messages.find_one({"_id": message_id})
+def finish_answer(message_id: str, now: datetime) -> int:
+    """Store what is missing of an answer whose writer died half way; gives how many messages that were."""
+    stored = collection(MessageDocument).find_one({"_id": message_id})
     answer = (stored or {}).get("answer") or {}
-    if stored is None or not answer.get("text"):
-        return False
-    shared = ("session_id", "channel_id", "communication_type", "contact_id", "createdAt")
-    missing = {name: stored[name] for name in shared} | {"storedAt": now}
-    missing |= _spoken(message_id, answer["text"], answer["responder"], answer["milliseconds"])
-    done = messages.update_one({"_id": missing.pop("_id")}, {"$setOnInsert": missing}, upsert=True)
-    return done.upserted_id is not None
+    if stored is None or not (answer.get("pieces") or answer.get("text")):
+        return 0
+    shared = {name: stored[name] for name in ("session_id", "channel_id", "communication_type", "contact_id")}
+    shared |= {"createdAt": stored["createdAt"], "storedAt": now}
+    pieces = answer.get("pieces") or [answer["text"]]
+    missing = 0
+    for document in spoken(message_id, _read_reply(answer), pieces, answer["milliseconds"]):
+        which = {"_id": document.pop("_id")}
+        done = collection(MessageDocument).update_one(which, {"$setOnInsert": shared | document}, upsert=True)
+        missing += done.upserted_id is not None
+    return missing
 
 
 def relink(turn: StoredTurn, *, away_from: str) -> None:
@@ -199,32 +211,11 @@ def relink(turn: StoredTurn, *, away_from: str) -> None:
             }
         },
     )
-    messages.update_one(
-        {"_id": answer_id(turn.message.id), "session_id": ObjectId(away_from)},
+    ours = [answer_id(turn.message.id, number) for number, _ in enumerate(turn.answer.pieces, start=1)]
+    messages.update_many(
+        {"_id": {"$in": ours}, "session_id": ObjectId(away_from)},
         {"$set": {"session_id": ObjectId(turn.session_id)}},
     )
-
-
-def apply_status(update: StatusUpdate) -> bool:
-    """Add a delivery status to a message we sent; it takes effect only over lower ones (I8).
-
-    False where no message carries that SID yet.
-    """
-    messages, ours = collection(MessageDocument), {"direction": "outbound", "provider_sid": update.sid}
-    entry: dict[str, Any] = {"status": update.status, "at": update.received_at}
-    if update.error_code:
-        entry["error_code"] = update.error_code
-    if messages.find_one(ours, {"_id": 1}) is None:
-        return False
-    messages.update_one(ours | {"status_history.status": {"$ne": update.status}}, {"$push": {"status_history": entry}})
-    effect: dict[str, Any] = {"$set": {"status": update.status}}
-    if update.error_code:
-        effect["$set"]["error_code"] = update.error_code
-    else:
-        effect["$unset"] = {"error_code": ""}
-    lower = [*outranked(update.status, MESSAGE_RANK), None]
-    messages.update_one(ours | {"status": {"$in": lower}}, effect)
-    return True
 
 
 def transcript(session_id: str, *, limit: int) -> list[dict[str, Any]]:

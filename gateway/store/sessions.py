@@ -45,6 +45,7 @@ class NewSession:
     contact_id: str | None = None
     previous_session_id: str | None = None
     opted_out: tuple[str, ...] = field(default=())
+    automatic: Mapping[str, int] = field(default_factory=dict)
 
 
 def open_session(new: NewSession) -> bool:
@@ -70,6 +71,8 @@ def open_session(new: NewSession) -> bool:
     }
     if new.opted_out:
         document["opted_out"] = list(new.opted_out)
+    if new.automatic:
+        document["automatic"] = dict(new.automatic)
     if new.open_keys:
         document["open_keys"] = list(new.open_keys)
     else:
@@ -83,7 +86,10 @@ def open_session(new: NewSession) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """What one stored turn does to its session. `messages` were new, at `moment`; `call` is still on."""
+    """What one stored turn does to its session. `messages` were new, at `moment`; `call` is still on.
+
+    `answers` of them nobody wrote by hand, in the hour named `hour`; `stale` hours are not needed any more.
+    """
 
     session_id: str
     moment: datetime
@@ -91,20 +97,29 @@ class Touch:
     messages: int = 1
     call: str | None = None
     call_until: datetime | None = None
+    inbound: bool = True
+    answers: int = 0
+    hour: str = ""
+    stale: tuple[str, ...] = ()
+    notice: str = ""
 
 
 def _changes(touch: Touch) -> dict[str, Any]:
     changes: dict[str, Any] = {
         "$inc": {"message_count": touch.messages},
-        "$max": {
-            "last_message_at": touch.moment,
-            "last_inbound_at": touch.moment,
-            "updatedAt": touch.now,
-        },
-        "$min": {"first_message_at": touch.moment, "metadata.firstMessageAt": touch.moment},
+        "$max": {"last_message_at": touch.moment, "updatedAt": touch.now},
     }
+    if touch.inbound:
+        changes["$max"]["last_inbound_at"] = touch.moment
+        changes["$min"] = {"first_message_at": touch.moment, "metadata.firstMessageAt": touch.moment}
+    if touch.answers:
+        changes["$inc"][f"automatic.{touch.hour}"] = touch.answers
+    if touch.stale:
+        changes["$unset"] = {f"automatic.{hour}": "" for hour in touch.stale}
+    if touch.notice:
+        changes["$addToSet"] = {"notices": touch.notice}
     if touch.call:
-        changes["$addToSet"] = {"live": touch.call}
+        changes.setdefault("$addToSet", {})["live"] = touch.call
         changes["$max"]["live_until"] = touch.call_until
     return changes
 
@@ -174,7 +189,7 @@ def add_keys(session_id: str, keys: Sequence[str]) -> None:
         sessions.update_one(which, {"$addToSet": {"keys": {"$each": list(keys)}}})
 
 
-def close_idle(seen: SessionView, moment: datetime, now: datetime) -> bool:
+def close_idle(seen: SessionView, moment: datetime, now: datetime, *, reason: str = IDLE) -> bool:
     """Close a session for idleness as it was seen; False where it had another message since."""
     done = collection(SessionDocument).update_one(
         {
@@ -184,11 +199,42 @@ def close_idle(seen: SessionView, moment: datetime, now: datetime) -> bool:
             **({"last_inbound_at": seen.last_inbound_at} if seen.last_inbound_at else {}),
         },
         {
-            "$set": {"status": "closed", "closed_reason": IDLE, "closed_at": moment, "updatedAt": now},
+            "$set": {"status": "closed", "closed_reason": reason, "closed_at": moment, "updatedAt": now},
             "$unset": {"open_keys": ""},
         },
     )
     return done.modified_count == 1
+
+
+def close(session_id: str, reason: str, now: datetime) -> bool:
+    """Close a session for good: what its sender writes next opens another."""
+    done = collection(SessionDocument).update_one(
+        {"_id": ObjectId(session_id), "$or": [{"status": "active"}, {"closed_reason": IDLE}]},
+        {
+            "$set": {"status": "closed", "closed_reason": reason, "closed_at": now, "updatedAt": now},
+            "$unset": {"open_keys": ""},
+        },
+    )
+    return done.modified_count == 1
+
+
+def ask_for_person(session_id: str, reason: str, now: datetime, *, bot_off: bool = False) -> bool:
+    """Flag a session for a person, once; with `bot_off` nobody answers in it automatically any more."""
+    sessions, which = collection(SessionDocument), {"_id": ObjectId(session_id)}
+    if bot_off:
+        sessions.update_one(which, {"$set": {"bot_off": True, "updatedAt": now}})
+    done = sessions.update_one(
+        which | {"needs_person": {"$exists": False}}, {"$set": {"needs_person": {"reason": reason, "at": now}}}
+    )
+    return done.modified_count == 1
+
+
+def describe(session_id: str, now: datetime, *, title: str = "", tags: Sequence[str] = ()) -> None:
+    """Give a session a title, or further tags."""
+    changes: dict[str, Any] = {"$set": {"updatedAt": now} | ({"title": title} if title else {})}
+    if tags:
+        changes["$addToSet"] = {"tags": {"$each": list(tags)}}
+    collection(SessionDocument).update_one({"_id": ObjectId(session_id)}, changes)
 
 
 def end_call(session_id: str, call_sid: str, moment: datetime, now: datetime) -> bool:

@@ -110,7 +110,8 @@ def missing_answers(since: datetime, until: datetime) -> list[str]:
     rows = collection(MessageDocument).aggregate(
         [
             {"$match": {"storedAt": {"$gte": since, "$lt": until}, "answer.text": {"$exists": True}}},
-            {"$project": {"answer_id": {"$concat": ["re:", "$_id"]}}},
+            # Pieces are stored in order, so the last one stands for all.
+            {"$project": {"answer_id": {"$ifNull": ["$answer.last", {"$concat": ["re:", "$_id"]}]}}},
             {
                 "$lookup": {
                     "from": MessageDocument._get_collection_name(),

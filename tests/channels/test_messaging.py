@@ -8,6 +8,7 @@ import pytest
 
 from gateway.channels import messaging
 from gateway.channels.base import Form, field_name, pieces, writable
+from gateway.channels.line import Line
 from gateway.core.errors import Malformed
 from gateway.core.replies import Reply
 
@@ -16,9 +17,30 @@ NOTHING: Any = None
 FORM = {"MessageSid": "SM1", "From": "+15558675310", "To": "+15017122661"}
 
 
+LINE = Line("", "", "", "en-US", "alice", base_url="https://gateway.example", serializer=NOTHING)
+
+
+def answer(reply: Reply) -> ElementTree.Element:
+    return ElementTree.fromstring(messaging.render(reply, messaging.parse(Form(FORM), TEN), "", LINE))
+
+
 def rendered(text: str) -> list[str]:
-    root = ElementTree.fromstring(messaging.render(Reply(text), NOTHING, "", NOTHING))
-    return [message.text or "" for message in root]
+    return [message.text or "" for message in answer(Reply(text))]
+
+
+def test_each_part_of_an_answer_asks_for_its_delivery_status():
+    urls = [message.attrib["statusCallback"] for message in answer(Reply("a" * 1601))]
+    assert urls == [f"https://gateway.example/webhooks/status?m=re:SM1{part}" for part in ("", ":2")]
+
+
+def test_an_answer_carries_its_files_once():
+    parts = answer(Reply("a" * 1601, media=("https://bot.example/menu.png",)))
+    assert [[media.text for media in part.iter("Media")] for part in parts] == [["https://bot.example/menu.png"], []]
+
+
+def test_an_answer_may_be_a_file_alone():
+    (part,) = answer(Reply("", media=("https://bot.example/menu.png",)))
+    assert [media.text for media in part.iter("Media")] == ["https://bot.example/menu.png"]
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t", "\0", "\x07 \x1b"])

@@ -91,7 +91,7 @@ def test_its_secrets_are_for_the_owner_only(running):
 def test_a_simulated_text_is_answered_and_explained(running):
     done = running("simulate", "sms", "--from", "+15558675310", "--body", "Hello")
     assert done.returncode == 0, done.stderr
-    assert "<Message>Hello</Message>" in done.stdout
+    assert ">Hello</Message>" in done.stdout
     assert "created: the first message of this sender" in done.stdout
 
 

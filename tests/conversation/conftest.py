@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import mongoengine
 import pytest
 
 from tests.conftest import StoppedClock, Twilio
@@ -54,3 +55,15 @@ def quiet_app(make_app: Any) -> Any:
 def people(quiet_app: Any, clock: StoppedClock, channel: str) -> Callable[..., Person]:
     twilio = Twilio(quiet_app.test_client())
     return lambda **changes: Person(twilio, clock, channel, **changes)
+
+
+class LiveDatabase:
+    """The database of whatever app was made last."""
+
+    def __getattr__(self, name: str) -> Any:
+        return mongoengine.get_db()[name]
+
+
+@pytest.fixture
+def live_db() -> LiveDatabase:
+    return LiveDatabase()

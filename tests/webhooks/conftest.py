@@ -21,7 +21,7 @@ from gateway.settings import Settings
 from gateway.store import connection
 from gateway.store.channels import Channels
 from gateway.store.embedded import EmbeddedMongo
-from tests.conftest import ACCOUNT, HOST, TOKEN, StoppedClock, Twilio, fixture
+from tests.conftest import ACCOUNT, HOST, NOWHERE, TOKEN, StoppedClock, Twilio, fixture
 
 DATABASE = "test_webhooks"
 Events = list[dict[str, Any]]
@@ -53,6 +53,7 @@ def make_settings(mongo: EmbeddedMongo, database: Any, tmp_path: Any) -> Iterato
             "twilio_account_sid": ACCOUNT,
             "twilio_auth_token": [TOKEN],
             "secret_key": "test-secret-key",
+            "twilio": NOWHERE,
         }
         return settings_module.load(**(defaults | given))
 

@@ -20,10 +20,11 @@ from gateway import settings as settings_module
 from gateway.app import create_app
 from gateway.channels.base import Form
 from gateway.channels.signature import SETTINGS_HEADER, sign
+from gateway.responders import Responder
 from gateway.store import connection, messages
 from gateway.store.embedded import EmbeddedMongo
 from tests.conftest import ACCOUNT, HOST, TOKEN, StoppedClock, Twilio, fixture
-from tests.webhooks.conftest import captured, contents, is_empty, named, said, texts, twiml
+from tests.webhooks.conftest import captured, contents, named, said, texts, twiml
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 SMS, VOICE, STATUS = "/webhooks/sms", "/webhooks/voice", "/webhooks/status"
@@ -355,7 +356,7 @@ def test_an_error_nobody_foresaw_gets_an_empty_500(app, twilio, monkeypatch, pat
     def burst(*_: Any) -> None:
         raise RuntimeError("secret detail")
 
-    for name in ("receive.messages.insert", "status.messages.apply_status"):
+    for name in ("receive.messages.insert", "status.outbound.apply_status"):
         monkeypatch.setattr(f"gateway.conversation.{name}", burst)
     with captured() as events:
         answer = twilio.post(path, fixture("sms/text") | fixture("voice/incoming") | fixture("status/sent"))
@@ -368,9 +369,11 @@ def test_a_responder_that_fails_costs_its_answer_and_not_the_message(app, twilio
     def burst(_turn: Any) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setitem(app.extensions["gateway"].responders, "echo", burst)
-    assert is_empty(twilio.sms())
-    assert db.messages.find_one()["answer"]["state"] == "none"
+    monkeypatch.setitem(app.extensions["gateway"].responders, "echo", Responder(burst, quick=True))
+    assert texts(twilio.sms()) == [app.extensions["gateway"].settings.reply.apology]
+    answer = db.messages.find_one({"direction": "outbound"})
+    assert (answer["has_error"], answer["error_message"]) == (True, "no")
+    assert db.messages.count_documents({}) == db.sessions.find_one()["message_count"] == 2
 
 
 # MongoDB away

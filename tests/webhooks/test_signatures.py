@@ -305,7 +305,7 @@ def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
 def test_a_real_server_passes_the_address_on_byte_for_byte(served, query):
     status, _, body = served.text(PATH + query, HOST + PATH + query, MessageSid=f"SM{query.encode().hex()}")
     assert status == 200
-    assert b"<Message>" in body
+    assert b"<Message" in body
 
 
 def test_a_real_server_takes_a_whole_url_as_target(served):

@@ -1,0 +1,193 @@
+"""Answers that take their time: what a sender said since the last answer, put to a responder by the worker.
+
+Several messages in a row get one answer: the last of them is answered for all, and an answer that was thought
+about while another one came is thrown away.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from gateway.conversation import actions, filing, queue, respond
+from gateway.conversation.optouts import has_opted_out
+from gateway.conversation.runtime import Runtime
+from gateway.core.limits import hour_of
+from gateway.core.messages import Channel
+from gateway.core.participant import address
+from gateway.core.replies import Reply, Turn
+from gateway.core.segments import segments
+from gateway.logs import log
+from gateway.store import asked, messages, outbound, outbox, sessions
+from gateway.store.asked import Asked
+from gateway.store.connection import deadline
+from gateway.store.messages import PENDING, QUEUED
+from gateway.store.outbox import Row
+
+
+def answer(runtime: Runtime, row: Row) -> None:
+    """Answer the message a row is about; what was stored of it before a crash is kept and only sent."""
+    with deadline():
+        message = asked.get(row.about)
+        stored = outbound.get(row.id)
+    if stored:
+        _send(runtime, row, message, (stored,))
+    elif message is None or message.state not in (QUEUED, PENDING):
+        _finish(runtime, row, outbox.DONE)
+    elif message.state == PENDING:
+        _answer_call(runtime, row, message)
+    else:
+        _answer_burst(runtime, row, message)
+
+
+def give_up(runtime: Runtime, row: Row, error: str) -> None:
+    """Apologise for an answer that failed again and again in a way nobody foresaw."""
+    with deadline():
+        message = asked.get(row.about)
+        if message is None or message.state not in (QUEUED, PENDING):
+            _finish(runtime, row, outbox.FAILED, error)
+            return
+        reply = respond.apology(runtime, message.responder, error)
+        if message.state == PENDING:
+            _say_on_call(runtime, row, message, reply, 0.0)
+        else:
+            _commit(runtime, row, asked.burst(message.place.session_id) or [message], reply, 0.0)
+
+
+def _answer_burst(runtime: Runtime, row: Row, message: Asked) -> None:
+    with deadline():
+        burst = asked.burst(message.place.session_id)
+        if not burst or burst[-1].id != message.id:
+            # A later message of the burst has a row of its own, which answers this one too.
+            _finish(runtime, row, outbox.DONE)
+            return
+        if has_opted_out(message.place.contact_id, row.address):
+            asked.mark_answered([one.id for one in burst], row.id, says_something=False, reason="opted_out")
+            _finish(runtime, row, outbox.CANCELED)
+            return
+        name, turn = _turn(runtime, burst)
+    reply, milliseconds = respond.ask(runtime, name, turn)
+    with deadline():
+        latest = asked.burst(message.place.session_id)
+        if [one.id for one in latest] != [one.id for one in burst]:
+            log.info("reply_discarded", message_id=row.id, session_id=message.place.session_id, responder=name)
+            if latest and latest[-1].id != message.id:
+                _finish(runtime, row, outbox.DONE)
+            else:
+                outbox.postpone(row, runtime.clock.now())
+            return
+        _commit(runtime, row, burst, reply, milliseconds)
+
+
+def _turn(runtime: Runtime, burst: Sequence[Asked]) -> tuple[str, Turn]:
+    last = burst[-1]
+    channel = runtime.channels.get(last.place.channel_id) or Channel(
+        last.place.channel_id, last.place.communication_type
+    )
+    name, responder = runtime.responder_for(channel)
+    history = asked.history(
+        last.place.session_id, last.at, limit=responder.history, without=[message.id for message in burst]
+    )
+    sender = address(str(last.metadata.get("From", "")))
+    line = address(str(last.metadata.get("To", "")))
+    return name, Turn(
+        content="\n".join(message.content for message in burst if message.content),
+        communication_type=last.place.communication_type,
+        received_at=last.at,
+        media=tuple(file for message in burst for file in message.media),
+        message_id=last.id,
+        session_id=last.place.session_id,
+        channel_id=last.place.channel_id,
+        channel_name=channel.name or line.label,
+        line=line.label,
+        contact_id=last.place.contact_id,
+        contact_name=asked.name_of(last.place.contact_id),
+        number=sender.number,
+        fragments=tuple(message.content for message in burst),
+        history=history,
+    )
+
+
+def _commit(runtime: Runtime, row: Row, burst: Sequence[Asked], reply: Reply, milliseconds: float) -> None:
+    """Store an answer and go on to send it. Its own message is the claim: stored once, whoever else answers."""
+    message, now = burst[-1], runtime.clock.now()
+    ids = [one.id for one in burst]
+    actions.apply(runtime, message.place.session_id, reply.actions)
+    said = respond.pieces(message.place.communication_type, reply)
+    if not said:
+        asked.mark_answered(ids, row.id, says_something=False)
+        _finish(runtime, row, outbox.DONE)
+        return
+    documents = _documents(message, reply, said, milliseconds, now)
+    fresh = outbound.insert(documents)
+    moment = documents[-1]["createdAt"]
+    filing.count_ours(message.place.session_id, moment, now, messages=fresh, answers=1)
+    stored = tuple(filter(None, (outbound.get(document["_id"]) for document in documents)))
+    _send(runtime, row, message, stored, answered=ids)
+
+
+def _documents(
+    message: Asked, reply: Reply, said: Sequence[str], milliseconds: float, now: datetime
+) -> list[dict[str, Any]]:
+    documents = outbound.spoken(message.id, reply, said, milliseconds, total=len(said))
+    for document, at in zip(documents, outbound.piece_times(now, len(documents)), strict=True):
+        length = segments(document["content"])
+        document["metadata"] |= {"segments": length.count, "encoding": length.encoding}
+        document |= message.place.stored() | {"createdAt": at, "storedAt": now}
+        if reply.says_something:
+            document |= {"status": "queued", "status_history": [{"status": "queued", "at": at}]}
+    return documents
+
+
+def _send(
+    runtime: Runtime, row: Row, message: Asked | None, stored: Sequence[outbound.Outbound], answered: Sequence[str] = ()
+) -> None:
+    """Queue the sending of stored messages, the later pieces before the row itself turns into the first one's."""
+    first = stored[0]
+    total = int(first.facts.get("total") or 1)
+    rest = (outbound.get(f"{row.id}:{number}") for number in range(len(stored) + 1, total + 1))
+    pieces = [*stored, *filter(None, rest)]
+    if row.address is None or first.status is None:
+        _mark(message, answered, row.id)
+        _finish(runtime, row, outbox.DONE)
+        return
+    rows = [queue.row_of(piece, row.address, runtime.clock.now()) for piece in pieces]
+    for later in rows[1:]:
+        outbox.put(later)
+    _mark(message, answered, row.id)
+    outbox.go_on_sending(row, rows[0])
+    for queued in rows:
+        runtime.notify(queued.id, queued.due)
+
+
+def _mark(message: Asked | None, answered: Sequence[str], by: str) -> None:
+    """Note what was answered; after a crash that is all that was waiting up to the message."""
+    ids = list(answered)
+    if not ids and message:
+        ids = [one.id for one in asked.burst(message.place.session_id) if one.at <= message.at]
+    asked.mark_answered(ids, by, says_something=True)
+
+
+def _answer_call(runtime: Runtime, row: Row, message: Asked) -> None:
+    with deadline():
+        name, turn = _turn(runtime, [message])
+    reply, milliseconds = respond.ask(runtime, name, turn)
+    with deadline():
+        _say_on_call(runtime, row, message, reply, milliseconds)
+
+
+def _say_on_call(runtime: Runtime, row: Row, message: Asked, reply: Reply, milliseconds: float) -> None:
+    """Give a call its answer, unless it has waited too long; the answer's own message follows from it."""
+    now = runtime.clock.now()
+    actions.apply(runtime, message.place.session_id, reply.actions)
+    if not asked.say_on_call(message.id, reply, milliseconds):
+        log.info("reply_discarded", message_id=row.id, session_id=message.place.session_id, responder=reply.responder)
+    elif missing := messages.finish_answer(message.id, now):
+        touch = sessions.Touch(
+            message.place.session_id, message.at, now, messages=missing, inbound=False, answers=1, hour=hour_of(now)
+        )
+        sessions.touch_by_id(touch)
+    _finish(runtime, row, outbox.DONE)
+
+
+def _finish(runtime: Runtime, row: Row, state: str, error: str = "") -> None:
+    outbox.finish(row, state, runtime.clock.now(), error=error)

@@ -1,0 +1,223 @@
+"""Messages of ours on their way to the provider: each sent once, whatever dies in between.
+
+Before the provider is called the row notes that it is. Whoever finds such a note later cannot know whether the
+message went out, and looks it up at the provider before sending anything again (I9).
+"""
+
+import random
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from gateway import metrics
+from gateway.conversation import optouts, status
+from gateway.conversation.runtime import Runtime
+from gateway.core.codes import explain
+from gateway.core.errors import GatewayError
+from gateway.core.messages import WHATSAPP, StatusUpdate
+from gateway.core.sending import LookupFailed, NotSent, OutcomeUnknown, Outgoing, Reaction, Sent
+from gateway.logs import log
+from gateway.store import finding, outbound, outbox
+from gateway.store.connection import deadline
+from gateway.store.outbound import Outbound
+from gateway.store.outbox import Address, Row
+
+# WhatsApp lets a business write freely for a day after the person's last message; then only templates.
+WINDOW = timedelta(hours=24)
+WINDOW_CLOSED = "63016"
+
+# Twilio's own paces; a US long code (one segment a second) is the setting's default.
+WHATSAPP_PER_SECOND = 80
+SHORT_CODE_PER_SECOND = 100
+
+# A message that must wait for an earlier one to the same person looks again after this time.
+BEHIND = timedelta(seconds=0.3)
+LONGEST_PAUSE = timedelta(hours=1)
+
+
+class _Later(Exception):
+    """A message is not due yet; `slot` was reserved for it."""
+
+    def __init__(self, due: datetime, slot: datetime | None = None) -> None:
+        super().__init__(due)
+        self.due, self.slot = due, slot
+
+
+def send(runtime: Runtime, row: Row) -> None:
+    """Send the message of a claimed row, or put the row off, or end it: every way out is stored."""
+    try:
+        with deadline():
+            message = _ready(runtime, row)
+        if message is None:
+            return
+        outgoing = _outgoing(runtime, message, row.address or Address("", ""))
+        sent = _found(runtime, row, outgoing) if row.attempted_at else None
+        if sent is None:
+            _begin(runtime, row)
+            sent = runtime.sender.send(outgoing)
+    except _Later as later:
+        _postpone(runtime, row, later.due, slot=later.slot, sent=row.attempted_at is not None)
+    except NotSent as refusal:
+        _refused(runtime, row, refusal)
+    except (OutcomeUnknown, LookupFailed) as error:
+        look_again = runtime.clock.now() + max(_lookup_after(runtime), pause(row.tries))
+        log.warning("delivery_unknown", message_id=row.id, message=str(error)[:300])
+        _postpone(runtime, row, look_again, failed=str(error), sent=True)
+    else:
+        _confirm(runtime, row, sent)
+
+
+def give_up(runtime: Runtime, row: Row, error: str) -> None:
+    """End a row that failed too often; its message says so."""
+    now = runtime.clock.now()
+    with deadline():
+        outbound.fail(row.id, status="failed", code=None, reason=error[:500], at=now)
+        outbox.finish(row, outbox.FAILED, now, error=error[:500])
+    metrics.DELIVERY.labels("failed", "gave_up").inc()
+    log.error("delivery_given_up", message_id=row.id, message=error[:300], tries=row.tries)
+
+
+def _ready(runtime: Runtime, row: Row) -> Outbound | None:
+    """Give the message if it may be sent now; else the row is ended, or put off by raising _Later."""
+    message, now = outbound.get(row.id), runtime.clock.now()
+    if message is None or message.provider_sid or message.status in ("canceled", "failed"):
+        # A status callback named its SID already, or nobody wants it sent any more.
+        outbox.finish(row, outbox.DONE, now)
+        return None
+    if row.attempted_at:
+        return message
+    if optouts.has_opted_out(message.place.contact_id, row.address):
+        outbound.fail(row.id, status="canceled", code="21610", reason="The contact opted out (STOP).", at=now)
+        outbox.finish(row, outbox.CANCELED, now)
+        return None
+    if outbox.one_before(row):
+        raise _Later(now + BEHIND, row.slot)
+    message = _within_window(runtime, message, now)
+    _wait_for_pace(runtime, row, message, now)
+    return message
+
+
+def _within_window(runtime: Runtime, message: Outbound, now: datetime) -> Outbound:
+    """Let a message through while WhatsApp's window is open; else as the configured template, or not at all."""
+    if message.place.communication_type != WHATSAPP or message.content_sid:
+        return message
+    session = finding.get(message.place.session_id)
+    if session and outbound.last_inbound(session.keys, WHATSAPP, now - WINDOW):
+        return message
+    channel = runtime.channels.get(message.place.channel_id)
+    template = (channel.settings if channel else {}).get("content_sid") or runtime.settings.twilio.content_sid
+    if not template:
+        raise NotSent(
+            WINDOW_CLOSED,
+            "The contact wrote more than 24 hours ago, so WhatsApp takes only templates. "
+            "Send one (content_sid), or set GATEWAY_TWILIO__CONTENT_SID.",
+        )
+    return replace(message, content_sid=str(template), content_variables={"1": message.text})
+
+
+def _wait_for_pace(runtime: Runtime, row: Row, message: Outbound, now: datetime) -> None:
+    """Keep the sending number's pace: a message's time is reserved once, and waited for."""
+    if row.slot or row.address is None or not runtime.sender.paced:
+        return
+    channel = runtime.channels.get(message.place.channel_id)
+    per_second = (channel.settings if channel else {}).get("segments_per_second")
+    rate = float(per_second or _usual_pace(runtime, row.address.sender))
+    slot = outbox.reserve(row.address.sender, now, timedelta(seconds=row.segments / rate))
+    if slot > now:
+        raise _Later(slot, slot)
+
+
+def _usual_pace(runtime: Runtime, sender: str) -> float:
+    if sender.startswith("whatsapp:"):
+        return WHATSAPP_PER_SECOND
+    return runtime.settings.twilio.segments_per_second if sender.startswith("+") else SHORT_CODE_PER_SECOND
+
+
+def _outgoing(runtime: Runtime, message: Outbound, to: Address) -> Outgoing:
+    base = runtime.settings.public_url.rstrip("/")
+    return Outgoing(
+        message_id=message.id,
+        to=to.to,
+        sender=to.sender,
+        text=message.text,
+        media=message.media,
+        content_sid=message.content_sid,
+        content_variables=message.content_variables,
+        account_sid=to.account_sid,
+        service_sid=to.service_sid or runtime.settings.twilio.messaging_service_sid or None,
+        status_callback=runtime.line.status_url(message.id) if base else None,
+    )
+
+
+def _lookup_after(runtime: Runtime) -> timedelta:
+    return timedelta(seconds=runtime.settings.outbox.lookup_seconds)
+
+
+def _found(runtime: Runtime, row: Row, outgoing: Outgoing) -> Sent | None:
+    """Look up what may have gone out; None where it certainly did not and may be sent again.
+
+    The provider may still be taking it, or not list it yet, so "it is not there" counts only after a while.
+    """
+    assert row.attempted_at is not None  # noqa: S101 - the caller asked
+    candidates = runtime.sender.find(outgoing, row.attempted_at)
+    with deadline():
+        taken = outbound.known_sids([candidate.sid for candidate in candidates])
+    for candidate in candidates:
+        if candidate.sid not in taken:
+            log.info("delivery_found", message_id=row.id, message_sid=candidate.sid)
+            return Sent(candidate.sid, candidate.status)
+    certain = row.attempted_at + _lookup_after(runtime)
+    if runtime.clock.now() < certain:
+        raise _Later(certain)
+    return None
+
+
+def _begin(runtime: Runtime, row: Row) -> None:
+    """Note that the provider is about to be called. Without the claim nothing may be sent."""
+    with deadline():
+        lease = timedelta(seconds=runtime.settings.outbox.lease_seconds)
+        if not outbox.begin_attempt(row, runtime.clock.now(), lease):
+            raise GatewayError(f"the claim on {row.id} was lost before it was sent")
+
+
+def _confirm(runtime: Runtime, row: Row, sent: Sent) -> None:
+    now = runtime.clock.now()
+    with deadline():
+        outbound.set_sid(row.id, sent.sid)
+        outbox.finish(row, outbox.DONE, now)
+    log.info("reply_sent", message_id=row.id, message_sid=sent.sid, session_id=row.session_id, segments=row.segments)
+    for state in (sent.status, *sent.later):
+        status.apply_status(runtime, StatusUpdate(sent.sid, state, runtime.clock.now(), {}))
+    status.apply_waiting(runtime, sent.sid)
+
+
+def _refused(runtime: Runtime, row: Row, refusal: NotSent) -> None:
+    """Do what the provider's code calls for."""
+    now = runtime.clock.now()
+    metrics.DELIVERY.labels("refused", refusal.code).inc()
+    if refusal.reaction is Reaction.RETRY and row.tries < runtime.settings.outbox.max_tries:
+        told = refusal.retry_after
+        wait = pause(row.tries) if told is None else timedelta(seconds=told)
+        log.warning("delivery_deferred", message_id=row.id, code=refusal.code, seconds=round(wait.total_seconds(), 1))
+        _postpone(runtime, row, now + wait, failed=f"{refusal.code}: {refusal}", slot=row.slot)
+        return
+    with deadline():
+        if refusal.reaction is Reaction.OPT_OUT and row.contact_id and row.address:
+            optouts.record_refusal(runtime, row.contact_id, row.address, row.id)
+        reason = str(refusal) or explain(refusal.code)
+        outbound.fail(row.id, status="failed", code=refusal.code, reason=reason, at=now)
+        outbox.finish(row, outbox.FAILED, now, error=f"{refusal.code}: {refusal}"[:500])
+    log.warning("delivery_refused", message_id=row.id, code=refusal.code, message=reason)
+
+
+def pause(tries: int) -> timedelta:
+    """Wait twice as long after each try, and not everybody at the same moment."""
+    seconds = min(2.0**tries, LONGEST_PAUSE.total_seconds())
+    return timedelta(seconds=seconds * random.uniform(0.5, 1.5))  # noqa: S311 - no secret hangs on it
+
+
+def _postpone(
+    runtime: Runtime, row: Row, due: datetime, *, failed: str = "", slot: datetime | None = None, sent: bool = False
+) -> None:
+    with deadline():
+        outbox.postpone(row, due, failed=failed[:500], slot=slot, sent=sent)
+    runtime.notify(row.id, due)

@@ -1,0 +1,102 @@
+"""What is put into the outbox, and when it is due."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway.conversation.runtime import Runtime
+from gateway.core.messages import InboundMessage
+from gateway.core.replies import answer_id
+from gateway.store import asked, outbound, outbox
+from gateway.store.outbound import Outbound
+from gateway.store.outbox import Address, Row
+
+
+def answer(runtime: Runtime, session_id: str, contact_id: str | None, message: InboundMessage) -> None:
+    """Queue the answer to a message; a call cannot wait for further fragments."""
+    now = runtime.clock.now()
+    wait = 0 if message.call else runtime.settings.reply.debounce_seconds
+    put_answer(
+        runtime, session_id, contact_id, message.id, message.metadata, due=now + timedelta(seconds=wait), now=now
+    )
+
+
+def put_answer(
+    runtime: Runtime,
+    session_id: str,
+    contact_id: str | None,
+    message_id: str,
+    metadata: Mapping[str, Any],
+    *,
+    due: datetime,
+    now: datetime,
+) -> bool:
+    """Queue the answer to a stored message; once, however often it is asked for."""
+    row = Row(
+        id=answer_id(message_id),
+        step=outbox.ANSWER,
+        about=message_id,
+        due=due,
+        queued_at=now,
+        session_id=session_id,
+        contact_id=contact_id,
+        address=_address(metadata),
+    )
+    return _put(runtime, row)
+
+
+def row_of(message: Outbound, to: Address, now: datetime) -> Row:
+    """Give the row that sends a stored message. People get what is sent to them in the order it was written."""
+    return Row(
+        id=message.id,
+        step=outbox.SEND,
+        about=message.id,
+        due=now,
+        queued_at=message.at,
+        session_id=message.place.session_id,
+        contact_id=message.place.contact_id,
+        address=to,
+        lane=f"{to.sender}|{to.to}",
+        segments=int(message.facts.get("segments") or 1),
+    )
+
+
+def sending(runtime: Runtime, message: Outbound, to: Address) -> bool:
+    """Queue the sending of a stored message; once."""
+    return _put(runtime, row_of(message, to, runtime.clock.now()))
+
+
+def lost(runtime: Runtime, since: datetime, until: datetime) -> int:
+    """Queue what was stored in this time and is in no row, because its writer died between the two."""
+    now, found = runtime.clock.now(), 0
+    for waiting in asked.unqueued(since, until):
+        place = waiting.place
+        found += put_answer(runtime, place.session_id, place.contact_id, waiting.id, waiting.metadata, due=now, now=now)
+    for message, to in outbound.unsent(since, until):
+        found += sending(runtime, message, to)
+    return found
+
+
+def download(runtime: Runtime, session_id: str, message_id: str) -> None:
+    """Queue the download of a message's files, unless they are to stay at the provider."""
+    if runtime.settings.media.keep == "twilio":
+        return
+    now = runtime.clock.now()
+    _put(runtime, Row(f"media:{message_id}", outbox.FETCH, message_id, due=now, queued_at=now, session_id=session_id))
+
+
+def _put(runtime: Runtime, row: Row) -> bool:
+    fresh = outbox.put(row)
+    if fresh:
+        runtime.notify(row.id, row.due)
+    return fresh
+
+
+def _address(metadata: Mapping[str, Any]) -> Address:
+    """Turn round whom a message came from and where it went."""
+    return Address(
+        to=str(metadata.get("From", "")),
+        sender=str(metadata.get("To", "")),
+        account_sid=metadata.get("AccountSid") or None,
+        service_sid=metadata.get("MessagingServiceSid") or None,
+    )

@@ -1,0 +1,152 @@
+"""Messages somebody of ours writes: operators, programs, and the gateway's own notices."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+from gateway.channels import CHANNELS
+from gateway.conversation import filing, optouts, queue
+from gateway.conversation.runtime import Runtime
+from gateway.core.errors import GatewayError
+from gateway.core.messages import VOICE, WHATSAPP, InboundMessage
+from gateway.core.participant import address, participant
+from gateway.core.segments import segments
+from gateway.core.sessions import session_keys
+from gateway.logs import log
+from gateway.store import finding, listing, outbound
+from gateway.store.connection import deadline
+from gateway.store.outbound import Outbound, Place
+from gateway.store.outbox import Address
+
+
+class CannotSend(GatewayError):
+    """A message that would not go out; the text says why, to whoever wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What somebody wants to say. A template (`content_sid`) is sent instead of the text where there is one."""
+
+    text: str
+    sender: str = "agent"
+    author: str = ""
+    media: Sequence[str] = ()
+    content_sid: str | None = None
+    content_variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message on its way: the ids of its pieces, and the session it is in. `fresh` is False for a repetition."""
+
+    message_ids: tuple[str, ...]
+    session_id: str
+    fresh: bool
+
+
+def send_text(
+    runtime: Runtime,
+    *,
+    communication_type: str,
+    to: str,
+    line: str,
+    text: str,
+    message_id: str,
+    sender: str = "agent",
+    account_sid: str | None = None,
+) -> Queued:
+    """Write to a person from one of our addresses: in their open session, else in a new one. Once per message id."""
+    person = address(to)
+    prefix = "whatsapp:" if communication_type == WHATSAPP else ""
+    where = Address(prefix + person.identity, prefix + address(line).identity, account_sid)
+    return _send(runtime, communication_type, where, Draft(text, sender), message_id)
+
+
+def reply(runtime: Runtime, session_id: str, draft: Draft, *, message_id: str) -> Queued:
+    """Write to the person of a session. It goes into that session, unless a newer one of theirs is open by now."""
+    with deadline():
+        found = listing.one(session_id)
+    if found is None:
+        raise CannotSend(f"There is no session {session_id}.")
+    communication_type, metadata = found["communication_type"], found.get("metadata") or {}
+    if communication_type == VOICE or (not metadata.get("to") and not metadata.get("fromNumber")):
+        raise CannotSend("Nobody can be written to in this session. Text the number instead.")
+    prefix = "whatsapp:" if communication_type == WHATSAPP else ""
+    where = Address(f"{prefix}{metadata['fromNumber']}", f"{prefix}{metadata.get('toNumber', '')}")
+    return _send(runtime, communication_type, where, draft, message_id, wanted=session_id)
+
+
+def _send(
+    runtime: Runtime, communication_type: str, to: Address, draft: Draft, message_id: str, *, wanted: str | None = None
+) -> Queued:
+    if not draft.text.strip() and not draft.media and not draft.content_sid:
+        raise CannotSend("The message is empty. Write something.")
+    with deadline():
+        if repeated := outbound.get(message_id):
+            return _repeated(runtime, repeated, to)
+        place, to = _place(runtime, communication_type, to, message_id, wanted)
+        if optouts.has_opted_out(place.contact_id, to):
+            raise CannotSend("The contact opted out (STOP). Nothing can be sent until they text START.")
+        return _queue(runtime, place, to, draft, message_id)
+
+
+def _place(
+    runtime: Runtime, communication_type: str, to: Address, message_id: str, wanted: str | None
+) -> tuple[Place, Address]:
+    """Find the session a message of ours belongs to, or open it, by the very rules of what people send us."""
+    now = runtime.clock.now()
+    line = address(to.sender)
+    channel = runtime.channels.resolve(communication_type, line, to.account_sid)
+    policy = runtime.policy_for(channel)
+    pretended = InboundMessage(
+        id=message_id,
+        communication_type=communication_type,
+        sender=participant(to.to),
+        recipient=line,
+        content="",
+        received_at=now,
+        provider_sid=message_id,
+    )
+    to = Address(to.to, to.sender, to.account_sid or channel.account_sid, to.service_sid)
+    newest = finding.find_neighbours(session_keys(pretended, policy.scope), now).before
+    seen = finding.get(wanted) if wanted else None
+    joined = newest if newest and (newest.is_open or (newest == seen and not newest.is_final_at(now))) else None
+    if joined is None:
+        filed = filing.find_session(pretended, channel, policy, now)
+        if filed is None:
+            raise CannotSend(f"{message_id} was sent already.")
+        joined = filed.session
+    return Place(joined.id, channel.id, communication_type, joined.contact_id), to
+
+
+def _repeated(runtime: Runtime, message: Outbound, to: Address) -> Queued:
+    """Give what was queued under this id, and queue it again if a crash came between."""
+    queue.sending(runtime, message, to)
+    return Queued((message.id,), message.place.session_id, fresh=False)
+
+
+def _queue(runtime: Runtime, place: Place, to: Address, draft: Draft, message_id: str) -> Queued:
+    now = runtime.clock.now()
+    texts = CHANNELS[place.communication_type].split(draft.text) or [draft.text]
+    facts = {"address": asdict(to)} | ({"author": draft.author} if draft.author else {})
+    messages = [
+        Outbound(
+            id=message_id if number == 0 else f"{message_id}:{number + 1}",
+            place=place,
+            text=text,
+            at=at,
+            sender=draft.sender,
+            media=tuple(draft.media) if number == 0 else (),
+            status="queued",
+            content_sid=draft.content_sid,
+            content_variables=draft.content_variables,
+            facts=facts | {"segments": segments(text).count, "encoding": segments(text).encoding},
+        )
+        for number, (text, at) in enumerate(zip(texts, outbound.piece_times(now, len(texts)), strict=True))
+    ]
+    documents = [outbound.document_of(message, now) for message in messages]
+    fresh = outbound.insert(documents)
+    filing.count_ours(place.session_id, documents[-1]["createdAt"], now, messages=fresh)
+    for message in messages:
+        queue.sending(runtime, message, to)
+    log.info("message_queued", message_id=message_id, session_id=place.session_id, sender=draft.sender)
+    return Queued(tuple(message.id for message in messages), place.session_id, fresh=fresh > 0)

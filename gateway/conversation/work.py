@@ -1,0 +1,87 @@
+"""What the worker does with the outbox: claims a row, does its step, and lets no failure lose it."""
+
+import secrets
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+
+from gateway import metrics
+from gateway.conversation import answer, deliver, media
+from gateway.conversation.runtime import Runtime
+from gateway.core.errors import StoreUnavailable
+from gateway.core.times import ms_between
+from gateway.logs import log
+from gateway.store import outbox
+from gateway.store.connection import deadline
+from gateway.store.outbox import Row
+
+STEPS: dict[str, Callable[[Runtime, Row], None]] = {
+    outbox.ANSWER: answer.answer,
+    outbox.SEND: deliver.send,
+    outbox.FETCH: media.fetch,
+}
+GIVE_UP: dict[str, Callable[[Runtime, Row, str], None]] = {
+    outbox.ANSWER: answer.give_up,
+    outbox.SEND: deliver.give_up,
+    outbox.FETCH: media.give_up,
+}
+
+# So many rows at most are handed to a broker at once; the rest follows with the next look.
+REPUBLISHED = 500
+
+
+def claim(runtime: Runtime, *, row_id: str | None = None) -> Row | None:
+    """Take a row that is due, under a name nobody else has; None where nothing is."""
+    owner = f"{socket.gethostname()}-{secrets.token_hex(8)}"
+    with deadline():
+        return outbox.claim(owner, runtime.clock.now(), lease(runtime), row_id=row_id)
+
+
+def lease(runtime: Runtime) -> timedelta:
+    """Give how long a claim holds unless it is renewed."""
+    return timedelta(seconds=runtime.settings.outbox.lease_seconds)
+
+
+def do(runtime: Runtime, row: Row) -> None:
+    """Do what a claimed row is for. What fails in a way nobody foresaw is tried again, and given up in the end."""
+    try:
+        if row.tries > runtime.settings.outbox.max_tries:
+            GIVE_UP[row.step](runtime, row, f"gave up after {row.tries - 1} tries")
+        else:
+            STEPS[row.step](runtime, row)
+    except StoreUnavailable as error:
+        # The claim ends by itself, and the row is due again.
+        log.warning("store_unavailable", message=str(error)[:300], row=row.id)
+    except Exception as error:
+        log.exception("outbox_failed", row=row.id, step=row.step)
+        with deadline():
+            outbox.postpone(row, runtime.clock.now() + deliver.pause(row.tries), failed=repr(error)[:500], sent=True)
+
+
+def do_one(runtime: Runtime, *, row_id: str | None = None) -> bool:
+    """Claim one row and do it; False where nothing is due."""
+    row = claim(runtime, row_id=row_id)
+    if row is None:
+        return False
+    do(runtime, row)
+    return True
+
+
+def republish(runtime: Runtime) -> int:
+    """Tell the broker again of rows that are due and held by nobody: whatever it lost is found here."""
+    now = runtime.clock.now()
+    with deadline():
+        lost = outbox.due(now, limit=REPUBLISHED)
+    for row_id in lost:
+        runtime.notify(row_id, now)
+    return len(lost)
+
+
+def measure(runtime: Runtime) -> None:
+    """Show how much waits in the outbox, and for how long."""
+    with deadline():
+        depth, oldest = outbox.depth(), outbox.oldest()
+    for step in STEPS:
+        metrics.OUTBOX_DEPTH.labels(step).set(depth.get(step, 0))
+    waited = ms_between(oldest, runtime.clock.now()) / 1000 if oldest else 0
+    metrics.OUTBOX_OLDEST.set(max(0, waited))

@@ -1,0 +1,134 @@
+"""Messages that still want an answer, as the worker sees them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from gateway.core.messages import Media
+from gateway.core.replies import Reply, Said, answer_id
+from gateway.store.connection import collection
+from gateway.store.documents import ContactDocument, MessageDocument
+from gateway.store.messages import DONE, NONE, PENDING, QUEUED
+from gateway.store.outbound import Place
+
+_NEWEST_FIRST = [("createdAt", -1), ("_id", -1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A stored message that a responder is to answer. `state` is its answer's."""
+
+    id: str
+    place: Place
+    content: str
+    at: datetime
+    media: tuple[Media, ...]
+    state: str
+    responder: str
+    metadata: Mapping[str, Any]
+
+
+def _asked(document: Mapping[str, Any]) -> Asked:
+    answer, contact_id = document.get("answer") or {}, document.get("contact_id")
+    return Asked(
+        id=document["_id"],
+        place=Place(
+            str(document["session_id"]),
+            document["channel_id"],
+            document["communication_type"],
+            None if contact_id is None else str(contact_id),
+        ),
+        content=document.get("content") or "",
+        at=document["createdAt"],
+        media=_media(document),
+        state=answer.get("state", NONE),
+        responder=answer.get("responder") or "none",
+        metadata=document.get("metadata") or {},
+    )
+
+
+def _media(document: Mapping[str, Any]) -> tuple[Media, ...]:
+    return tuple(Media(file.get("url", ""), file.get("content_type", "")) for file in document.get("media") or ())
+
+
+def get(message_id: str) -> Asked | None:
+    """Look up a message that was to be answered."""
+    found = collection(MessageDocument).find_one({"_id": message_id})
+    return _asked(found) if found else None
+
+
+def burst(session_id: str) -> list[Asked]:
+    """Give the session's messages that wait for an answer, oldest first; the last one is answered for all."""
+    found = collection(MessageDocument).find({"session_id": ObjectId(session_id), "answer.state": QUEUED})
+    return [_asked(document) for document in found.sort([("createdAt", 1), ("_id", 1)])]
+
+
+def history(session_id: str, before: datetime, *, limit: int, without: list[str]) -> tuple[Said, ...]:
+    """Give the newest messages of a session up to a moment, oldest first, leaving some out."""
+    if not limit:
+        return ()
+    found = collection(MessageDocument).find(
+        {"session_id": ObjectId(session_id), "createdAt": {"$lte": before}, "_id": {"$nin": without}}
+    )
+    newest = list(found.sort(_NEWEST_FIRST).limit(limit))
+    newest.sort(key=lambda row: (row["createdAt"], row["direction"] == "outbound", row["_id"]))
+    return tuple(
+        Said(row.get("sender", "contact"), row.get("content") or "", row["createdAt"], _media(row)) for row in newest
+    )
+
+
+def name_of(contact_id: str | None) -> str:
+    """Give a contact's name, empty where there is none."""
+    if contact_id is None:
+        return ""
+    found = collection(ContactDocument).find_one({"_id": ObjectId(contact_id)}, {"name": 1})
+    return (found or {}).get("name") or ""
+
+
+def mark_answered(ids: list[str], by: str, *, says_something: bool, reason: str = "") -> None:
+    """Note that messages of a burst were answered, by one message of ours."""
+    answer: dict[str, Any] = {"answer.state": DONE if says_something else NONE, "answer.by": by}
+    if reason:
+        answer["answer.reason"] = reason
+    collection(MessageDocument).update_many({"_id": {"$in": ids}, "answer.state": QUEUED}, {"$set": answer})
+
+
+def forget_burst(answer: str) -> None:
+    """Let nothing be answered any more that waited for this answer, in its whole session."""
+    asked = get(answer.removeprefix("re:"))
+    if asked:
+        collection(MessageDocument).update_many(
+            {"session_id": ObjectId(asked.place.session_id), "answer.state": QUEUED},
+            {"$set": {"answer.state": NONE, "answer.reason": "opted_out"}},
+        )
+
+
+def say_on_call(message_id: str, reply: Reply, milliseconds: float) -> bool:
+    """Give a waiting call its answer; False where it waits no more."""
+    answer = {
+        "answer.state": DONE if reply.says_something else NONE,
+        "answer.text": reply.text,
+        "answer.pieces": [reply.text],
+        "answer.last": answer_id(message_id),
+        "answer.responder": reply.responder,
+        "answer.milliseconds": milliseconds,
+        "answer.sender": reply.sender,
+        "answer.error": reply.error,
+        "answer.token_count": reply.token_count,
+        "answer.tools_used": list(reply.tools_used),
+    }
+    if not reply.says_something:
+        answer = {"answer.state": NONE}
+    done = collection(MessageDocument).update_one({"_id": message_id, "answer.state": PENDING}, {"$set": answer})
+    return done.modified_count == 1
+
+
+def unqueued(since: datetime, until: datetime) -> list[Asked]:
+    """List messages stored in this time that wait for an answer; their row may never have been written."""
+    found = collection(MessageDocument).find(
+        {"answer.state": {"$in": [QUEUED, PENDING]}, "storedAt": {"$gte": since, "$lt": until}}
+    )
+    return [_asked(document) for document in found]

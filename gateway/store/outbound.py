@@ -1,0 +1,258 @@
+"""Messages of ours: what was answered or written by a person, and what became of it at the provider."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import BulkWriteError
+
+from gateway.core.messages import StatusUpdate
+from gateway.core.replies import Reply, answer_id
+from gateway.core.statuses import MESSAGE_RANK, outranked
+from gateway.core.times import MILLISECOND
+from gateway.store.connection import collection
+from gateway.store.documents import MessageDocument, SessionDocument
+from gateway.store.outbox import Address
+
+DUPLICATE_KEY = 11000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message of ours belongs."""
+
+    session_id: str
+    channel_id: str
+    communication_type: str
+    contact_id: str | None
+
+    def stored(self) -> dict[str, Any]:
+        """Give the fields that all messages of a session share."""
+        return {
+            "session_id": ObjectId(self.session_id),
+            "channel_id": self.channel_id,
+            "communication_type": self.communication_type,
+            "contact_id": None if self.contact_id is None else ObjectId(self.contact_id),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """One message of ours, as it is stored and as it is sent. `content_sid` sends a template instead of the text."""
+
+    id: str
+    place: Place
+    text: str
+    at: datetime
+    sender: str = "ai"
+    media: tuple[str, ...] = ()
+    status: str | None = None
+    content_sid: str | None = None
+    content_variables: Mapping[str, str] = field(default_factory=dict)
+    provider_sid: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def spoken(
+    message_id: str, reply: Reply, pieces: Sequence[str], milliseconds: float, **metadata: Any
+) -> list[dict[str, Any]]:
+    """Give what is stored of a responder's answer, a document for each of its pieces, without their place.
+
+    Tokens, tools and files belong to the first piece, so that nothing is counted twice.
+    """
+    documents = []
+    for number, text in enumerate(pieces or [reply.text], start=1):
+        first = number == 1
+        document: dict[str, Any] = {
+            "_id": answer_id(message_id, number),
+            "direction": "outbound",
+            "sender": reply.sender,
+            "content": text,
+            "media": [{"url": url} for url in reply.media] if first else [],
+            "tools_used": list(reply.tools_used) if first else [],
+            "processing_time_ms": milliseconds,
+            "has_error": bool(reply.error),
+            "metadata": {"responder": reply.responder, "inReplyTo": message_id} | (metadata if first else {}),
+        }
+        if first and reply.token_count is not None:
+            document["token_count"] = reply.token_count
+        if reply.error:
+            document["error_message"] = reply.error
+        documents.append(document)
+    return documents
+
+
+def insert(documents: Sequence[Mapping[str, Any]]) -> int:
+    """Store messages of ours; gives how many were new. What is there already stays as it is."""
+    try:
+        collection(MessageDocument).insert_many([dict(document) for document in documents], ordered=False)
+    except BulkWriteError as error:
+        failures = error.details["writeErrors"]
+        if not failures or any(failure["code"] != DUPLICATE_KEY for failure in failures):
+            raise
+        return len(documents) - len(failures)
+    return len(documents)
+
+
+def document_of(message: Outbound, now: datetime) -> dict[str, Any]:
+    """Give a message as stored."""
+    document = message.place.stored() | {
+        "_id": message.id,
+        "direction": "outbound",
+        "sender": message.sender,
+        "content": message.text,
+        "media": [{"url": url} for url in message.media],
+        "tools_used": [],
+        "has_error": False,
+        "metadata": dict(message.facts),
+        "createdAt": message.at,
+        "storedAt": now,
+    }
+    if message.status:
+        document |= {"status": message.status, "status_history": [{"status": message.status, "at": message.at}]}
+    if message.content_sid:
+        document["template"] = {"content_sid": message.content_sid, "variables": dict(message.content_variables)}
+    return document
+
+
+def copy_of(message: Outbound, copy_id: str, to: Address | None, now: datetime) -> dict[str, Any]:
+    """Give a message as stored when it is sent once more."""
+    facts = {**message.facts, "resendOf": message.id, "address": to and asdict(to)}
+    again = replace(message, id=copy_id, at=now, status="queued", facts=facts, provider_sid=None)
+    return document_of(again, now)
+
+
+def get(message_id: str) -> Outbound | None:
+    """Look up a message of ours."""
+    found = collection(MessageDocument).find_one({"_id": message_id, "direction": "outbound"})
+    return _outbound(found) if found else None
+
+
+def _outbound(document: Mapping[str, Any]) -> Outbound:
+    template = document.get("template") or {}
+    contact_id = document.get("contact_id")
+    return Outbound(
+        id=document["_id"],
+        place=Place(
+            str(document["session_id"]),
+            document["channel_id"],
+            document["communication_type"],
+            None if contact_id is None else str(contact_id),
+        ),
+        text=document.get("content") or "",
+        at=document["createdAt"],
+        sender=document.get("sender", "ai"),
+        media=tuple(media["url"] for media in document.get("media") or () if media.get("url")),
+        status=document.get("status"),
+        content_sid=template.get("content_sid"),
+        content_variables=template.get("variables") or {},
+        provider_sid=document.get("provider_sid"),
+        facts=document.get("metadata") or {},
+    )
+
+
+def set_sid(message_id: str, sid: str) -> bool:
+    """Note the provider's id of a message of ours; False where it has another already."""
+    done = collection(MessageDocument).update_one(
+        {"_id": message_id, "direction": "outbound", "provider_sid": {"$in": [None, sid]}},
+        {"$set": {"provider_sid": sid}},
+    )
+    return done.matched_count == 1
+
+
+def fail(message_id: str, *, status: str, code: str | None, reason: str, at: datetime) -> None:
+    """Note that a message was not sent, and why; a status of the provider's own is not overwritten."""
+    entry: dict[str, Any] = {"status": status, "at": at}
+    if code:
+        entry["error_code"] = code
+    collection(MessageDocument).update_one(
+        {"_id": message_id, "status": {"$in": [*outranked(status, MESSAGE_RANK), None]}},
+        {
+            "$set": {"status": status, "error_message": reason, **({"error_code": code} if code else {})},
+            "$push": {"status_history": entry},
+        },
+    )
+
+
+def unsent(since: datetime, until: datetime) -> list[tuple[Outbound, Address]]:
+    """List messages stored in this time that say where they are to go and did not go yet."""
+    found = collection(MessageDocument).find(
+        {
+            "storedAt": {"$gte": since, "$lt": until},
+            "status": "queued",
+            "provider_sid": {"$exists": False},
+            "metadata.address.to": {"$exists": True},
+        }
+    )
+    return [(_outbound(document), Address(**document["metadata"]["address"])) for document in found]
+
+
+def known_sids(sids: Sequence[str]) -> set[str]:
+    """Tell which of these provider ids belong to messages we know."""
+    found = collection(MessageDocument).find(
+        {"direction": "outbound", "provider_sid": {"$in": list(sids)}}, {"provider_sid": 1}
+    )
+    return {row["provider_sid"] for row in found}
+
+
+def apply_status(update: StatusUpdate) -> str | None:
+    """Add a delivery status to a message we sent; it takes effect only over lower ones (I8).
+
+    Gives the message's id; None where no message carries that SID yet.
+    """
+    messages = collection(MessageDocument)
+    found = messages.find_one({"direction": "outbound", "provider_sid": update.sid}, {"_id": 1})
+    if found is None:
+        return None
+    ours = {"_id": found["_id"]}
+    entry: dict[str, Any] = {"status": update.status, "at": update.received_at}
+    if update.error_code:
+        entry["error_code"] = update.error_code
+    messages.update_one(ours | {"status_history.status": {"$ne": update.status}}, {"$push": {"status_history": entry}})
+    effect: dict[str, Any] = {"$set": {"status": update.status}}
+    if update.error_code:
+        effect["$set"]["error_code"] = update.error_code
+    else:
+        effect["$unset"] = {"error_code": ""}
+    lower = [*outranked(update.status, MESSAGE_RANK), None]
+    messages.update_one(ours | {"status": {"$in": lower}}, effect)
+    return str(found["_id"])
+
+
+def automatic_since(keys: Sequence[str], since: datetime, *, limit: int) -> int:
+    """Count the automatic answers a sender got since a moment, over all sessions of these keys."""
+    sessions = collection(SessionDocument).find(
+        {"keys": {"$in": list(keys)}, "last_message_at": {"$gte": since}}, {"_id": 1}
+    )
+    wanted = {
+        "session_id": {"$in": [session["_id"] for session in sessions]},
+        "createdAt": {"$gte": since},
+        "direction": "outbound",
+        "sender": {"$in": ["ai", "system"]},
+    }
+    return collection(MessageDocument).count_documents(wanted, limit=limit)
+
+
+def last_inbound(keys: Sequence[str], communication_type: str, since: datetime) -> datetime | None:
+    """Tell when somebody last wrote to us on a type of channel, looking back to a moment."""
+    sessions = collection(SessionDocument).find(
+        {"keys": {"$in": list(keys)}, "last_message_at": {"$gte": since - MILLISECOND}}, {"_id": 1}
+    )
+    found = collection(MessageDocument).find_one(
+        {
+            "session_id": {"$in": [session["_id"] for session in sessions]},
+            "createdAt": {"$gte": since},
+            "direction": "inbound",
+            "communication_type": communication_type,
+        },
+        {"createdAt": 1},
+        sort=[("createdAt", -1)],
+    )
+    return found["createdAt"] if found else None
+
+
+def piece_times(at: datetime, count: int) -> list[datetime]:
+    """Give each piece of a message a moment of its own, so that they are read and sent in order."""
+    return [at + timedelta(milliseconds=number) for number in range(count)]

@@ -1,0 +1,241 @@
+"""The outbox: what is still to be answered, sent or fetched. It is the truth; a broker only hurries it along.
+
+A row is claimed with a lease: claiming moves `due` to the end of the lease, so a row whose worker died becomes
+due again by itself. Everything a claimant does to its row is bound to the claim.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ASCENDING, ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from gateway.core.times import MILLISECOND
+from gateway.store.connection import collection
+from gateway.store.documents import OutboxDocument, PaceDocument
+
+ANSWER, SEND, FETCH = "answer", "send", "fetch"
+WAITING, DONE, FAILED, CANCELED = "waiting", "done", "failed", "canceled"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Whom a message goes to and from which of our addresses, as the provider writes both."""
+
+    to: str
+    sender: str
+    account_sid: str | None = None
+    service_sid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing to be done. `id` is the id of the message it makes or sends, `about` what it is made from.
+
+    `attempted_at` is set just before the provider is called, so it says that a message may be out. `slot` is when
+    the sending number's pace allows it.
+    """
+
+    id: str
+    step: str
+    about: str
+    due: datetime
+    queued_at: datetime
+    session_id: str | None = None
+    contact_id: str | None = None
+    address: Address | None = None
+    lane: str = ""
+    segments: int = 1
+    owner: str = ""
+    tries: int = 0
+    attempted_at: datetime | None = None
+    slot: datetime | None = None
+
+
+def put(row: Row) -> bool:
+    """Add a row; False where one of that id is there, whatever became of it."""
+    try:
+        collection(OutboxDocument).insert_one(_document(row))
+    except DuplicateKeyError:
+        return False
+    return True
+
+
+def _document(row: Row) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "_id": row.id,
+        "step": row.step,
+        "about": row.about,
+        "state": WAITING,
+        "due": row.due,
+        "queued_at": row.queued_at,
+        "session_id": row.session_id and ObjectId(row.session_id),
+        "contact_id": row.contact_id and ObjectId(row.contact_id),
+        "tries": 0,
+        "segments": row.segments,
+    }
+    if row.address:
+        document["address"] = {name: getattr(row.address, name) for name in Address.__slots__}
+    if row.lane:
+        document["lane"] = row.lane
+    return document
+
+
+def _row(document: Mapping[str, Any]) -> Row:
+    return Row(
+        id=document["_id"],
+        step=document["step"],
+        about=document["about"],
+        due=document["due"],
+        queued_at=document["queued_at"],
+        session_id=document.get("session_id") and str(document["session_id"]),
+        contact_id=document.get("contact_id") and str(document["contact_id"]),
+        address=Address(**document["address"]) if document.get("address") else None,
+        lane=document.get("lane", ""),
+        segments=document.get("segments", 1),
+        owner=document.get("owner", ""),
+        tries=document.get("tries", 0),
+        attempted_at=document.get("attempted_at"),
+        slot=document.get("slot"),
+    )
+
+
+def claim(owner: str, now: datetime, lease: timedelta, *, row_id: str | None = None) -> Row | None:
+    """Take the row that is due longest (or that one, if it is due) until the lease ends; None where there is none."""
+    wanted: dict[str, Any] = {"state": WAITING, "due": {"$lte": now}}
+    if row_id:
+        wanted["_id"] = row_id
+    found = collection(OutboxDocument).find_one_and_update(
+        wanted,
+        {"$set": {"owner": owner, "due": now + lease}, "$inc": {"tries": 1}},
+        sort=[("due", ASCENDING)],
+        return_document=ReturnDocument.AFTER,
+    )
+    return _row(found) if found else None
+
+
+def renew(owner: str, ids: Sequence[str], until: datetime) -> None:
+    """Go on holding rows that are still being worked on."""
+    collection(OutboxDocument).update_many(
+        {"_id": {"$in": list(ids)}, "owner": owner, "state": WAITING}, {"$set": {"due": until}}
+    )
+
+
+def _mine(row: Row) -> dict[str, Any]:
+    return {"_id": row.id, "owner": row.owner, "state": WAITING}
+
+
+def begin_attempt(row: Row, now: datetime, lease: timedelta) -> bool:
+    """Note that the provider is about to be called; False where the claim is lost and it must not be."""
+    done = collection(OutboxDocument).update_one(
+        _mine(row) | {"due": {"$gt": now}}, {"$set": {"attempted_at": now, "due": now + lease}}
+    )
+    return done.modified_count == 1
+
+
+def postpone(row: Row, due: datetime, *, failed: str = "", slot: datetime | None = None, sent: bool = False) -> bool:
+    """Let go of a row until later. With `failed` the try counts; with `sent` the provider may have the message."""
+    changes: dict[str, Any] = {"$set": {"due": due, "owner": ""}, "$unset": {}}
+    if failed:
+        changes["$set"]["error"] = failed
+    else:
+        changes["$inc"] = {"tries": -1}
+    if slot:
+        changes["$set"]["slot"] = slot
+    else:
+        changes["$unset"]["slot"] = ""
+    if not sent:
+        changes["$unset"]["attempted_at"] = ""
+    return collection(OutboxDocument).update_one(_mine(row), _without_empty(changes)).modified_count == 1
+
+
+def _without_empty(changes: dict[str, Any]) -> dict[str, Any]:
+    return {operator: fields for operator, fields in changes.items() if fields}
+
+
+def finish(row: Row, state: str, now: datetime, *, error: str = "") -> bool:
+    """End a row; it is kept for a week, so that nothing is queued twice."""
+    changes: dict[str, Any] = {"state": state, "finished_at": now}
+    if error:
+        changes["error"] = error
+    return collection(OutboxDocument).update_one(_mine(row), {"$set": changes}).modified_count == 1
+
+
+def go_on_sending(row: Row, first: Row) -> None:
+    """Turn a row whose message is stored now into the row that sends it."""
+    sending = {name: value for name, value in _document(first).items() if name not in ("_id", "state", "tries")}
+    collection(OutboxDocument).update_one(_mine(row), {"$set": sending | {"tries": 0, "owner": ""}})
+
+
+def one_before(row: Row) -> bool:
+    """Tell whether an earlier message to the same person still waits: people get them in order."""
+    earlier = {"lane": row.lane, "state": WAITING, "queued_at": {"$lt": row.queued_at}}
+    return collection(OutboxDocument).find_one(earlier, {"_id": 1}) is not None
+
+
+def resend(row: Row, message_id: str, *, due: datetime, queued_at: datetime) -> Row:
+    """Give the row that sends a copy of a message."""
+    return replace(
+        row, id=message_id, about=message_id, due=due, queued_at=queued_at, tries=0, attempted_at=None, slot=None
+    )
+
+
+def reserve(sender: str, now: datetime, span: timedelta) -> datetime:
+    """Reserve the sending number for a time; gives when its turn comes."""
+    before = collection(PaceDocument).find_one_and_update(
+        {"_id": sender},
+        [{"$set": {"free_at": {"$add": [{"$max": ["$free_at", now]}, span // MILLISECOND]}}}],
+        upsert=True,
+        return_document=ReturnDocument.BEFORE,
+    )
+    return max(now, before["free_at"]) if before else now
+
+
+def cancel(contact_id: str, senders: Sequence[str], now: datetime) -> list[str]:
+    """Cancel what waits for a contact from these addresses of ours; gives the ids of messages not to be sent.
+
+    What may be out already is left to its own look-up.
+    """
+    rows = collection(OutboxDocument)
+    waiting = {
+        "contact_id": ObjectId(contact_id),
+        "state": WAITING,
+        "step": {"$in": [ANSWER, SEND]},
+        "attempted_at": {"$exists": False},
+        "$or": [{"address.sender": {"$in": list(senders)}}, {"address.service_sid": {"$in": list(senders)}}],
+    }
+    canceled = []
+    for found in list(rows.find(waiting, {"_id": 1})):
+        done = rows.update_one(waiting | {"_id": found["_id"]}, {"$set": {"state": CANCELED, "finished_at": now}})
+        if done.modified_count:
+            canceled.append(found["_id"])
+    return canceled
+
+
+def find(row_id: str) -> Row | None:
+    """Look a row up, whatever became of it."""
+    found = collection(OutboxDocument).find_one({"_id": row_id})
+    return _row(found) if found else None
+
+
+def due(now: datetime, *, limit: int) -> list[str]:
+    """List what is due and held by nobody, the oldest first."""
+    found = collection(OutboxDocument).find({"state": WAITING, "due": {"$lte": now}}, {"_id": 1})
+    return [row["_id"] for row in found.sort("due", ASCENDING).limit(limit)]
+
+
+def depth() -> dict[str, int]:
+    """Count the rows that wait, by step."""
+    counted = collection(OutboxDocument).aggregate(
+        [{"$match": {"state": WAITING}}, {"$group": {"_id": "$step", "rows": {"$sum": 1}}}]
+    )
+    return {row["_id"]: row["rows"] for row in counted}
+
+
+def oldest() -> datetime | None:
+    """Tell since when the row that waits longest has been waiting."""
+    found = collection(OutboxDocument).find_one({"state": WAITING}, {"queued_at": 1}, sort=[("queued_at", ASCENDING)])
+    return found["queued_at"] if found else None

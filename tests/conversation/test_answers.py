@@ -1,0 +1,299 @@
+"""Answers that take their time: one to each burst, outdated ones thrown away, none lost and none twice."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from gateway.conversation import answer as answering
+from gateway.conversation import upkeep
+from gateway.core.replies import Action, Reply, Turn
+from gateway.store import outbox
+from gateway.store.messages import QUEUED
+from tests.conftest import TEN, Twilio
+from tests.conversation.worker import Worker, slow_responder
+from tests.webhooks.conftest import is_empty, texts
+
+APOLOGY = "Sorry, something went wrong on our side. Please try again in a moment."
+
+
+@pytest.fixture
+def scene(app, db, clock):
+    """A gateway whose model answers `model(turn)`; what it was asked is kept in `turns`."""
+    turns: list[Turn] = []
+    scene = SimpleNamespace(app=app, db=db, clock=clock, turns=turns, worker=Worker(app, clock))
+    scene.twilio = Twilio(app.test_client())
+    scene.model = lambda turn: Reply(f"You said: {turn.content}")
+
+    def respond(turn: Turn) -> Reply:
+        turns.append(turn)
+        return scene.model(turn)
+
+    with slow_responder(app, respond):
+        yield scene
+
+
+def ours(db) -> list[dict]:
+    return list(db.messages.find({"direction": "outbound"}).sort("createdAt", 1))
+
+
+def test_a_slow_answer_never_holds_the_webhook(scene):
+    assert is_empty(scene.twilio.sms("Hello"))
+    assert not scene.turns
+    stored = scene.db.messages.find_one()
+    assert (stored["answer"]["state"], stored["answer"]["responder"]) == (QUEUED, "echo")
+
+
+def test_a_slow_answer_is_stored_counted_and_sent(scene):
+    scene.twilio.sms("Hello")
+    scene.worker.run(after=2)
+    (said,) = ours(scene.db)
+    session = scene.db.sessions.find_one()
+    assert said["_id"] == f"re:{scene.db.messages.find_one({'direction': 'inbound'})['_id']}"
+    assert (said["content"], said["sender"], said["status"]) == ("You said: Hello", "ai", "delivered")
+    assert said["session_id"] == session["_id"]
+    assert said["provider_sid"].startswith("SM")
+    assert session["message_count"] == 2
+    assert session["last_message_at"] == said["createdAt"] == TEN + timedelta(seconds=2)
+    assert session["last_inbound_at"] == TEN
+    assert said["metadata"]["segments"] == 1
+    assert said["processing_time_ms"] >= 0
+    assert scene.db.messages.find_one({"direction": "inbound"})["answer"]["state"] == "done"
+
+
+def test_nothing_is_answered_before_the_burst_may_be_over(scene):
+    scene.twilio.sms("Hello")
+    assert scene.worker.run(after=1.999) == 0
+    assert scene.worker.run(after=0.001) == 2  # answered, then sent
+
+
+def test_a_burst_gets_one_answer_to_all_of_it(scene):
+    for words in ("I would like", "a table", "for two"):
+        scene.twilio.sms(words)
+        scene.worker.run(after=1)
+    scene.worker.run(after=2)
+    (said,) = ours(scene.db)
+    assert said["content"] == "You said: I would like\na table\nfor two"
+    assert scene.turns[0].fragments == ("I would like", "a table", "for two")
+    answers = [message["answer"] for message in scene.db.messages.find({"direction": "inbound"})]
+    assert [answer["state"] for answer in answers] == ["done"] * 3
+    assert {answer["by"] for answer in answers} == {said["_id"]}
+    assert scene.db.outbox.count_documents({"state": "waiting"}) == 0
+
+
+def test_without_debounce_every_message_is_answered_at_once(make_app, clock, live_db):
+    app = make_app(reply={"debounce_seconds": 0})
+    worker, twilio = Worker(app, clock), Twilio(app.test_client())
+    with slow_responder(app, lambda turn: Reply(turn.content)):
+        for words in ("one", "two"):
+            twilio.sms(words)
+            worker.run()
+    assert [said["content"] for said in ours(live_db)] == ["one", "two"]
+
+
+def test_an_answer_to_an_outdated_burst_is_thrown_away(scene):
+    interrupted = []
+
+    def interrupt(turn: Turn) -> Reply:
+        if not interrupted:
+            interrupted.append(turn)
+            scene.twilio.sms("no, for three")
+        return Reply(f"Noted: {turn.content}")
+
+    scene.model = interrupt
+    scene.twilio.sms("for two")
+    scene.worker.run(after=2)
+    assert ours(scene.db) == []
+    scene.worker.run(after=2)
+    assert [said["content"] for said in ours(scene.db)] == ["Noted: for two\nno, for three"]
+    assert scene.db.sessions.find_one()["message_count"] == 3
+
+
+def test_the_model_sees_the_session_so_far_and_no_other(scene):
+    scene.twilio.sms("Hello")
+    scene.worker.run(after=2)
+    scene.clock.tick(60)
+    scene.twilio.sms("And tomorrow?")
+    scene.worker.run(after=2)
+    assert [(said.sender, said.content) for said in scene.turns[1].history] == [
+        ("contact", "Hello"),
+        ("ai", "You said: Hello"),
+    ]
+    scene.clock.tick(3600)
+    scene.twilio.sms("Another day")
+    scene.worker.run(after=2)
+    assert scene.turns[2].history == ()
+
+
+def test_the_model_knows_who_asks_and_where(scene):
+    scene.twilio.whatsapp("Hello")
+    scene.worker.run(after=2)
+    (turn,) = scene.turns
+    assert turn.communication_type == "whatsapp"
+    assert (turn.number, turn.line) == ("+15558675310", "+14155238886")
+    assert turn.contact_name
+    assert turn.session_id == str(scene.db.sessions.find_one()["_id"])
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_a_model_that_says_nothing_sends_nothing(scene, text):
+    scene.model = lambda _turn: Reply(text)
+    scene.twilio.sms("Hello")
+    scene.worker.run(after=2)
+    assert ours(scene.db) == []
+    assert scene.db.messages.find_one()["answer"]["state"] == "none"
+
+
+def test_a_model_that_fails_apologises_and_says_why_to_us(scene):
+    def fail(_turn):
+        raise RuntimeError("model overloaded")
+
+    scene.model = fail
+    scene.twilio.sms("Hello")
+    scene.worker.run(after=2)
+    (said,) = ours(scene.db)
+    assert (said["content"], said["status"]) == (APOLOGY, "delivered")
+    assert (said["has_error"], said["error_message"]) == (True, "model overloaded")
+    assert scene.db.sessions.find_one()["message_count"] == 2
+
+
+def test_without_an_apology_a_failure_is_kept_and_not_sent(make_app, clock, live_db):
+    app = make_app(reply={"apology": "", "debounce_seconds": 0})
+
+    def fail(_turn):
+        raise RuntimeError("model overloaded")
+
+    with slow_responder(app, fail):
+        Twilio(app.test_client()).sms("Hello")
+        Worker(app, clock).run()
+    (said,) = ours(live_db)
+    assert (said["content"], said["has_error"], said.get("status"), said.get("provider_sid")) == ("", True, None, None)
+
+
+def test_tokens_and_tools_are_stored(scene):
+    scene.model = lambda _turn: Reply("At nine.", token_count=42, tools_used=("calendar",))
+    scene.twilio.sms("When?")
+    scene.worker.run(after=2)
+    (said,) = ours(scene.db)
+    assert (said["token_count"], said["tools_used"]) == (42, ["calendar"])
+
+
+def test_a_long_answer_goes_out_in_order_as_messages_of_their_own(scene):
+    scene.model = lambda _turn: Reply("word " * 700, token_count=7)
+    scene.twilio.sms("Tell me everything")
+    scene.worker.run(after=2)
+    scene.worker.run(after=1)
+    said = ours(scene.db)
+    first = said[0]["_id"]
+    assert [message["_id"] for message in said] == [first, f"{first}:2", f"{first}:3"]
+    assert all(len(message["content"]) <= 1600 for message in said)
+    assert [message["status"] for message in said] == ["delivered"] * 3
+    assert [message.get("token_count") for message in said] == [7, None, None]
+    assert scene.db.sessions.find_one()["message_count"] == 4
+
+
+def test_a_redelivered_message_is_answered_once(scene):
+    for _ in range(3):
+        assert is_empty(scene.twilio.sms("Hello", MessageSid="SM1"))
+    scene.worker.run(after=2)
+    assert is_empty(scene.twilio.sms("Hello", MessageSid="SM1"))
+    scene.worker.run(after=60)
+    assert len(scene.turns) == len(ours(scene.db)) == 1
+
+
+def test_a_late_answer_stays_in_its_turns_session(scene):
+    scene.twilio.sms("Hello", MessageSid="SM1")
+    scene.clock.tick(400)
+    scene.twilio.sms("Another day", MessageSid="SM2")
+    scene.worker.run(after=2)
+    asked = {message["_id"]: message["session_id"] for message in scene.db.messages.find({"direction": "inbound"})}
+    assert asked["SM1"] != asked["SM2"]
+    assert {said["_id"]: said["session_id"] for said in ours(scene.db)} == {
+        f"re:{sid}": session for sid, session in asked.items()
+    }
+
+
+def test_a_late_answer_opens_an_idle_session_again_if_it_is_the_newest(scene):
+    scene.twilio.sms("Hello")
+    scene.clock.tick(400)
+    upkeep.sweep(scene.worker.runtime)
+    assert scene.db.sessions.find_one()["status"] == "closed"
+    scene.worker.run()
+    session = scene.db.sessions.find_one()
+    assert (session["status"], session["message_count"]) == ("active", 2)
+
+
+def test_a_late_answer_leaves_a_session_closed_that_a_person_closed(scene):
+    scene.model = lambda _turn: Reply("Bye", actions=(Action("close"),))
+    scene.twilio.sms("Bye")
+    scene.worker.run(after=2)
+    session = scene.db.sessions.find_one()
+    assert (session["status"], session["closed_reason"], session["message_count"]) == ("closed", "responder", 2)
+    scene.clock.tick(1)
+    scene.twilio.sms("One more thing")
+    assert scene.db.sessions.count_documents({}) == 2
+
+
+def test_a_bot_may_hand_over_to_a_person_and_is_silent_then(scene):
+    scene.model = lambda _turn: Reply("One moment.", actions=(Action("hand_over", {"reason": "angry"}),))
+    scene.twilio.sms("I want a human")
+    scene.worker.run(after=2)
+    scene.twilio.sms("Hello?")
+    scene.worker.run(after=2)
+    assert len(scene.turns) == 1
+    assert scene.db.sessions.find_one()["needs_person"]["reason"] == "angry"
+    assert scene.db.messages.find_one({"content": "Hello?"})["answer"] == {
+        "state": "none", "twiml": texts_of_nothing(), "reason": "person",
+    }  # fmt: skip
+
+
+def texts_of_nothing() -> str:
+    return '<?xml version="1.0" encoding="UTF-8"?><Response />'
+
+
+def test_unknown_actions_change_nothing(scene):
+    scene.model = lambda _turn: Reply("Hi", actions=(Action("launch_rocket"), Action("tag", {"tag": "vip"})))
+    scene.twilio.sms("Hello")
+    scene.worker.run(after=2)
+    assert scene.db.sessions.find_one()["tags"] == ["vip"]
+    assert len(ours(scene.db)) == 1
+
+
+def test_an_answer_whose_row_was_never_written_is_queued_by_the_worker(scene, monkeypatch):
+    monkeypatch.setattr(outbox, "put", lambda _row: False)
+    scene.twilio.sms("Hello")
+    monkeypatch.undo()
+    assert scene.db.outbox.count_documents({}) == 0
+    scene.clock.tick(10)
+    upkeep.settle(scene.worker.runtime)
+    scene.worker.run()
+    assert len(ours(scene.db)) == 1
+
+
+def test_an_answer_that_breaks_the_worker_again_and_again_ends_in_an_apology(scene, monkeypatch):
+    def burst(*_args, **_kwargs):
+        raise ValueError("nobody foresaw this")
+
+    monkeypatch.setattr(answering, "_turn", burst)
+    scene.twilio.sms("Hello")
+    for _ in range(40):
+        scene.worker.run(after=3600)
+    (said,) = ours(scene.db)
+    assert (said["content"], said["has_error"]) == (APOLOGY, True)
+    assert scene.db.outbox.count_documents({"state": "waiting"}) == 0
+
+
+def test_quick_responders_still_answer_within_the_webhook(twilio):
+    assert texts(twilio.sms("Hello")) == ["Hello"]
+
+
+def test_somebody_who_said_stop_meanwhile_gets_no_answer(scene):
+    scene.twilio.sms("Hello")
+    scene.twilio.sms("STOP")
+    scene.worker.run(after=60)
+    assert ours(scene.db) == []
+    assert scene.db.outbox.count_documents({"state": "waiting"}) == 0
+    scene.twilio.sms("START")
+    scene.twilio.sms("Hello again")
+    scene.worker.run(after=2)
+    assert [turn.content for turn in scene.turns] == ["Hello again"]
