@@ -1,0 +1,125 @@
+"""kill -9 of the worker at every step of an answer and of its sending: none lost, none twice (I9)."""
+
+import os
+import signal
+import threading
+from datetime import timedelta
+
+import mongoengine
+import pytest
+
+from gateway.clients.twilio import Twilio as Client
+from gateway.conversation import actions, filing, respond, upkeep
+from gateway.core.replies import Reply
+from gateway.store import asked, connection, outbound, outbox
+from tests.conftest import Twilio
+from tests.conversation.worker import Worker, slow_responder
+from tests.stand_ins.twilio import Fault, TwilioStandIn
+
+STEPS = [
+    (outbox, "claim", "after"),
+    (asked, "burst", "after"),
+    (respond, "ask", "before"),
+    (respond, "ask", "after"),
+    (actions, "apply", "after"),
+    (outbound, "insert", "before"),
+    (outbound, "insert", "after"),
+    (filing, "count_ours", "before"),
+    (filing, "count_ours", "after"),
+    (asked, "mark_answered", "before"),
+    (asked, "mark_answered", "after"),
+    (outbox, "go_on_sending", "before"),
+    (outbox, "go_on_sending", "after"),
+    (outbox, "reserve", "after"),
+    (outbox, "begin_attempt", "before"),
+    (outbox, "begin_attempt", "after"),
+    (Client, "send", "before"),
+    (Client, "send", "during"),
+    (Client, "send", "after"),
+    (outbound, "set_sid", "before"),
+    (outbound, "set_sid", "after"),
+    (outbox, "finish", "before"),
+    (outbox, "finish", "after"),
+    (outbound, "apply_status", "before"),
+    (outbound, "apply_status", "after"),
+]
+RUNS = 200
+ANSWER = "Number {}"
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crash_at(owner, name, when):
+    """Make a function kill its process before, after, or while the provider does what it asks for."""
+    real = getattr(owner, name)
+
+    def crashing(*args, **kwargs):
+        if when == "before":
+            die()
+        if when == "during":  # the request is out and taken, its answer is not back
+            threading.Timer(0.05, die).start()
+        done = real(*args, **kwargs)
+        if when == "after":
+            die()
+        return done
+
+    setattr(owner, name, crashing)
+
+
+def worker_of(make_app, clock, stand_in):
+    app = make_app(
+        twilio={"api_base_url": stand_in.url, "timeout_seconds": 2, "segments_per_second": 1000},
+        reply={"responder": "echo", "debounce_seconds": 0},
+    )
+    return app, Worker(app, clock, sender=Client(app.extensions["gateway"].settings))
+
+
+def work_and_die(make_app, clock, stand_in, step):
+    """Let a worker of its own answer what is due, and kill it at the step; True if it came that far."""
+    connection.disconnect()
+    child = os.fork()
+    if child == 0:
+        try:
+            app, worker = worker_of(make_app, clock, stand_in)
+            with slow_responder(app, lambda turn: Reply(ANSWER.format(turn.content))):
+                crash_at(*step)
+                worker.run()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+@pytest.mark.timeout(400)
+def test_i9_no_answer_is_lost_or_sent_twice_in_200_kills(make_app, clock):
+    with TwilioStandIn() as stand_in:
+        for run in range(RUNS):
+            app, _ = worker_of(make_app, clock, stand_in)
+            with slow_responder(app, lambda turn: Reply(ANSWER.format(turn.content))):
+                Twilio(app.test_client()).sms(str(run), MessageSid=f"SM{run}", From=f"+1555{run:07d}")
+            step = STEPS[run % len(STEPS)]
+            if step[2] == "during":
+                stand_in.faults.append(Fault(status=500, code=20500, wait=0.3, accept=True))
+            assert work_and_die(make_app, clock, stand_in, step), step
+            stand_in.faults.clear()
+            recover(make_app, clock, stand_in)
+    assert sorted(message["body"] for message in stand_in.messages) == sorted(map(ANSWER.format, range(RUNS)))
+    db = mongoengine.get_db()
+    answers = {message["_id"]: message for message in db.messages.find({"direction": "outbound"})}
+    sids = {message["body"]: message["sid"] for message in stand_in.messages}
+    assert {answer["content"]: answer["provider_sid"] for answer in answers.values()} == sids
+    assert set(answers) == {f"re:SM{run}" for run in range(RUNS)}
+    assert {session["message_count"] for session in db.sessions.find()} == {2}
+    assert db.outbox.count_documents({"state": {"$ne": "done"}}) == 0
+
+
+def recover(make_app, clock, stand_in):
+    """Let another worker look after the lease, and after Twilio must have listed what it took."""
+    app, worker = worker_of(make_app, clock, stand_in)
+    with slow_responder(app, lambda turn: Reply(ANSWER.format(turn.content))):
+        for _ in range(3):
+            worker.run(after=61)
+            upkeep.settle(worker.runtime)
+    clock.moment += timedelta(minutes=10)
