@@ -23,8 +23,7 @@ def apply_status(runtime: Runtime, update: StatusUpdate) -> None:
     Where the callback's URL names the message, it also tells the SID of an answer that went out with a webhook.
     """
     with deadline():
-        if update.message_id:
-            outbound.set_sid(update.message_id, update.sid)
+        found_out = bool(update.message_id) and outbound.set_sid(update.message_id, update.sid)
         message_id = outbound.apply_status(update)
         if message_id is None:
             callbacks.park(f"{update.sid}:{update.status}", update.sid, update)
@@ -41,6 +40,8 @@ def apply_status(runtime: Runtime, update: StatusUpdate) -> None:
         status=update.status,
         error_code=update.error_code,
     )
+    if found_out:
+        apply_waiting(runtime, update.sid)
 
 
 def apply_waiting(runtime: Runtime, sid: str) -> None:

@@ -154,12 +154,12 @@ def _outbound(document: Mapping[str, Any]) -> Outbound:
 
 
 def set_sid(message_id: str, sid: str) -> bool:
-    """Note the provider's id of a message of ours; False where it has another already."""
+    """Note the provider's id of a message of ours; True if it was not known before. It never changes again."""
     done = collection(MessageDocument).update_one(
         {"_id": message_id, "direction": "outbound", "provider_sid": {"$in": [None, sid]}},
         {"$set": {"provider_sid": sid}},
     )
-    return done.matched_count == 1
+    return done.modified_count == 1
 
 
 def fail(message_id: str, *, status: str, code: str | None, reason: str, at: datetime) -> None:

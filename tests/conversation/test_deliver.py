@@ -171,6 +171,21 @@ def test_a_number_sends_one_segment_a_second(scene, words, seconds):
     assert sent[2 * seconds] == 3
 
 
+def test_people_get_messages_in_the_order_they_were_written(scene):
+    scene = scene(twilio={"segments_per_second": 1000})
+    scene.provider.faults.append(Fault(status=429, code=20429, retry_after="60"))
+    text(scene, "first", message_id="ag:1")
+    scene.clock.tick(1)
+    text(scene, "second", message_id="ag:2")
+    text(scene, "to somebody else", message_id="ag:3", to="+15550009999")
+    for _ in range(5):
+        scene.worker.run(after=1)
+    assert [message["body"] for message in scene.provider.messages] == ["to somebody else"]
+    for _ in range(5):
+        scene.worker.run(after=30)
+    assert [message["body"] for message in scene.provider.messages] == ["to somebody else", "first", "second"]
+
+
 def test_numbers_do_not_wait_for_one_another(scene):
     scene = scene()
     for number in range(3):

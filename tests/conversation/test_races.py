@@ -66,7 +66,7 @@ ROUNDS, AT_ONCE = 50, 64
 
 
 def test_i2_simultaneous_first_messages_share_one_open_session(make_fleet, channel):
-    fleet = make_fleet()
+    fleet = make_fleet(reply={"hourly_limit": 0})
     for number in range(ROUNDS):
         base = number * AT_ONCE
         answers = fleet.deliver([webhook(channel, sid(base + n), number, TEN) for n in range(AT_ONCE)])

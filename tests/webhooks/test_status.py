@@ -1,14 +1,18 @@
 """Delivery statuses: in any order, any number of times, none lost and none taking effect backwards."""
 
 import itertools
+import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
-from tests.conftest import TEN, fixture
-from tests.webhooks.conftest import contents, named
+from gateway.conversation.status import apply_status
+from gateway.core.messages import StatusUpdate
+from tests.conftest import HOST, TEN, Twilio, fixture
+from tests.webhooks.conftest import contents, named, twiml
 
 SID = fixture("status/sent")["MessageSid"]
 
@@ -120,3 +124,90 @@ def test_a_status_moves_no_session(twilio, db, clock):
     clock.move_to(minutes=4)
     report(twilio, "delivered")
     assert list(db.sessions.find()) == before
+
+
+def report_on(twilio: Any, message_id: str, status: str, sid: str, **changes: str) -> None:
+    form = fixture("status/sent") | {"MessageSid": sid, "SmsSid": sid, "MessageStatus": status} | changes
+    assert twilio.post(f"/webhooks/status?m={message_id}", form).status_code == 204
+
+
+def test_an_inline_answer_gets_its_sid_and_state_from_its_callback(twilio, db):
+    (message,) = twiml(twilio.sms("Hello", MessageSid="SM7")).iter("Message")
+    url = message.attrib["statusCallback"].removeprefix(HOST)
+    assert url == "/webhooks/status?m=re:SM7"
+    for status in ("sent", "delivered"):
+        report_on(twilio, "re:SM7", status, "SMinline")
+    answer = db.messages.find_one({"_id": "re:SM7"})
+    assert (answer["provider_sid"], answer["status"]) == ("SMinline", "delivered")
+    assert history(answer) == ["sent", "delivered"]
+
+
+def test_every_piece_of_a_long_inline_answer_has_a_state_of_its_own(make_app, db):
+    app = make_app(reply={"responder": "canned"}, canned={"default": "word " * 700})
+    twilio = Twilio(app.test_client())
+    parts = list(twiml(twilio.sms("Hello", MessageSid="SM7")).iter("Message"))
+    for number, part in enumerate(parts):
+        message_id = part.attrib["statusCallback"].partition("?m=")[2]
+        report_on(twilio, message_id, ("delivered", "sent", "failed")[number], f"SMpart{number}")
+    stored = list(db.messages.find({"direction": "outbound"}).sort("_id", 1))
+    assert [message["status"] for message in stored] == ["delivered", "sent", "failed"]
+    assert [message["content"] for message in stored] == [part.text for part in parts]
+    assert db.sessions.find_one()["message_count"] == 4
+
+
+@pytest.mark.parametrize("message_id", ["re:SM404", "SM7", "", "re:SM7&m=x", "%00", "$where"])
+def test_a_callback_that_names_no_message_of_ours_is_parked(twilio, db, message_id):
+    twilio.sms("Hello", MessageSid="SM7", From="+15550001111")
+    report_on(twilio, message_id, "delivered", "SMother")
+    inbound = db.messages.find_one({"_id": "SM7"})
+    assert (inbound["provider_sid"], inbound["status"]) == ("SM7", "received")
+    if message_id != "re:SM7&m=x":
+        assert db.callbacks.count_documents({"about": "SMother"}) == 1
+
+
+def test_a_callback_may_not_rename_a_message_whose_sid_is_known(twilio, sent, db):
+    report_on(twilio, "re:SM1", "delivered", "SMimpostor")
+    assert sent()["provider_sid"] == SID
+    assert "status" not in sent()
+    assert db.callbacks.count_documents({}) == 1
+
+
+def test_i8_ten_thousand_shuffled_and_repeated_callbacks_leave_every_message_in_its_highest_state(app, db):
+    rng = random.Random(8)
+    ways = [
+        ["queued", "sending", "sent", "delivered", "read"],
+        ["accepted", "queued", "sent", "undelivered"],
+        ["queued", "sending", "failed"],
+        ["scheduled", "canceled"],
+        ["queued", "sent", "delivered"],
+    ]
+    updates, expected = [], {}
+    for number in range(600):
+        way = ways[number % len(ways)]
+        db.messages.insert_one(
+            {
+                "_id": f"re:SM{number}", "session_id": ObjectId(), "direction": "outbound", "sender": "ai",
+                "content": "Hi", "createdAt": TEN, "storedAt": TEN,
+            }
+        )  # fmt: skip
+        expected[f"re:SM{number}"] = (way[-1], set(way))
+        updates += [
+            StatusUpdate(f"SMout{number}", status, TEN, {}, message_id=f"re:SM{number}" if rng.random() < 0.5 else "")
+            for status in way
+        ]
+        updates.append(StatusUpdate(f"SMout{number}", way[0], TEN, {}, message_id=f"re:SM{number}"))
+    updates = (updates * 4)[:10_000]
+    rng.shuffle(updates)
+    serving = app.extensions["gateway"]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda update: apply_status(serving, update), updates))
+    # What came before its SID was known is applied by whatever tells the SID.
+    found = {message["_id"]: message for message in db.messages.find()}
+    assert {name: message["status"] for name, message in found.items()} == {
+        name: status for name, (status, _) in expected.items()
+    }
+    for name, (_, way) in expected.items():
+        statuses = history(found[name])
+        assert len(statuses) == len(set(statuses))
+        assert set(statuses) == way
+    assert len(updates) == 10_000
