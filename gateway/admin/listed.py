@@ -11,6 +11,8 @@ from gateway.store.listing import COUNT_LIMIT
 
 WITHHELD = "withheld number"
 
+_REASONS = {"hourly_limit": "too many automatic answers"}
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -34,6 +36,7 @@ class Row:
     at: datetime
     ago: str
     status: Status
+    flag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ def row(session: Mapping[str, Any], now: datetime) -> Row:
         at=at,
         ago=ago(at, now),
         status=status(session, now),
+        flag=flag(session),
     )
 
 
@@ -81,6 +85,12 @@ def status(session: Mapping[str, Any], now: datetime) -> Status:
     if session.get("live") and (until is None or now <= until):
         return Status("On a call", "live")
     return Status("Open", "good")
+
+
+def flag(session: Mapping[str, Any]) -> str:
+    """Say that a session needs a person, and why; empty where it does not."""
+    reason = (session.get("needs_person") or {}).get("reason")
+    return f"Needs a person: {_REASONS.get(reason, reason)}" if reason else ""
 
 
 def tabs(counts: Mapping[str, int], chosen: str) -> list[Tab]:

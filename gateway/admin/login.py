@@ -90,6 +90,12 @@ def current() -> Operator | None:
     return operator if isinstance(operator, Operator) else None
 
 
+def name() -> str:
+    """Give the name of who is logged in."""
+    operator = current()
+    return operator.name if operator else ""
+
+
 def require() -> ResponseReturnValue | None:
     """Send whoever is not logged in to the login page, and refuse what no page of ours posted."""
     if request.endpoint not in _OPEN:

@@ -105,7 +105,7 @@ def _who(message: Mapping[str, Any], metadata: Mapping[str, Any], named: str) ->
             responder = metadata.get("responder")
             return f"AI · {responder}" if responder else "AI"
         case "agent":
-            return "Agent"
+            return f"Agent · {metadata['author']}" if metadata.get("author") else "Agent"
         case "system":
             return "Gateway"
     return _name(metadata) or named

@@ -1,11 +1,16 @@
 """The console's pages: each view reads what one page shows."""
 
+import re
+import secrets
+
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from gateway.admin import errors, headers, listed, login, transcript
 from gateway.admin.login import runtime
 from gateway.channels import CHANNELS
+from gateway.conversation import send
+from gateway.conversation.send import CannotSend, Draft
 from gateway.store import listing, messages, users
 from gateway.store.connection import deadline
 
@@ -41,6 +46,10 @@ def sessions() -> str:
 @bp.get("/sessions/<session_id>")
 def session(session_id: str) -> str:
     """Show one session: what was said, and why each message is in it."""
+    return _session(session_id)
+
+
+def _session(session_id: str, *, text: str = "", refusal: str = "") -> str:
     with deadline():
         found = listing.one(session_id)
         said = messages.transcript(session_id, limit=TRANSCRIPT_LIMIT + 1) if found else []
@@ -49,7 +58,21 @@ def session(session_id: str) -> str:
     days = transcript.days(said[-TRANSCRIPT_LIMIT:])
     shown = TRANSCRIPT_LIMIT if len(said) > TRANSCRIPT_LIMIT else None
     row = listed.row(found, runtime().clock.now())
-    return render_template("session.html", row=row, session=found, days=days, shown=shown)
+    draft = {"text": text, "refusal": refusal, "nonce": secrets.token_hex(16)}
+    return render_template("session.html", row=row, session=found, days=days, shown=shown, draft=draft)
+
+
+@bp.post("/sessions/<session_id>/messages")
+def reply(session_id: str) -> ResponseReturnValue:
+    """Write to the person of a session; what cannot be sent is given back, with the reason."""
+    text, nonce = request.form.get("text", ""), request.form.get("nonce", "")
+    if not re.fullmatch(r"[0-9a-f]{32}", nonce):
+        nonce = secrets.token_hex(16)
+    try:
+        queued = send.reply(runtime(), session_id, Draft(text, author=login.name()), message_id=f"ag:{nonce}")
+    except CannotSend as refusal:
+        return _session(session_id, text=text, refusal=str(refusal)), 409
+    return redirect(url_for(".session", session_id=queued.session_id, _anchor=queued.message_ids[-1]))
 
 
 @bp.get("/login")

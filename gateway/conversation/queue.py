@@ -40,7 +40,7 @@ def put_answer(
         queued_at=now,
         session_id=session_id,
         contact_id=contact_id,
-        address=_address(metadata),
+        address=address_of(metadata),
     )
     return _put(runtime, row)
 
@@ -92,7 +92,7 @@ def _put(runtime: Runtime, row: Row) -> bool:
     return fresh
 
 
-def _address(metadata: Mapping[str, Any]) -> Address:
+def address_of(metadata: Mapping[str, Any]) -> Address:
     """Turn round whom a message came from and where it went."""
     return Address(
         to=str(metadata.get("From", "")),

@@ -7,12 +7,12 @@ from gateway.channels import CHANNELS
 from gateway.conversation import filing, optouts, queue
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
-from gateway.core.messages import VOICE, WHATSAPP, InboundMessage
+from gateway.core.messages import WHATSAPP, InboundMessage
 from gateway.core.participant import address, participant
 from gateway.core.segments import segments
 from gateway.core.sessions import session_keys
 from gateway.logs import log
-from gateway.store import finding, listing, outbound
+from gateway.store import asked, finding, outbound
 from gateway.store.connection import deadline
 from gateway.store.outbound import Outbound, Place
 from gateway.store.outbox import Address
@@ -64,15 +64,23 @@ def send_text(
 def reply(runtime: Runtime, session_id: str, draft: Draft, *, message_id: str) -> Queued:
     """Write to the person of a session. It goes into that session, unless a newer one of theirs is open by now."""
     with deadline():
-        found = listing.one(session_id)
-    if found is None:
+        session = finding.get(session_id)
+        written = asked.latest(session_id) if session else None
+        sent = outbound.latest_address(session_id) if session and not written else None
+    if session is None:
         raise CannotSend(f"There is no session {session_id}.")
-    communication_type, metadata = found["communication_type"], found.get("metadata") or {}
-    if communication_type == VOICE or (not metadata.get("to") and not metadata.get("fromNumber")):
-        raise CannotSend("Nobody can be written to in this session. Text the number instead.")
-    prefix = "whatsapp:" if communication_type == WHATSAPP else ""
-    where = Address(f"{prefix}{metadata['fromNumber']}", f"{prefix}{metadata.get('toNumber', '')}")
-    return _send(runtime, communication_type, where, draft, message_id, wanted=session_id)
+    if written:
+        return _send(
+            runtime,
+            written.place.communication_type,
+            queue.address_of(written.metadata),
+            draft,
+            message_id,
+            wanted=session_id,
+        )
+    if sent is None:
+        raise CannotSend("Nobody wrote in this session, so there is no address to answer. Text the number instead.")
+    return _send(runtime, session.communication_type, sent, draft, message_id, wanted=session_id)
 
 
 def _send(

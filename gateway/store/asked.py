@@ -7,7 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from gateway.core.messages import Media
+from gateway.core.messages import VOICE, Media
 from gateway.core.replies import Reply, Said, answer_id
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument, MessageDocument
@@ -78,6 +78,14 @@ def history(session_id: str, before: datetime, *, limit: int, without: list[str]
     return tuple(
         Said(row.get("sender", "contact"), row.get("content") or "", row["createdAt"], _media(row)) for row in newest
     )
+
+
+def latest(session_id: str) -> Asked | None:
+    """Give the last thing the session's person wrote: it tells where they can be written to."""
+    found = collection(MessageDocument).find(
+        {"session_id": ObjectId(session_id), "direction": "inbound", "communication_type": {"$ne": VOICE}}
+    )
+    return next((_asked(document) for document in found.sort(_NEWEST_FIRST).limit(1)), None)
 
 
 def name_of(contact_id: str | None) -> str:

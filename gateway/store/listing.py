@@ -25,6 +25,7 @@ _LISTED = {
     "last_message_at": 1,
     "live": 1,
     "live_until": 1,
+    "needs_person": 1,
 }
 
 

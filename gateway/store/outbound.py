@@ -189,6 +189,14 @@ def unsent(since: datetime, until: datetime) -> list[tuple[Outbound, Address]]:
     return [(_outbound(document), Address(**document["metadata"]["address"])) for document in found]
 
 
+def latest_address(session_id: str) -> Address | None:
+    """Give where the last message went that somebody of ours wrote in a session."""
+    found = collection(MessageDocument).find_one(
+        {"session_id": ObjectId(session_id), "metadata.address.to": {"$exists": True}}, sort=[("createdAt", -1)]
+    )
+    return Address(**found["metadata"]["address"]) if found else None
+
+
 def known_sids(sids: Sequence[str]) -> set[str]:
     """Tell which of these provider ids belong to messages we know."""
     found = collection(MessageDocument).find(

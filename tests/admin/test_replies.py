@@ -1,0 +1,62 @@
+"""Operators answer on a session's page: queued once, and given back with the reason where it cannot be."""
+
+import pytest
+
+
+@pytest.fixture
+def path(console, twilio, session_id):
+    """The page of a session somebody texted in."""
+    twilio.sms()
+    return f"/admin/sessions/{session_id()}"
+
+
+@pytest.fixture
+def write(console, path):
+    """Send the page's form."""
+    return lambda **fields: console.post(f"{path}/messages", form_on=path, **fields)
+
+
+def test_an_operators_reply_is_queued_and_shown(console, write, db, path):
+    answer = write(text="On it")
+    assert answer.status_code == 302
+    message = db.messages.find_one({"sender": "agent"})
+    assert answer.location.endswith(f"{path}#{message['_id']}")
+    assert (message["content"], message["status"], message["metadata"]["author"]) == ("On it", "queued", "admin")
+    assert db.outbox.find_one({"_id": message["_id"]})["state"] == "waiting"
+    page = console.page(path)
+    assert "On it" in page
+    assert "Agent · admin" in page
+
+
+def test_a_form_sent_twice_is_one_reply(write, db):
+    for _ in range(2):
+        write(text="On it", nonce="a" * 32)
+    assert db.messages.count_documents({"sender": "agent"}) == 1
+
+
+@pytest.mark.parametrize("text", ["", "   "])
+def test_an_empty_reply_says_so_and_sends_nothing(write, db, text):
+    answer = write(text=text)
+    assert answer.status_code == 409
+    assert "The message is empty" in answer.text
+    assert db.messages.count_documents({"sender": "agent"}) == 0
+
+
+def test_a_reply_that_cannot_be_sent_is_given_back_with_the_reason(write, twilio, db):
+    twilio.sms("STOP", From=db.sessions.find_one()["metadata"]["fromNumber"])
+    answer = write(text="<b>Please</b>")
+    assert answer.status_code == 409
+    assert "opted out" in answer.text
+    assert "&lt;b&gt;Please&lt;/b&gt;</textarea>" in answer.text
+
+
+def test_a_reply_without_the_forms_token_is_refused(console, db, path):
+    answer = console.client.post(f"{path}/messages", data={"text": "On it"})
+    assert answer.status_code == 400
+    assert db.messages.count_documents({"sender": "agent"}) == 0
+
+
+def test_a_session_that_needs_a_person_says_so(console, db, path):
+    db.sessions.update_one({}, {"$set": {"needs_person": {"reason": "hourly_limit"}}})
+    assert "Needs a person: too many automatic answers" in console.page(path)
+    assert "Needs a person" in console.page("/admin/")
