@@ -6,6 +6,7 @@ GatewayError
 │   ├── Forbidden        403: forged or unverifiable
 │   └── Malformed        400: verified, but not something Twilio sends
 ├── StoreUnavailable     503: MongoDB did not take the write in time
+├── ResponderFailed      nobody answered, or not so that it can be sent; says whose fault it is, quotes nobody
 ├── NotSent              the provider refused a message; `core.sending` says what is done about it
 ├── OutcomeUnknown       the provider may have taken a message or not; looked up before anything is sent again
 ├── LookupFailed         the look-up itself failed; asked again later
@@ -46,3 +47,7 @@ class Malformed(RequestRejected):
 
 class StoreUnavailable(GatewayError):
     """MongoDB could not be reached, or did not confirm in time."""
+
+
+class ResponderFailed(GatewayError):
+    """A responder gave no usable answer. The text goes to logs: no words of people, no keys, under 300 characters."""
