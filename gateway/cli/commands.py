@@ -61,7 +61,7 @@ def serve() -> None:
 
 @cli.command()
 def worker() -> None:
-    """Run the worker: closes idle sessions, settles counts after a crash."""
+    """Run the worker: answers and sends what is queued, closes idle sessions, settles after a crash."""
     settings.load()
     os.execv(sys.executable, [sys.executable, "-m", "gateway.worker"])  # noqa: S606
 

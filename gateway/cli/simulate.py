@@ -122,6 +122,8 @@ def _show(line: Line, as_json: bool) -> None:
             again = " (redelivery: nothing stored)" if step["decision"]["duplicate"] else ""
             click.echo(f"  {explain(step['decision']['decision'])}{again}")
             click.echo(f"  session {step['decision']['session_id']}, message {step['decision']['message_id']}")
+            if step["decision"]["answer"] == "queued":
+                click.echo(f"  answered by the worker: {line.url}/admin/sessions/{step['decision']['session_id']}")
 
 
 def _options(function: Any) -> Any:

@@ -27,8 +27,7 @@ from gateway.store.outbox import Row
 def answer(runtime: Runtime, row: Row) -> None:
     """Answer the message a row is about; what was stored of it before a crash is kept and only sent."""
     with deadline():
-        message = asked.get(row.about)
-        stored = outbound.get(row.id)
+        message, stored = asked.with_answer(row.about, row.id)
     if stored:
         _send(runtime, row, message, (stored,))
     elif message is None or message.state not in (QUEUED, PENDING):

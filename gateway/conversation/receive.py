@@ -29,6 +29,7 @@ class Outcome:
     twiml: str
     decision: Mapping[str, Any]
     received_at: datetime
+    answer: str
     duplicate: bool = False
 
 
@@ -54,7 +55,7 @@ def receive(runtime: Runtime, message: InboundMessage) -> Outcome:
         _follow_up(runtime, turn)
     tell_decision(runtime, message, filed, channel.id)
     tell_stored(message, stored, {"session_id": filed.session.id, "channel_id": channel.id})
-    return Outcome(message.id, filed.session.id, turn.answer.twiml, turn.decision, filed.moment)
+    return Outcome(message.id, filed.session.id, turn.answer.twiml, turn.decision, filed.moment, turn.answer.state)
 
 
 def _file(runtime: Runtime, message: InboundMessage, channel: Channel, policy: Policy) -> Filed | None:
@@ -145,8 +146,10 @@ def _redelivered(runtime: Runtime, message: InboundMessage) -> Outcome:
         calls.let_go_if_over(runtime, message.call.sid)
     # A fallback URL is asked after a later turn failed, so it goes on from there.
     latest = store_calls.latest_turn(message.call.sid) if message.again and message.call else None
-    answer = latest or claimed
-    return Outcome(claimed.id, claimed.session_id, answer.twiml, claimed.decision, claimed.received_at, duplicate=True)
+    twiml = (latest or claimed).twiml
+    return Outcome(
+        claimed.id, claimed.session_id, twiml, claimed.decision, claimed.received_at, claimed.state, duplicate=True
+    )
 
 
 def _still_on(claimed: Claimed, call_sid: str, runtime: Runtime) -> sessions.Touch:

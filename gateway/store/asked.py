@@ -12,7 +12,7 @@ from gateway.core.replies import Reply, Said, answer_id
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument, MessageDocument
 from gateway.store.messages import DONE, NONE, PENDING, QUEUED
-from gateway.store.outbound import Place
+from gateway.store.outbound import Outbound, Place, read
 
 _NEWEST_FIRST = [("createdAt", -1), ("_id", -1)]
 
@@ -58,6 +58,13 @@ def get(message_id: str) -> Asked | None:
     """Look up a message that was to be answered."""
     found = collection(MessageDocument).find_one({"_id": message_id})
     return _asked(found) if found else None
+
+
+def with_answer(message_id: str, answered_by: str) -> tuple[Asked | None, Outbound | None]:
+    """Look up a message that was to be answered and its answer, where that is stored already, at once."""
+    found = {row["_id"]: row for row in collection(MessageDocument).find({"_id": {"$in": [message_id, answered_by]}})}
+    asked, answer = found.get(message_id), found.get(answered_by)
+    return _asked(asked) if asked else None, read(answer) if answer else None
 
 
 def burst(session_id: str) -> list[Asked]:

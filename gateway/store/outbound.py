@@ -127,10 +127,11 @@ def copy_of(message: Outbound, copy_id: str, to: Address | None, now: datetime) 
 def get(message_id: str) -> Outbound | None:
     """Look up a message of ours."""
     found = collection(MessageDocument).find_one({"_id": message_id, "direction": "outbound"})
-    return _outbound(found) if found else None
+    return read(found) if found else None
 
 
-def _outbound(document: Mapping[str, Any]) -> Outbound:
+def read(document: Mapping[str, Any]) -> Outbound:
+    """Read a stored message of ours."""
     template = document.get("template") or {}
     contact_id = document.get("contact_id")
     return Outbound(
@@ -186,7 +187,7 @@ def unsent(since: datetime, until: datetime) -> list[tuple[Outbound, Address]]:
             "metadata.address.to": {"$exists": True},
         }
     )
-    return [(_outbound(document), Address(**document["metadata"]["address"])) for document in found]
+    return [(read(document), Address(**document["metadata"]["address"])) for document in found]
 
 
 def latest_address(session_id: str) -> Address | None:

@@ -187,6 +187,7 @@ def _explained(response: Response, outcome: Outcome) -> Response:
             "session_id": outcome.session_id,
             "received_at": outcome.received_at.isoformat(),
             "duplicate": outcome.duplicate,
+            "answer": outcome.answer,
             "decision": dict(outcome.decision),
         }
         response.headers["X-Gateway-Decision"] = json.dumps(told, default=str)
