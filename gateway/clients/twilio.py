@@ -31,6 +31,8 @@ LONGEST_WAIT_SECONDS = 3600
 CLOCK_SKEW = timedelta(seconds=5)
 # One request; two numbers that exchange more than this within a look-up's window are not found out about.
 LOOKUP_SIZE = 200
+# The library would take TWILIO_EDGE and TWILIO_REGION from the process and bend even a stand-in's address to them.
+_NO_ENVIRONMENT = {"TWILIO_EDGE": "", "TWILIO_REGION": ""}
 _TRIAL_PREFIX = "Sent from your Twilio trial account - "
 _LONG_NUMBER = re.compile(r"\d{7,}")
 
@@ -132,7 +134,7 @@ class Twilio:
         login = self._credentials.login(account_sid)
         for token in login.tokens:
             wire = _Wire(self._session, self._settings.timeout_seconds)
-            client = Client(login.account, token, http_client=wire)
+            client = Client(login.account, token, http_client=wire, environment=_NO_ENVIRONMENT)
             if self._settings.api_base_url:
                 client.api.base_url = self._settings.api_base_url.rstrip("/")
             try:
