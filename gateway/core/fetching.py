@@ -1,6 +1,7 @@
 """A file on its way in: a photograph, a voicemail, and why it may not come."""
 
 from dataclasses import dataclass
+from typing import IO
 
 from gateway.core.errors import GatewayError
 
@@ -28,3 +29,14 @@ class MediaFailed(GatewayError):
 
 class MediaNotThere(MediaFailed):
     """The provider does not have the file, or not yet: recordings take some seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file to be read from `stream`, which can seek. `tag` changes with its content."""
+
+    content_type: str
+    size: int
+    stream: IO[bytes]
+    filename: str
+    tag: str

@@ -241,7 +241,7 @@ class OutboxDocument(Document):
     }
 
     id = StringField(primary_key=True)
-    step = StringField(choices=("answer", "send", "fetch"))
+    step = StringField(choices=("answer", "send", "fetch", "delete"))
     about = StringField()
     state = StringField(choices=("waiting", "done", "failed", "canceled"))
     due = DateTimeField()
