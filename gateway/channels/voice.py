@@ -131,3 +131,8 @@ def _attachment(
         media=media,
         content=content,
     )
+
+
+def playable(url: str) -> str:
+    """Give a recording's address as MP3, which browsers play; bare it is a WAV file, and ten times as large."""
+    return url if url.endswith((".mp3", ".wav")) else f"{url}.mp3"

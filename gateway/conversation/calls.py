@@ -1,6 +1,7 @@
 """What happens around a call's turns: silence, status, recordings and the outcome of a dial."""
 
 from gateway.channels import CHANNELS, voice
+from gateway.conversation import queue
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import VOICE, Attachment, CallEvent, CallNote, CallTurn, StatusUpdate
 from gateway.core.sessions import SessionView
@@ -115,4 +116,6 @@ def _attach(runtime: Runtime, attachment: Attachment) -> bool:
     (session_id, shared), now = call, runtime.clock.now()
     if store_calls.attach(attachment, session_id, shared, now):
         sessions.touch_by_id(sessions.Touch(session_id, attachment.received_at, now))
+    if attachment.media and attachment.final:
+        queue.download(runtime, session_id, attachment.id)
     return True

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import InboundMessage
 from gateway.core.replies import answer_id
-from gateway.store import asked, outbound, outbox
+from gateway.store import asked, media, outbound, outbox
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import Address, Row
 
@@ -74,15 +74,24 @@ def lost(runtime: Runtime, since: datetime, until: datetime) -> int:
         found += put_answer(runtime, place.session_id, place.contact_id, waiting.id, waiting.metadata, due=now, now=now)
     for message, to in outbound.unsent(since, until):
         found += sending(runtime, message, to)
+    for session_id, message_id in media.unqueued(since, until):
+        found += download(runtime, session_id, message_id)
     return found
 
 
-def download(runtime: Runtime, session_id: str, message_id: str) -> None:
-    """Queue the download of a message's files, unless they are to stay at the provider."""
+def download(runtime: Runtime, session_id: str, message_id: str) -> bool:
+    """Queue the download of a message's files, once, unless they are to stay at the provider."""
     if runtime.settings.media.keep == "twilio":
-        return
+        return False
     now = runtime.clock.now()
-    _put(runtime, Row(f"media:{message_id}", outbox.FETCH, message_id, due=now, queued_at=now, session_id=session_id))
+    row = Row(f"media:{message_id}", outbox.FETCH, message_id, due=now, queued_at=now, session_id=session_id)
+    return _put(runtime, row)
+
+
+def deletion(runtime: Runtime, session_id: str, message_id: str, due: datetime) -> bool:
+    """Queue the deletion of a message's files at the provider; what is to wait until then is not late before."""
+    row = Row(f"delete:{message_id}", outbox.DELETE, message_id, due=due, queued_at=due, session_id=session_id)
+    return _put(runtime, row)
 
 
 def _put(runtime: Runtime, row: Row) -> bool:

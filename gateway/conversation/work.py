@@ -19,11 +19,13 @@ STEPS: dict[str, Callable[[Runtime, Row], None]] = {
     outbox.ANSWER: answer.answer,
     outbox.SEND: deliver.send,
     outbox.FETCH: media.fetch,
+    outbox.DELETE: media.delete,
 }
 GIVE_UP: dict[str, Callable[[Runtime, Row, str], None]] = {
     outbox.ANSWER: answer.give_up,
     outbox.SEND: deliver.give_up,
     outbox.FETCH: media.give_up,
+    outbox.DELETE: media.leave,
 }
 
 # So many rows at most are handed to a broker at once; the rest follows with the next look.

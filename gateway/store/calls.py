@@ -62,15 +62,12 @@ def apply_call_status(event: CallEvent) -> str | None:
 def attach(attachment: Attachment, session_id: str, channel: Mapping[str, Any], now: datetime) -> bool:
     """Store a recording, or add what a later callback says of it; True if it was new."""
     changes: dict[str, Any] = {f"metadata.{name}": value for name, value in attachment.parameters.items()}
-    changes["media"] = [stored_media(attachment.media)] if attachment.media else []
     changes["content"] = attachment.content or ""
     # What a callback does not know, or only announces, must not take away what another one said.
-    known = {
-        name: value
-        for name, value in changes.items()
-        if attachment.final and (name not in ("media", "content") or value)
-    }
+    known = {name: value for name, value in changes.items() if attachment.final and (name != "content" or value)}
+    media = [stored_media(attachment.media)] if attachment.media else []
     fresh = {name: value for name, value in changes.items() if name not in known} | {
+        "media": media,
         "session_id": ObjectId(session_id),
         **channel,
         "direction": "inbound",
@@ -83,6 +80,10 @@ def attach(attachment: Attachment, session_id: str, channel: Mapping[str, Any], 
     done = collection(MessageDocument).update_one(
         {"_id": attachment.id}, {**({"$set": known} if known else {}), "$setOnInsert": fresh}, upsert=True
     )
+    if media and attachment.final and done.upserted_id is None:
+        # Once the file is settled, its entry says where it is kept, and no callback takes that away.
+        unsettled = {"media.stored": {"$ne": True}, "media.refused": {"$exists": False}}
+        collection(MessageDocument).update_one({"_id": attachment.id} | unsettled, {"$set": {"media": media}})
     return done.upserted_id is not None
 
 

@@ -17,7 +17,7 @@ from gateway.core.times import MILLISECOND
 from gateway.store.connection import collection
 from gateway.store.documents import OutboxDocument, PaceDocument
 
-ANSWER, SEND, FETCH = "answer", "send", "fetch"
+ANSWER, SEND, FETCH, DELETE = "answer", "send", "fetch", "delete"
 WAITING, DONE, FAILED, CANCELED = "waiting", "done", "failed", "canceled"
 
 
