@@ -16,6 +16,7 @@ _TITLES = {
     404: "Not found",
     405: "This page does not take that",
     413: "That is too much at once",
+    502: "Twilio did not give the file",
 }
 _WORDS = {
     404: "There is no such page here.",

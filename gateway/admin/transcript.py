@@ -6,7 +6,8 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from gateway.admin import wording
+from gateway.admin import attached, wording
+from gateway.admin.attached import Attached
 from gateway.core.explain import explain
 from gateway.core.messages import VOICE
 
@@ -39,7 +40,7 @@ class Bubble:
     text: str
     call: bool
     tags: list[Tag]
-    media: list[tuple[str, str]]
+    media: list[Attached]
     facts: list[Facts]
     kind: str
     decision: str
@@ -56,17 +57,17 @@ class Day:
     bubbles: list[Bubble]
 
 
-def days(messages: Sequence[Mapping[str, Any]]) -> list[Day]:
-    """Show messages, oldest first, by day."""
+def days(messages: Sequence[Mapping[str, Any]], *, at_provider: bool = False) -> list[Day]:
+    """Show messages, oldest first, by day; `at_provider` says where their files are kept."""
     named = next(filter(None, (_name(message.get("metadata") or {}) for message in messages)), "Contact")
-    bubbles = [_bubble(message, named) for message in messages]
+    bubbles = [_bubble(message, named, at_provider) for message in messages]
     return [
         Day(f"{day}", f"{day:%A}, {day.day} {day:%B %Y}", list(those))
         for day, those in groupby(bubbles, key=lambda bubble: bubble.at.date())
     ]
 
 
-def _bubble(message: Mapping[str, Any], named: str) -> Bubble:
+def _bubble(message: Mapping[str, Any], named: str, at_provider: bool) -> Bubble:
     metadata = message.get("metadata") or {}
     decision = message.get("decision") or {}
     call = message.get("communication_type") == VOICE and str(message["_id"]).endswith(":0")
@@ -78,7 +79,7 @@ def _bubble(message: Mapping[str, Any], named: str) -> Bubble:
         text=message.get("content") or "",
         call=call,
         tags=list(_tags(message, metadata, call)),
-        media=[wording.medium(medium) for medium in message.get("media") or ()],
+        media=list(attached.of(message, at_provider=at_provider)),
         facts=list(_facts(metadata)),
         kind=str(decision.get("kind", "")),
         decision=explain(decision) if decision else "",

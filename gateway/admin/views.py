@@ -3,14 +3,16 @@
 import re
 import secrets
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from gateway import files
 from gateway.admin import errors, headers, listed, login, transcript
 from gateway.admin.login import runtime
 from gateway.channels import CHANNELS
-from gateway.conversation import send
+from gateway.conversation import media, send
 from gateway.conversation.send import CannotSend, Draft
+from gateway.core.fetching import MediaFailed, MediaNotThere, MediaRefused
 from gateway.store import listing, messages, users
 from gateway.store.connection import deadline
 
@@ -55,7 +57,8 @@ def _session(session_id: str, *, text: str = "", refusal: str = "") -> str:
         said = messages.transcript(session_id, limit=TRANSCRIPT_LIMIT + 1) if found else []
     if found is None:
         abort(404, "There is no session of that id. It may have been deleted since.")
-    days = transcript.days(said[-TRANSCRIPT_LIMIT:])
+    at_provider = runtime().settings.media.keep == "twilio"
+    days = transcript.days(said[-TRANSCRIPT_LIMIT:], at_provider=at_provider)
     shown = TRANSCRIPT_LIMIT if len(said) > TRANSCRIPT_LIMIT else None
     row = listed.row(found, runtime().clock.now())
     draft = {"text": text, "refusal": refusal, "nonce": secrets.token_hex(16)}
@@ -73,6 +76,20 @@ def reply(session_id: str) -> ResponseReturnValue:
     except CannotSend as refusal:
         return _session(session_id, text=text, refusal=str(refusal)), 409
     return redirect(url_for(".session", session_id=queued.session_id, _anchor=queued.message_ids[-1]))
+
+
+@bp.get("/media/<message_id>/<int:number>")
+def media_file(message_id: str, number: int) -> Response:
+    """Give a file that somebody sent."""
+    try:
+        opened = media.read(runtime(), message_id, number)
+    except (MediaRefused, MediaNotThere) as refusal:
+        abort(404, str(refusal))
+    except MediaFailed as failure:
+        abort(502, f"{failure} Reload this page in a moment.")
+    if opened is None:
+        abort(404, "There is no such file here. It was not kept, or is not fetched yet.")
+    return files.response(opened)
 
 
 @bp.get("/login")

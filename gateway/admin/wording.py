@@ -1,7 +1,6 @@
 """The words for what messages carry: Twilio's parameters, files, statuses and keywords."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.times import spoken
@@ -44,7 +43,22 @@ _LABELS = {
 _PREFIXES = ("Referral", "Dial")
 
 _FILES = {"image": "Image", "audio": "Audio", "video": "Video"}
-_FILE_TYPES = {"text/vcard": "Contact card", "text/x-vcard": "Contact card", "application/pdf": "PDF"}
+_FILE_TYPES = {
+    "text/vcard": "Contact card",
+    "text/x-vcard": "Contact card",
+    "text/plain": "Text file",
+    "application/pdf": "PDF",
+}
+
+# Why a file is not there; what the refusal itself says follows.
+REFUSED = {
+    "too_large": "was too large to keep",
+    "type": "is of a type that is not kept",
+    "host": "was not fetched, because it is not at Twilio",
+    "path": "was not fetched, because its address names no file",
+    "not_there": "was not there to be fetched",
+    "failed": "could not be fetched",
+}
 
 _TONES = {
     "good": {"delivered", "read", "completed", "partially_delivered"},
@@ -78,12 +92,17 @@ def seconds(given: Any) -> str:
     return spoken(int(text) * 1000) if text.isdecimal() else ""
 
 
-def medium(given: Mapping[str, Any]) -> tuple[str, str]:
-    """Say what a file is, and where it lies."""
-    kind = str(given.get("content_type") or "")
-    words = _FILE_TYPES.get(kind) or _FILES.get(kind.partition("/")[0], "File")
-    lasted = seconds(given.get("duration_seconds"))
-    return " · ".join(filter(None, [words, lasted, kind])), str(given.get("url") or "")
+def medium(content_type: str, duration: Any = None) -> str:
+    """Say what a file is, and how long it plays."""
+    kind = _FILE_TYPES.get(content_type) or _FILES.get(content_type.partition("/")[0], "File")
+    return " · ".join(filter(None, [kind, seconds(duration)]))
+
+
+def size(count: int) -> str:
+    """Write a number of bytes: `340 B`, `12 kB`, `1.5 MB`."""
+    if count < 1000:
+        return f"{count} B"
+    return f"{count / 1000:.0f} kB" if count < 999_500 else f"{count / 1_000_000:.1f} MB"
 
 
 def status_tone(status: str) -> str:

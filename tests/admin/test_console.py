@@ -19,7 +19,7 @@ def test_every_response_is_protected(console):
     assert [answer.status_code for answer in answers] == [200, 302, 404, 400, 404, 400, 400]
     for answer in answers:
         policy = answer.headers["Content-Security-Policy"]
-        assert policy.startswith("default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'")
+        assert policy.startswith("default-src 'none'; style-src 'self'; img-src 'self' data:; media-src 'self'; form-")
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert answer.headers["X-Content-Type-Options"] == "nosniff"

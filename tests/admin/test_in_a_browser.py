@@ -1,7 +1,12 @@
 """What only a real browser can show: forms, layout, and that nothing leaves the host."""
 
+import io
+import wave
+
 import pytest
 
+from gateway.core.fetching import Fetched
+from gateway.store import media
 from tests.admin.conftest import PASSWORD
 from tests.conftest import TEN, Twilio, fixture
 
@@ -11,15 +16,33 @@ def filled(serve, clock):
     """A served gateway with something of everything, read five minutes later."""
     app, base = serve(public_url="http://gateway.example.com")
     twilio = Twilio(app.test_client(), base="http://gateway.example.com")
-    twilio.sms("Hello")
+    twilio.post("/webhooks/sms", fixture("sms/mms_2media"))
     clock.move_to(minutes=2)
     twilio.sms("x" * 400 + "\n<script>document.title='broken'</script>")
     twilio.whatsapp("مرحبا، هل يمكنني تغيير الموعد؟")
     twilio.post("/webhooks/whatsapp", fixture("whatsapp/bsuid"))
     twilio.post("/webhooks/whatsapp", fixture("whatsapp/media"))
+    keep(fixture("sms/mms_2media")["MessageSid"], Fetched("image/svg+xml", b"<svg/>"), Fetched("image/gif", PIXEL))
+    keep(fixture("whatsapp/media")["MessageSid"], Fetched("audio/wav", silence(seconds=4)))
     twilio.call()
     clock.move_to(minutes=5)
     return base
+
+
+PIXEL = b"GIF89a\x01\x00\x01\x00\x80\x00\x00" + b"\x00" * 6 + b",\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
+
+
+def silence(*, seconds):
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as written:
+        written.setparams((1, 2, 44_100, 0, "NONE", ""))
+        written.writeframes(bytes(2 * 44_100 * seconds))
+    return sound.getvalue()
+
+
+def keep(message_id, *fetched):
+    for file, one in zip(media.of(message_id).files, fetched, strict=True):
+        assert media.keep(file, one)
 
 
 @pytest.fixture
@@ -110,6 +133,38 @@ def test_pages_ask_no_other_host_and_break_no_rule_of_their_own(filled, open_pag
     assert page.title() != "broken"
     assert len(page.asked) > len(sessions)
     assert [url for url in page.asked if not url.startswith((filled, "data:"))] == []
+    assert page.said == []
+
+
+def test_a_photograph_is_seen_and_opens(filled, open_page):
+    page = open_page()
+    log_in(page, filled)
+    page.get_by_role("link", name="SMS from +15558675310").click()
+    photo = page.locator(".media img")
+    assert photo.count() == 1
+    photo.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('.media img').naturalWidth == 1")
+    photo.click()
+    page.wait_for_url(f"{filled}/admin/media/*/1")
+    assert page.locator("img").evaluate("image => image.naturalWidth") == 1
+    assert page.said == []
+
+
+def test_a_recording_plays_on_the_page_and_can_be_jumped_in(filled, open_page):
+    page = open_page()
+    log_in(page, filled)
+    page.get_by_role("link", name="WhatsApp from +15558675310").click()
+    assert not [url for url in page.asked if "/media/" in url]
+    jumped = page.locator("audio").evaluate(
+        """audio => new Promise((done, failed) => {
+            audio.onerror = () => failed(new Error(audio.error.message));
+            audio.onloadedmetadata = () => { audio.currentTime = 3; };
+            audio.onseeked = () => done([Math.round(audio.duration), audio.currentTime]);
+            audio.preload = "auto";
+            audio.load();
+        })"""
+    )
+    assert jumped == [4, 3]
     assert page.said == []
 
 
