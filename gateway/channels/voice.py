@@ -9,13 +9,12 @@ from twilio.twiml.voice_response import Gather, VoiceResponse
 
 from gateway.channels.base import Form, parameters, require, writable
 from gateway.channels.line import Line
+from gateway.channels.speech import SAY_LIMIT, speakable
 from gateway.core.errors import Malformed
 from gateway.core.messages import VOICE, Attachment, CallEvent, CallTurn, InboundMessage, Media
 from gateway.core.participant import address, caller
 from gateway.core.replies import Reply
 
-# What <Say> takes at most.
-SAY_LIMIT = 4096
 # A caller who stays silent is asked once.
 SILENCES_ALLOWED = 1
 
@@ -57,7 +56,7 @@ def split(text: str) -> list[str]:
 def render(reply: Reply, message: InboundMessage, session_id: str, line: Line) -> str:
     """Say the answer (the greeting at the beginning of a call) and listen for the next turn."""
     turn = message.call or CallTurn(message.provider_sid, 0)
-    words = reply.text if turn.number else line.greeting
+    words = speakable(writable(reply.text)) if turn.number else line.greeting
     return _ask(words, CallTurn(turn.sid, turn.number + 1, session_id), line)
 
 

@@ -20,6 +20,7 @@ from gateway import settings as settings_module
 from gateway.app import create_app
 from gateway.channels.base import Form
 from gateway.channels.signature import SETTINGS_HEADER, sign
+from gateway.channels.speech import speakable
 from gateway.responders import Responder
 from gateway.store import connection, messages
 from gateway.store.embedded import EmbeddedMongo
@@ -237,7 +238,8 @@ def test_a_line_end_is_stored_as_sent(twilio, db, text):
 @pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS)
 def test_odd_words_are_spoken_as_xml_allows(call, text):
     call.begin()
-    assert said(call.say(text)) == [text.translate(_UNWRITABLE)[:4096].strip()]
+    heard = speakable(text.translate(_UNWRITABLE))
+    assert said(call.say(text)) == ([heard] if heard else [])
 
 
 @pytest.mark.parametrize(

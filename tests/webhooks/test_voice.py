@@ -61,7 +61,7 @@ def test_the_first_webhook_stores_one_empty_message(call, db):
 def test_what_the_caller_says_or_keys_is_a_message_and_is_answered(call, db, how, words, kind):
     call.begin()
     answer = getattr(call, how)(words)
-    assert said(answer) == [words]
+    assert said(answer) == [words.strip("#")]
     turn, echo = (db.messages.find_one({"_id": name}) for name in (f"{call.sid}:1", f"re:{call.sid}:1"))
     assert (turn["content"], turn["sender"], turn["metadata"]["input"]) == (words, "contact", kind)
     assert turn["answer"] | {"twiml": answer.get_data(as_text=True)} == turn["answer"]
@@ -129,6 +129,13 @@ def test_the_settings_are_heard(make_app):
         for say in twiml(answer).iter("Say"):
             assert say.attrib == {"language": "de-DE", "voice": "Polly.Vicki"}
     assert twiml(answers[0]).find("Gather").attrib["language"] == "de-DE"
+
+
+def test_an_answer_is_said_without_its_marks_and_kept_with_them(call, db):
+    call.begin()
+    words = "**Yes**: see https://example.com/menu"
+    assert said(call.say(words)) == ["Yes: see a link"]
+    assert db.messages.find_one({"_id": f"re:{call.sid}:1"})["content"] == words
 
 
 def test_a_responder_that_says_nothing_leaves_the_line_open(make_app):
