@@ -8,17 +8,25 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from gateway.core.messages import CallTurn
 
 
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """What a call to one of our numbers is for. `filler` is said (or, being a URL, played) while an answer is made."""
+
+    greeting: str = ""
+    filler: str = ""
+
+
 @dataclass(frozen=True)
 class Line:
     """Texts and voice come from the settings; `base_url` is empty where Twilio is to use the host it called."""
 
-    greeting: str
     silence: str
     goodbye: str
     language: str
     voice: str
     base_url: str
     serializer: URLSafeSerializer
+    plan: CallPlan = CallPlan()
 
     def status_url(self, message_id: str) -> str:
         """Say where the delivery status of one of our messages goes."""
@@ -26,8 +34,15 @@ class Line:
 
     def turn_url(self, turn: CallTurn) -> str:
         """Say where the next turn of a call goes: the turn in clear, its session signed by us."""
+        return f"{self.base_url}/webhooks/voice/turn?{self._state(turn)}"
+
+    def wait_url(self, turn: CallTurn, waits: int) -> str:
+        """Say where a call asks for the answer to a turn, after so many pauses."""
+        return f"{self.base_url}/webhooks/voice/wait?{self._state(turn)}&wait={waits}"
+
+    def _state(self, turn: CallTurn) -> str:
         state = self.serializer.dumps([turn.sid, turn.number, turn.session_id, turn.silences])
-        return f"{self.base_url}/webhooks/voice/turn?turn={turn.number}&state={state}"
+        return f"turn={turn.number}&state={state}"
 
     def read_turn(self, call_sid: str, number: int, state: str) -> CallTurn:
         """Read a turn back; a state that is not ours (or another call's) leaves only what is in clear."""

@@ -1,8 +1,9 @@
-"""Calls: each turn is what the caller said or keyed, each answer is spoken.
+"""Calls: each turn is what the caller said or keyed, each answer is spoken; one that takes its time is waited for.
 
 Parameters: https://www.twilio.com/docs/voice/twiml and https://www.twilio.com/docs/voice/twiml/gather
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 from twilio.twiml.voice_response import Gather, VoiceResponse
@@ -17,6 +18,8 @@ from gateway.core.replies import Reply
 
 # A caller who stays silent is asked once.
 SILENCES_ALLOWED = 1
+# A caller waits in short pauses first, so that a quick answer is heard soon.
+SHORT_WAITS, SHORT_PAUSE, LONG_PAUSE = 4, 1, 2
 
 NO_ANSWER = str(VoiceResponse())
 
@@ -56,8 +59,36 @@ def split(text: str) -> list[str]:
 def render(reply: Reply, message: InboundMessage, session_id: str, line: Line) -> str:
     """Say the answer (the greeting at the beginning of a call) and listen for the next turn."""
     turn = message.call or CallTurn(message.provider_sid, 0)
-    words = speakable(writable(reply.text)) if turn.number else line.greeting
-    return _ask(words, CallTurn(turn.sid, turn.number + 1, session_id), line)
+    turn = replace(turn, session_id=session_id)
+    return render_answer(reply.text, turn, line) if turn.number else _ask(line.plan.greeting, _next(turn), line)
+
+
+def render_answer(words: str, turn: CallTurn, line: Line) -> str:
+    """Say the answer to a turn, if there are words, and listen for the next one."""
+    return _ask(speakable(writable(words)), _next(turn), line)
+
+
+def _next(turn: CallTurn, silences: int = 0) -> CallTurn:
+    return replace(turn, number=turn.number + 1, silences=silences)
+
+
+def render_wait(turn: CallTurn, waits: int, line: Line) -> str:
+    """Let the caller wait for the `waits`th time and then ask for the turn's answer; the first time says so."""
+    response = VoiceResponse()
+    filler = writable(line.plan.filler).strip()
+    if waits == 1 and filler.startswith(("http://", "https://")):
+        response.play(filler)
+    elif waits == 1 and filler:
+        response.say(filler[:SAY_LIMIT], language=line.language, voice=line.voice)
+    response.pause(length=SHORT_PAUSE if waits <= SHORT_WAITS else LONG_PAUSE)
+    response.redirect(line.wait_url(turn, waits), method="POST")
+    return str(response)
+
+
+def waited_seconds(waits: int) -> int:
+    """Say how long so many pauses are."""
+    short = min(waits, SHORT_WAITS)
+    return short * SHORT_PAUSE + (waits - short) * LONG_PAUSE
 
 
 def render_silence(turn: CallTurn, line: Line) -> str:
@@ -67,7 +98,7 @@ def render_silence(turn: CallTurn, line: Line) -> str:
         response.say(line.goodbye, language=line.language, voice=line.voice)
         response.hangup()
         return str(response)
-    return _ask(line.silence, CallTurn(turn.sid, turn.number + 1, turn.session_id, turn.silences + 1), line)
+    return _ask(line.silence, _next(turn, turn.silences + 1), line)
 
 
 def _ask(words: str, turn: CallTurn, line: Line) -> str:
@@ -80,6 +111,8 @@ def _ask(words: str, turn: CallTurn, line: Line) -> str:
         speech_timeout="auto",
         # An empty result would fall through and end the call; so silence comes to the same URL.
         action_on_empty_result=True,
+        # Whoever knows what comes next need not hear it out.
+        barge_in=True,
     )
     if words := writable(words).strip():
         gather.say(words[:SAY_LIMIT], language=line.language, voice=line.voice)

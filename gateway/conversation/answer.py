@@ -176,16 +176,22 @@ def _answer_call(runtime: Runtime, row: Row, message: Asked) -> None:
 
 def _say_on_call(runtime: Runtime, row: Row, message: Asked, reply: Reply, milliseconds: float) -> None:
     """Give a call its answer, unless it has waited too long; the answer's own message follows from it."""
-    now = runtime.clock.now()
     actions.apply(runtime, message.place.session_id, reply.actions)
-    if not asked.say_on_call(message.id, reply, milliseconds):
+    if asked.say_on_call(message.id, reply, milliseconds):
+        keep_said(runtime, message)
+    else:
         log.info("reply_discarded", message_id=row.id, session_id=message.place.session_id, responder=reply.responder)
-    elif missing := messages.finish_answer(message.id, now):
+    _finish(runtime, row, outbox.DONE)
+
+
+def keep_said(runtime: Runtime, message: Asked) -> None:
+    """Store and count what a waiting call was answered; whoever stores it counts it, so it may be done again."""
+    now = runtime.clock.now()
+    if missing := messages.finish_answer(message.id, now):
         touch = sessions.Touch(
             message.place.session_id, message.at, now, messages=missing, inbound=False, answers=1, hour=hour_of(now)
         )
         sessions.touch_by_id(touch)
-    _finish(runtime, row, outbox.DONE)
 
 
 def _finish(runtime: Runtime, row: Row, state: str, error: str = "") -> None:

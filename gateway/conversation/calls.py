@@ -1,15 +1,18 @@
-"""What happens around a call's turns: silence, status, recordings and the outcome of a dial."""
+"""What happens around a call's turns: waiting, silence, status, recordings and the outcome of a dial."""
 
 from gateway.channels import CHANNELS, voice
-from gateway.conversation import queue
+from gateway.conversation import answer, plans, queue, respond
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import VOICE, Attachment, CallEvent, CallNote, CallTurn, StatusUpdate
 from gateway.core.sessions import SessionView
 from gateway.core.statuses import CALL_ENDS
+from gateway.core.times import ms_between
 from gateway.logs import log
-from gateway.store import callbacks, messages, sessions
+from gateway.store import asked, callbacks, messages, sessions
 from gateway.store import calls as store_calls
+from gateway.store.asked import Asked
 from gateway.store.connection import deadline
+from gateway.store.messages import DONE, PENDING
 
 
 def number_turn(call_sid: str) -> int:
@@ -24,6 +27,50 @@ def say_again(call_sid: str) -> str:
     with deadline():
         latest = store_calls.latest_turn(call_sid)
     return latest.twiml if latest else CHANNELS[VOICE].no_answer
+
+
+def wait(runtime: Runtime, turn: CallTurn, waits: int) -> str:
+    """Say the answer a turn waited for, or let it wait on; past the bound its caller gets an apology.
+
+    Asked for again, it says the same: what was answered, by whoever was first, is what is stored.
+    """
+    with deadline():
+        message = _waited_for(runtime, turn, waits)
+    if message is None:
+        return say_again(turn.sid)
+    line = plans.line_for(runtime, runtime.channels.get(message.place.channel_id))
+    if message.state == PENDING:
+        return voice.render_wait(turn, waits + 1, line)
+    return voice.render_answer(message.said, turn, line)
+
+
+def _waited_for(runtime: Runtime, turn: CallTurn, waits: int) -> Asked | None:
+    message = asked.get(f"{turn.sid}:{turn.number}")
+    if message and message.state == PENDING and _has_waited_enough(runtime, message, waits):
+        _give_up(runtime, message)
+        message = asked.get(message.id)
+    if message and message.state == DONE:
+        # Who gave the answer may have died before it became a message of its own.
+        answer.keep_said(runtime, message)
+    return message
+
+
+def _has_waited_enough(runtime: Runtime, message: Asked, waits: int) -> bool:
+    """Look at the clock and at the pauses. `stored_at` is this clock's own; `at` may be a simulated time."""
+    bound = runtime.settings.voice.wait_seconds
+    return _waited_ms(runtime, message) >= bound * 1000 or voice.waited_seconds(waits) >= bound
+
+
+def _waited_ms(runtime: Runtime, message: Asked) -> int:
+    return ms_between(message.stored_at, runtime.clock.now())
+
+
+def _give_up(runtime: Runtime, message: Asked) -> None:
+    """Apologise for an answer that did not come in time, unless it comes at this very moment."""
+    error = f"no answer within {runtime.settings.voice.wait_seconds} s"
+    reply = respond.apology(runtime, message.responder, error)
+    if asked.say_on_call(message.id, reply, _waited_ms(runtime, message)):
+        log.warning("call_waited_too_long", message_id=message.id, responder=message.responder, error=error)
 
 
 def ask_silent(runtime: Runtime, turn: CallTurn) -> str:

@@ -108,7 +108,7 @@ def _counted(
         again = filing.find_session(message, channel, policy, now, claimed=True)
         if again is None:
             break
-        answer = respond.rewrite(runtime, message, turn.answer, again.session.id)
+        answer = respond.rewrite(runtime, message, channel, turn.answer, again.session.id)
         moved = dataclasses.replace(turn, session_id=again.session.id, decision=again.decision, answer=answer)
         messages.relink(moved, away_from=turn.session_id)
         filed, turn = again, moved

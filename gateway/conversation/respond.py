@@ -4,15 +4,16 @@ import time
 from dataclasses import replace
 
 from gateway import metrics
-from gateway.channels import CHANNELS
-from gateway.conversation import guards
+from gateway.channels import CHANNELS, voice
+from gateway.channels.line import Line
+from gateway.conversation import guards, plans
 from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import Channel, InboundMessage
 from gateway.core.replies import Reply, Turn
 from gateway.core.sessions import Policy
 from gateway.logs import log
-from gateway.store.messages import DONE, NONE, QUEUED, Answer
+from gateway.store.messages import DONE, NONE, PENDING, QUEUED, Answer
 
 
 def compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed, policy: Policy) -> Answer:
@@ -20,31 +21,32 @@ def compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed: 
 
     A responder that fails costs its answer, never the message.
     """
-    session_id = filed.session.id
+    session_id, line = filed.session.id, plans.line_for(runtime, channel)
     # A call that only just began is greeted by its channel; nothing was said yet.
     if message.call and message.call.number == 0:
-        return _written(runtime, message, session_id, Reply())
+        return _written(line, message, session_id, Reply())
     ruling = guards.rule(runtime, message, filed.session, policy, filed.decision["rule"])
     if ruling:
-        return _written(runtime, message, session_id, ruling.reply, reason=ruling.reason)
+        return _written(line, message, session_id, ruling.reply, reason=ruling.reason)
     name, responder = runtime.responder_for(channel)
     if not responder.quick:
-        return _later(message, name)
+        return _later(line, message, session_id, name)
     turn = Turn(message.content, message.communication_type, message.received_at, message.media)
     reply, milliseconds = ask(runtime, name, turn)
-    return _written(runtime, message, session_id, reply, milliseconds)
+    return _written(line, message, session_id, reply, milliseconds)
 
 
 def silence(runtime: Runtime, message: InboundMessage, session_id: str) -> Answer:
     """Answer nothing: what Twilio answers itself, or somebody who opted out."""
-    return _written(runtime, message, session_id, Reply())
+    return _written(runtime.line, message, session_id, Reply())
 
 
-def rewrite(runtime: Runtime, message: InboundMessage, answer: Answer, session_id: str) -> Answer:
+def rewrite(runtime: Runtime, message: InboundMessage, channel: Channel, answer: Answer, session_id: str) -> Answer:
     """Write the same answer for another session, whose id is in what callers are asked next."""
-    if answer.state == QUEUED:
-        return answer
-    return _written(runtime, message, session_id, answer.reply, answer.milliseconds, reason=answer.reason)
+    line = plans.line_for(runtime, channel)
+    if answer.state in (QUEUED, PENDING):
+        return _later(line, message, session_id, answer.reply.responder)
+    return _written(line, message, session_id, answer.reply, answer.milliseconds, reason=answer.reason)
 
 
 def ask(runtime: Runtime, name: str, turn: Turn) -> tuple[Reply, float]:
@@ -73,12 +75,16 @@ def pieces(communication_type: str, reply: Reply) -> tuple[str, ...]:
     return said or (("",) if reply.media or reply.error else ())
 
 
-def _later(message: InboundMessage, name: str) -> Answer:
+def _later(line: Line, message: InboundMessage, session_id: str, name: str) -> Answer:
+    """Leave the answer to the worker. A caller hears that it takes a moment; the call asks for it by itself."""
+    if message.call:
+        turn = replace(message.call, session_id=session_id, silences=0)
+        return Answer(PENDING, voice.render_wait(turn, 1, line), Reply(responder=name))
     return Answer(QUEUED, CHANNELS[message.communication_type].no_answer, Reply(responder=name))
 
 
 def _written(
-    runtime: Runtime,
+    line: Line,
     message: InboundMessage,
     session_id: str,
     reply: Reply,
@@ -89,7 +95,7 @@ def _written(
     said = pieces(message.communication_type, reply)
     return Answer(
         state=DONE if said else NONE,
-        twiml=CHANNELS[message.communication_type].render(reply, message, session_id, runtime.line),
+        twiml=CHANNELS[message.communication_type].render(reply, message, session_id, line),
         reply=reply,
         pieces=said,
         milliseconds=milliseconds,

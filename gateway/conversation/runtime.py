@@ -101,7 +101,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Runtime:
         channels=Channels(),
         sender=clients.build(settings),
         line=Line(
-            voice.greeting, voice.silence, voice.goodbye, voice.language, voice.voice,
+            voice.silence, voice.goodbye, voice.language, voice.voice,
             base_url=settings.public_url.rstrip("/"),
             serializer=URLSafeSerializer(settings.secret_key.get_secret_value(), salt="voice turn"),
         ),

@@ -19,7 +19,7 @@ _NEWEST_FIRST = [("createdAt", -1), ("_id", -1)]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A stored message that a responder is to answer. `state` is its answer's."""
+    """A stored message that a responder is to answer. `state` and `said` are its answer's."""
 
     id: str
     place: Place
@@ -29,6 +29,8 @@ class Asked:
     state: str
     responder: str
     metadata: Mapping[str, Any]
+    stored_at: datetime
+    said: str = ""
 
 
 def _asked(document: Mapping[str, Any]) -> Asked:
@@ -47,6 +49,8 @@ def _asked(document: Mapping[str, Any]) -> Asked:
         state=answer.get("state", NONE),
         responder=answer.get("responder") or "none",
         metadata=document.get("metadata") or {},
+        stored_at=document.get("storedAt") or document["createdAt"],
+        said=answer.get("text") or "",
     )
 
 
@@ -124,7 +128,7 @@ def forget_burst(answer: str) -> None:
 def say_on_call(message_id: str, reply: Reply, milliseconds: float) -> bool:
     """Give a waiting call its answer; False where it waits no more."""
     answer = {
-        "answer.state": DONE if reply.says_something else NONE,
+        "answer.state": DONE,
         "answer.text": reply.text,
         "answer.pieces": [reply.text],
         "answer.last": answer_id(message_id),
@@ -135,7 +139,7 @@ def say_on_call(message_id: str, reply: Reply, milliseconds: float) -> bool:
         "answer.token_count": reply.token_count,
         "answer.tools_used": list(reply.tools_used),
     }
-    if not reply.says_something:
+    if not reply.says_something and not reply.error:
         answer = {"answer.state": NONE}
     done = collection(MessageDocument).update_one({"_id": message_id, "answer.state": PENDING}, {"$set": answer})
     return done.modified_count == 1

@@ -35,18 +35,26 @@ def turn(form: Form, received_at: datetime) -> Outcome | str:
 
 
 def _turn(call_sid: str) -> CallTurn:
-    number = request.args.get("turn", "")
-    if not number.isdecimal() or len(number) > 6 or int(number) < 1:
+    number = _number("turn")
+    if number < 1:
         return CallTurn(call_sid, calls.number_turn(call_sid))
-    return runtime().line.read_turn(call_sid, int(number), request.args.get("state", ""))
+    return runtime().line.read_turn(call_sid, number, request.args.get("state", ""))
+
+
+def _number(name: str) -> int:
+    """Read a count from the URL; 0 where there is none."""
+    given = request.args.get(name, "")
+    return int(given) if given.isdecimal() and len(given) <= 6 else 0
 
 
 @bp.post("/wait")
 @twilio_webhook
 def wait(form: Form, _received_at: datetime) -> str:
-    """Say what the call was told last."""
+    """Say what the call waits for; to one that does not say for what, what it was told last."""
     require(form, "CallSid")
-    return calls.say_again(form["CallSid"])
+    number = _number("turn")
+    turn = runtime().line.read_turn(form["CallSid"], number, request.args.get("state", ""))
+    return calls.wait(runtime(), turn, _number("wait")) if turn.session_id else calls.say_again(form["CallSid"])
 
 
 @bp.post("/recording")

@@ -17,7 +17,7 @@ NOTHING: Any = None
 FORM = {"MessageSid": "SM1", "From": "+15558675310", "To": "+15017122661"}
 
 
-LINE = Line("", "", "", "en-US", "alice", base_url="https://gateway.example", serializer=NOTHING)
+LINE = Line("", "", "en-US", "alice", base_url="https://gateway.example", serializer=NOTHING)
 
 
 def answer(reply: Reply) -> ElementTree.Element:
