@@ -6,6 +6,7 @@ from urllib.parse import quote
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from gateway.core.messages import CallTurn
+from gateway.core.times import epoch_ms, from_epoch_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,18 @@ class Line:
         return f"{self.base_url}/webhooks/voice/wait?{self._state(turn)}&wait={waits}"
 
     def _state(self, turn: CallTurn) -> str:
-        state = self.serializer.dumps([turn.sid, turn.number, turn.session_id, turn.silences])
+        began = turn.began and epoch_ms(turn.began)
+        state = self.serializer.dumps([turn.sid, turn.number, turn.session_id, turn.silences, began])
         return f"turn={turn.number}&state={state}"
 
     def read_turn(self, call_sid: str, number: int, state: str) -> CallTurn:
         """Read a turn back; a state that is not ours (or another call's) leaves only what is in clear."""
         try:
-            sid, signed_number, session_id, silences = self.serializer.loads(state)
+            # A call that was on while the gateway was updated has a state that does not say when it began.
+            sid, signed_number, session_id, silences, *rest = self.serializer.loads(state)
         except (BadSignature, ValueError):
             return CallTurn(call_sid, number)
         if (sid, signed_number) != (call_sid, number):
             return CallTurn(call_sid, number)
-        return CallTurn(call_sid, number, session_id, silences)
+        began = from_epoch_ms(rest[0]) if rest and rest[0] is not None else None
+        return CallTurn(call_sid, number, session_id, silences, began)

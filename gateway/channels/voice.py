@@ -60,7 +60,9 @@ def render(reply: Reply, message: InboundMessage, session_id: str, line: Line) -
     """Say the answer (the greeting at the beginning of a call) and listen for the next turn."""
     turn = message.call or CallTurn(message.provider_sid, 0)
     turn = replace(turn, session_id=session_id)
-    return render_answer(reply.text, turn, line) if turn.number else _ask(line.plan.greeting, _next(turn), line)
+    if turn.number:
+        return render_answer(reply.text, turn, line)
+    return _ask(line.plan.greeting, _next(replace(turn, began=message.received_at)), line)
 
 
 def render_answer(words: str, turn: CallTurn, line: Line) -> str:
@@ -94,11 +96,16 @@ def waited_seconds(waits: int) -> int:
 def render_silence(turn: CallTurn, line: Line) -> str:
     """Ask a silent caller whether they are still there; say goodbye to one who was asked already."""
     if turn.silences >= SILENCES_ALLOWED:
-        response = VoiceResponse()
-        response.say(line.goodbye, language=line.language, voice=line.voice)
-        response.hangup()
-        return str(response)
+        return render_goodbye(line)
     return _ask(line.silence, _next(turn, turn.silences + 1), line)
+
+
+def render_goodbye(line: Line) -> str:
+    """Say goodbye and hang up."""
+    response = VoiceResponse()
+    response.say(line.goodbye, language=line.language, voice=line.voice)
+    response.hangup()
+    return str(response)
 
 
 def _ask(words: str, turn: CallTurn, line: Line) -> str:

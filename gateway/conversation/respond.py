@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from datetime import timedelta
 
 from gateway import metrics
 from gateway.channels import CHANNELS, voice
@@ -13,7 +14,11 @@ from gateway.core.messages import Channel, InboundMessage
 from gateway.core.replies import Reply, Turn
 from gateway.core.sessions import Policy
 from gateway.logs import log
+from gateway.store import calls as store_calls
 from gateway.store.messages import DONE, NONE, PENDING, QUEUED, Answer
+
+# The reason why a turn of a call got a goodbye.
+CALL_LIMIT = "call_limit"
 
 
 def compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed, policy: Policy) -> Answer:
@@ -25,6 +30,9 @@ def compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed: 
     # A call that only just began is greeted by its channel; nothing was said yet.
     if message.call and message.call.number == 0:
         return _written(line, message, session_id, Reply())
+    message = _begun(message)
+    if _is_over(runtime, message):
+        return Answer(NONE, voice.render_goodbye(line), reason=CALL_LIMIT)
     ruling = guards.rule(runtime, message, filed.session, policy, filed.decision["rule"])
     if ruling:
         return _written(line, message, session_id, ruling.reply, reason=ruling.reason)
@@ -43,10 +51,28 @@ def silence(runtime: Runtime, message: InboundMessage, session_id: str) -> Answe
 
 def rewrite(runtime: Runtime, message: InboundMessage, channel: Channel, answer: Answer, session_id: str) -> Answer:
     """Write the same answer for another session, whose id is in what callers are asked next."""
-    line = plans.line_for(runtime, channel)
+    if answer.reason == CALL_LIMIT:
+        return answer
+    line, message = plans.line_for(runtime, channel), _begun(message)
     if answer.state in (QUEUED, PENDING):
         return _later(line, message, session_id, answer.reply.responder)
     return _written(line, message, session_id, answer.reply, answer.milliseconds, reason=answer.reason)
+
+
+def _begun(message: InboundMessage) -> InboundMessage:
+    """Look up when a call began whose turn does not say."""
+    if message.call is None or message.call.began:
+        return message
+    return replace(message, call=replace(message.call, began=store_calls.began(message.call.sid)))
+
+
+def _is_over(runtime: Runtime, message: InboundMessage) -> bool:
+    """Tell whether a call has had all its turns, or all its time."""
+    call, limits = message.call, runtime.settings.voice
+    if call is None:
+        return False
+    lasted = message.received_at - (call.began or message.received_at)
+    return call.number > limits.max_turns or lasted > timedelta(minutes=limits.max_minutes)
 
 
 def ask(runtime: Runtime, name: str, turn: Turn) -> tuple[Reply, float]:

@@ -21,12 +21,13 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class CallTurn:
-    """Where in which call a message was said. `session_id` is only set where we signed it ourselves."""
+    """Where in which call a message was said. `session_id` and `began` are only set where we signed them ourselves."""
 
     sid: str
     number: int
     session_id: str | None = None
     silences: int = 0
+    began: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ BSON keeps milliseconds and no more, so a finer moment would decide one way here
 from datetime import UTC, datetime, timedelta
 
 MILLISECOND = timedelta(milliseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def floor_ms(moment: datetime) -> datetime:
@@ -17,6 +18,16 @@ def floor_ms(moment: datetime) -> datetime:
 def ms_between(earlier: datetime, later: datetime) -> int:
     """Give the span in whole milliseconds; negative where `later` comes first."""
     return (later - earlier) // MILLISECOND
+
+
+def epoch_ms(moment: datetime) -> int:
+    """Give a moment as whole milliseconds since 1970."""
+    return ms_between(_EPOCH, moment)
+
+
+def from_epoch_ms(milliseconds: int) -> datetime:
+    """Read a moment back."""
+    return _EPOCH + milliseconds * MILLISECOND
 
 
 def parse_moment(text: str) -> datetime:

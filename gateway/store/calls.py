@@ -24,6 +24,12 @@ def _turn_number(message_id: str) -> int:
     return int(number) if number.isdecimal() else -1
 
 
+def began(call_sid: str) -> datetime | None:
+    """Tell when a call's first webhook came; None where it is not stored."""
+    found = collection(MessageDocument).find_one({"_id": f"{call_sid}:0"}, {"createdAt": 1})
+    return found["createdAt"] if found else None
+
+
 def add_to_call(call_sid: str, parameters: Mapping[str, Any]) -> bool:
     """Keep what a callback says of a call on the call's first message; False where that is not stored."""
     if not parameters:

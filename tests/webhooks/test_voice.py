@@ -9,7 +9,9 @@ import pytest
 from bson import ObjectId
 
 from gateway.core.participant import WITHHELD_NUMBERS, WITHHELD_WORDS
+from gateway.core.replies import Reply
 from tests.conftest import TEN, Twilio, fixture
+from tests.conversation.worker import Worker, slow_responder
 from tests.webhooks.conftest import Call, contents, is_empty, named, said, twiml
 
 GREETING, SILENCE = "Hello. How can we help you?", "Are you still there?"
@@ -185,6 +187,75 @@ def test_an_empty_result_is_silence(call, db, changes):
     assert db.messages.count_documents({}) == 1
 
 
+# Limits
+
+
+def is_let_go(answer: Any) -> bool:
+    return [(verb.tag, verb.text) for verb in twiml(answer)] == [("Say", GOODBYE), ("Hangup", None)]
+
+
+def limited(make_app: Any, **limits: int) -> Call:
+    call = Call(Twilio(make_app(voice=limits).test_client()))
+    call.begin()
+    return call
+
+
+def test_a_turn_past_the_last_is_kept_and_gets_a_goodbye(make_app, db):
+    call = limited(make_app, max_turns=2)
+    assert [said(call.say(words)) for words in ("one", "two")] == [["one"], ["two"]]
+    assert is_let_go(call.say("three"))
+    assert ids(db) == sorted([f"{call.sid}:{n}" for n in range(4)] + [f"re:{call.sid}:{n}" for n in (1, 2)])
+    stored = db.messages.find_one({"_id": f"{call.sid}:3"})
+    assert (stored["content"], stored["answer"]["state"], stored["answer"]["reason"]) == ("three", "none", "call_limit")
+    assert session(db)["message_count"] == 6
+
+
+@pytest.mark.parametrize(("seconds", "over"), [(300, False), (300.001, True)])
+def test_a_call_lasts_so_many_minutes_from_its_first_webhook(make_app, clock, seconds, over):
+    call = limited(make_app, max_minutes=5)
+    clock.move_to(minutes=3)
+    call.say("one")
+    call.stay_silent()
+    clock.move_to(seconds=seconds)
+    answer = call.say("two")
+    assert is_let_go(answer) == over
+    assert over or said(answer) == ["two"]
+
+
+def test_a_goodbye_is_said_again_to_a_turn_delivered_again(make_app):
+    call = limited(make_app, max_turns=1)
+    call.say("one")
+    action = call.action
+    once = call.say("two")
+    call.action = action
+    assert call.say("two").data == once.data
+
+
+@pytest.mark.parametrize("state", ["old", "none"])
+def test_a_turn_that_does_not_say_when_its_call_began_is_limited_all_the_same(make_app, clock, state):
+    app = make_app(voice={"max_minutes": 5})
+    call = Call(Twilio(app.test_client()))
+    call.begin()
+    signed = parse_qs(urlsplit(call.action).query)["state"][0]
+    serializer = app.extensions["gateway"].line.serializer
+    call.action = forged(call, serializer.dumps(serializer.loads(signed)[:4]) if state == "old" else "")
+    assert said(call.say("one")) == ["one"]
+    clock.move_to(minutes=6)
+    assert is_let_go(call.say("two"))
+
+
+def test_who_is_over_the_limit_is_not_answered_by_a_responder(make_app, clock):
+    app = make_app(voice={"max_turns": 1})
+    call, worker = Call(Twilio(app.test_client())), Worker(app, clock)
+    asked = []
+    with slow_responder(app, lambda turn: asked.append(turn.content) or Reply("yes")):
+        call.begin()
+        call.action = f"{VOICE}/turn?turn=2"
+        assert is_let_go(call.say("two"))
+        worker.run()
+    assert asked == []
+
+
 # The same again
 
 
@@ -292,7 +363,8 @@ def test_a_turn_of_an_unknown_call_is_not_lost(call, db):
     assert session(db)["message_count"] == 2
 
 
-def test_a_long_call_stays_in_its_session_whatever_the_gap(call, db, clock):
+def test_a_long_call_stays_in_its_session_whatever_the_gap(make_app, db, clock):
+    call = Call(Twilio(make_app(voice={"max_minutes": 240}).test_client()))
     call.begin()
     clock.move_to(minutes=90)
     call.say("still here")
