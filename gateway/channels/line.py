@@ -8,13 +8,24 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from gateway.core.messages import CallTurn
 from gateway.core.times import epoch_ms, from_epoch_ms
 
+# What a call is for.
+CONVERSE, VOICEMAIL, DIAL = "converse", "voicemail", "dial"
+
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
     """What a call to one of our numbers is for. `filler` is said (or, being a URL, played) while an answer is made."""
 
+    mode: str = CONVERSE
     greeting: str = ""
     filler: str = ""
+    voicemail_prompt: str = ""
+    voicemail_thanks: str = ""
+    voicemail_seconds: int = 120
+    transcribe: bool = True
+    dial_to: str = ""
+    dial_seconds: int = 20
+    text_back: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,10 @@ class Line:
     def wait_url(self, turn: CallTurn, waits: int) -> str:
         """Say where a call asks for the answer to a turn, after so many pauses."""
         return f"{self.base_url}/webhooks/voice/wait?{self._state(turn)}&wait={waits}"
+
+    def url(self, name: str) -> str:
+        """Say where another webhook of a call is: `recording`, `transcription` or `dial`."""
+        return f"{self.base_url}/webhooks/voice/{name}"
 
     def _state(self, turn: CallTurn) -> str:
         began = turn.began and epoch_ms(turn.began)

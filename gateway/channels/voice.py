@@ -6,10 +6,10 @@ Parameters: https://www.twilio.com/docs/voice/twiml and https://www.twilio.com/d
 from dataclasses import replace
 from datetime import datetime
 
-from twilio.twiml.voice_response import Gather, VoiceResponse
+from twilio.twiml.voice_response import Dial, Gather, VoiceResponse
 
 from gateway.channels.base import Form, parameters, require, writable
-from gateway.channels.line import Line
+from gateway.channels.line import DIAL, VOICEMAIL, Line
 from gateway.channels.speech import SAY_LIMIT, speakable
 from gateway.core.errors import Malformed
 from gateway.core.messages import VOICE, Attachment, CallEvent, CallTurn, InboundMessage, Media
@@ -20,6 +20,8 @@ from gateway.core.replies import Reply
 SILENCES_ALLOWED = 1
 # A caller waits in short pauses first, so that a quick answer is heard soon.
 SHORT_WAITS, SHORT_PAUSE, LONG_PAUSE = 4, 1, 2
+# Outcomes of a <Dial> (and statuses of a call) that mean: nobody was reached.
+MISSED = frozenset({"no-answer", "busy", "failed", "canceled"})
 
 NO_ANSWER = str(VoiceResponse())
 
@@ -57,12 +59,57 @@ def split(text: str) -> list[str]:
 
 
 def render(reply: Reply, message: InboundMessage, session_id: str, line: Line) -> str:
-    """Say the answer (the greeting at the beginning of a call) and listen for the next turn."""
+    """Say the answer and listen for the next turn; at the beginning of a call do what the number is for."""
     turn = message.call or CallTurn(message.provider_sid, 0)
     turn = replace(turn, session_id=session_id)
     if turn.number:
         return render_answer(reply.text, turn, line)
+    if line.plan.mode == VOICEMAIL:
+        return render_voicemail(line)
+    if line.plan.mode == DIAL:
+        return _render_dial(line)
     return _ask(line.plan.greeting, _next(replace(turn, began=message.received_at)), line)
+
+
+def render_voicemail(line: Line) -> str:
+    """Ask for a message and record it; who says nothing gets a goodbye."""
+    plan, response = line.plan, VoiceResponse()
+    _say(response, plan.voicemail_prompt, line)
+    transcribed = {"transcribe": True, "transcribe_callback": line.url("transcription")} if plan.transcribe else {}
+    response.record(
+        action=line.url("recording"),
+        method="POST",
+        recording_status_callback=line.url("recording"),
+        recording_status_callback_method="POST",
+        recording_status_callback_event="completed",
+        max_length=plan.voicemail_seconds,
+        play_beep=True,
+        trim="trim-silence",
+        **transcribed,
+    )
+    return _end(response, line.goodbye, line)
+
+
+def render_thanks(line: Line) -> str:
+    """Thank for a recorded message and hang up."""
+    return _end(VoiceResponse(), line.plan.voicemail_thanks, line)
+
+
+def render_hangup() -> str:
+    """Hang up without a word."""
+    response = VoiceResponse()
+    response.hangup()
+    return str(response)
+
+
+def _render_dial(line: Line) -> str:
+    plan, response = line.plan, VoiceResponse()
+    _say(response, plan.greeting, line)
+    # Without answerOnBridge every forwarded call counts as answered, and is charged from the first ring.
+    dial = Dial(action=line.url("dial"), method="POST", timeout=plan.dial_seconds, answer_on_bridge=True)
+    dial.number(plan.dial_to)
+    response.append(dial)
+    return str(response)
 
 
 def render_answer(words: str, turn: CallTurn, line: Line) -> str:
@@ -77,11 +124,11 @@ def _next(turn: CallTurn, silences: int = 0) -> CallTurn:
 def render_wait(turn: CallTurn, waits: int, line: Line) -> str:
     """Let the caller wait for the `waits`th time and then ask for the turn's answer; the first time says so."""
     response = VoiceResponse()
-    filler = writable(line.plan.filler).strip()
+    filler = line.plan.filler.strip()
     if waits == 1 and filler.startswith(("http://", "https://")):
-        response.play(filler)
-    elif waits == 1 and filler:
-        response.say(filler[:SAY_LIMIT], language=line.language, voice=line.voice)
+        response.play(writable(filler))
+    elif waits == 1:
+        _say(response, filler, line)
     response.pause(length=SHORT_PAUSE if waits <= SHORT_WAITS else LONG_PAUSE)
     response.redirect(line.wait_url(turn, waits), method="POST")
     return str(response)
@@ -102,10 +149,18 @@ def render_silence(turn: CallTurn, line: Line) -> str:
 
 def render_goodbye(line: Line) -> str:
     """Say goodbye and hang up."""
-    response = VoiceResponse()
-    response.say(line.goodbye, language=line.language, voice=line.voice)
+    return _end(VoiceResponse(), line.goodbye, line)
+
+
+def _end(response: VoiceResponse, words: str, line: Line) -> str:
+    _say(response, words, line)
     response.hangup()
     return str(response)
+
+
+def _say(verb: VoiceResponse | Gather, words: str, line: Line) -> None:
+    if words := writable(words).strip():
+        verb.say(words[:SAY_LIMIT], language=line.language, voice=line.voice)
 
 
 def _ask(words: str, turn: CallTurn, line: Line) -> str:
@@ -121,8 +176,7 @@ def _ask(words: str, turn: CallTurn, line: Line) -> str:
         # Whoever knows what comes next need not hear it out.
         barge_in=True,
     )
-    if words := writable(words).strip():
-        gather.say(words[:SAY_LIMIT], language=line.language, voice=line.voice)
+    _say(gather, words, line)
     response.append(gather)
     return str(response)
 

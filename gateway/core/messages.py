@@ -70,6 +70,16 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
+class CallEnds:
+    """The two ends of a call, as the provider spells them, and the channel it came in on (empty if unknown)."""
+
+    channel_id: str
+    caller: str
+    line: str
+    account_sid: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class CallEvent:
     """A status of a call; a terminal one ends its claim on the session."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from gateway.core.messages import Attachment, CallEvent
+from gateway.core.messages import Attachment, CallEnds, CallEvent
 from gateway.core.statuses import CALL_RANK, outranked
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument
@@ -28,6 +28,16 @@ def began(call_sid: str) -> datetime | None:
     """Tell when a call's first webhook came; None where it is not stored."""
     found = collection(MessageDocument).find_one({"_id": f"{call_sid}:0"}, {"createdAt": 1})
     return found["createdAt"] if found else None
+
+
+def ends(call_sid: str) -> CallEnds | None:
+    """Find who called which number; None where the call is not stored."""
+    found = collection(MessageDocument).find_one({"_id": f"{call_sid}:0"}, {"channel_id": 1, "metadata": 1})
+    if found is None:
+        return None
+    told = found.get("metadata") or {}
+    caller, line, account = (str(told.get(name) or "") for name in ("From", "To", "AccountSid"))
+    return CallEnds(found["channel_id"], caller, line, account or None)
 
 
 def add_to_call(call_sid: str, parameters: Mapping[str, Any]) -> bool:

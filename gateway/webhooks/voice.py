@@ -6,9 +6,9 @@ from flask import Blueprint, request
 
 from gateway.channels import voice
 from gateway.channels.base import Form, parameters, require
-from gateway.conversation import calls
+from gateway.conversation import calls, forwarding
 from gateway.conversation.receive import Outcome, receive
-from gateway.core.messages import CallNote, CallTurn
+from gateway.core.messages import CallEnds, CallNote, CallTurn
 from gateway.webhooks.guard import EMPTY, runtime, twilio_webhook
 
 bp = Blueprint("voice", __name__, url_prefix="/webhooks/voice")
@@ -60,9 +60,11 @@ def wait(form: Form, _received_at: datetime) -> str:
 @bp.post("/recording")
 @twilio_webhook
 def recording(form: Form, received_at: datetime) -> str:
-    """Keep a recording; serves as the action of <Record> and as its status callback."""
+    """Keep a recording; serves as its status callback, and as the action of <Record>, which goes on with the call."""
     calls.apply_callback(runtime(), voice.parse_recording(form, received_at))
-    return EMPTY
+    if "RecordingStatus" in form:
+        return EMPTY
+    return forwarding.after_recording(runtime(), form["CallSid"], _ends(form))
 
 
 @bp.post("/transcription")
@@ -75,15 +77,25 @@ def transcription(form: Form, received_at: datetime) -> None:
 @bp.post("/dial")
 @twilio_webhook
 def dial(form: Form, received_at: datetime) -> str:
-    """Keep what became of a forwarded call."""
+    """Keep what became of a forwarded call, and go on with it."""
     require(form, "CallSid", "DialCallStatus")
     note = CallNote(form["CallSid"], received_at, parameters(form, leave_out=_SAID_ELSEWHERE))
     calls.apply_callback(runtime(), note)
-    return EMPTY
+    return forwarding.after_dial(runtime(), form["CallSid"], _ends(form), form["DialCallStatus"].lower())
 
 
 @bp.post("/status")
 @twilio_webhook
 def status(form: Form, received_at: datetime) -> None:
     """Keep the status of a call."""
-    calls.apply_callback(runtime(), voice.parse_status(form, received_at))
+    event = voice.parse_status(form, received_at)
+    calls.apply_callback(runtime(), event)
+    forwarding.after_call(runtime(), event.sid, _ends(form), event.status)
+
+
+def _ends(form: Form) -> CallEnds:
+    """Read who called whom, where a callback says so."""
+    # A call of ours to somebody has its ends the other way round, and is not ours to answer.
+    came_in = not form.text("Direction").startswith("outbound")
+    caller, line = (form.text(name) if came_in else "" for name in ("From", "To"))
+    return CallEnds("", caller, line, form.text("AccountSid") or None)
