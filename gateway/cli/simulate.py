@@ -1,15 +1,11 @@
 """`gateway simulate`: be the person at the other end, with correctly signed webhooks."""
 
 import contextlib
-import html
 import json
-import re
-import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
 
 import click
 import requests
@@ -17,6 +13,7 @@ import requests
 from gateway import settings
 from gateway.channels import signature
 from gateway.cli import running
+from gateway.cli.phoning import Phone, new_sid
 from gateway.conversation.runtime import SIMULATED_AT, simulated_times
 from gateway.core.explain import explain
 from gateway.core.times import floor_ms, parse_moment
@@ -25,8 +22,6 @@ from gateway.settings import Settings
 OUR_NUMBER = "+15017122661"
 OUR_WHATSAPP = "+14155238886"
 PERSON = "+15558675310"
-
-_ACTION = re.compile(r'<Gather[^>]* action="([^"]*)"')
 
 
 @dataclass
@@ -146,10 +141,6 @@ def _account(configured: Settings) -> dict[str, str]:
     return {"AccountSid": configured.twilio_account_sid or "AC" + "0" * 32, "ApiVersion": "2010-04-01"}
 
 
-def _new_sid(kind: str) -> str:
-    return kind + secrets.token_hex(16)
-
-
 @click.group()
 def simulate() -> None:
     """Text, WhatsApp or phone the gateway without a Twilio account.
@@ -159,6 +150,7 @@ def simulate() -> None:
       gateway simulate sms --from +15558675310 --body Hello
       gateway simulate sms --body "Still there?" --gap 120
       gateway simulate voice --say "I would like a table" --say "For two"
+      gateway simulate voice --leave "Please call me back"
     """
 
 
@@ -177,7 +169,7 @@ def sms(sender: str, to: str, body: str, at: str | None, gap: float | None, sid:
     """Send one text."""
     who = f"sms {sender} {to}"
     line = _line(url, at, gap, who)
-    sid = sid or _new_sid("SM")
+    sid = sid or new_sid("SM")
     form = _account(line.configured) | {
         "MessageSid": sid, "SmsSid": sid, "SmsMessageSid": sid, "From": sender, "To": to, "Body": body,
         "NumMedia": "0", "NumSegments": "1", "SmsStatus": "received",
@@ -195,7 +187,7 @@ def whatsapp(sender: str, to: str, body: str, name: str, at: str | None, gap: fl
     """Send one WhatsApp message; --from may also be a user id such as US.13491208655302741918."""
     who = f"whatsapp {sender} {to}"
     line = _line(url, at, gap, who)
-    sid = sid or _new_sid("SM")
+    sid = sid or new_sid("SM")
     form = _account(line.configured) | {
         "MessageSid": sid, "SmsSid": sid, "SmsMessageSid": sid, "Body": body, "ProfileName": name,
         "From": f"whatsapp:{sender.removeprefix('whatsapp:')}", "To": f"whatsapp:{to.removeprefix('whatsapp:')}",
@@ -210,26 +202,27 @@ def whatsapp(sender: str, to: str, body: str, name: str, at: str | None, gap: fl
 @click.option("--to", default=OUR_NUMBER, show_default=True, help="Our number.")
 @click.option("--say", "--body", "said", multiple=True, help="What the caller says, one turn each.")
 @click.option("--press", "pressed", multiple=True, help="Digits the caller keys in, after what was said.")
+@click.option("--leave", "message", help="The message the caller leaves, where the call is recorded or put through.")
 @click.option("--hold", is_flag=True, help="Do not hang up: the call stays on.")
 @_options
-def voice(sender: str, to: str, said: tuple[str, ...], pressed: tuple[str, ...], hold: bool, at: str | None,
-          gap: float | None, sid: str | None, url: str | None, as_json: bool) -> None:  # fmt: skip
+def voice(sender: str, to: str, said: tuple[str, ...], pressed: tuple[str, ...], message: str | None, hold: bool,
+          at: str | None, gap: float | None, sid: str | None, url: str | None, as_json: bool) -> None:  # fmt: skip
     """Make one call: the greeting, a turn for each --say and --press, and the hang-up."""
     who = f"voice {sender} {to}"
     line = _line(url, at, gap, who)
     call = _account(line.configured) | {
-        "CallSid": sid or _new_sid("CA"), "From": sender, "To": to, "Caller": sender, "Called": to,
+        "CallSid": sid or new_sid("CA"), "From": sender, "To": to, "Caller": sender, "Called": to,
         "Direction": "inbound",
     }  # fmt: skip
-    twiml = line.post("/webhooks/voice", call | {"CallStatus": "ringing"})
+    phone = Phone(line.post, line.public_url, call)
+    phone.ring()
     turns = [{"SpeechResult": words, "Confidence": "0.92"} for words in said]
     turns += [{"Digits": digits} for digits in pressed]
     for turn in turns:
-        action = _ACTION.search(twiml)
-        if action is None:
+        if not phone.answer(turn):
             break
-        path = urljoin("/webhooks/voice", html.unescape(action[1])).removeprefix(line.public_url)
-        twiml = line.post(path, call | {"CallStatus": "in-progress"} | turn)
+    if message and not phone.leave(message):
+        raise click.ClickException("Nothing asks for a message: calls to {to} are no voicemail. See docs/voice.md.")
     if not hold:
         ended = {"CallStatus": "completed", "CallDuration": str(10 * (1 + len(turns))), "SequenceNumber": "0"}
         line.post("/webhooks/voice/status", call | ended)
