@@ -36,7 +36,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 # Needs uv on the PATH. Names no registry, so that it installs from any.
 lock:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra embedded --extra dev pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra embedded --extra celery --extra dev pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .data
