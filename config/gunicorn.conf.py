@@ -7,11 +7,13 @@ import sys
 from prometheus_client import multiprocess
 
 from gateway import settings
+from gateway.conversation import runtime
 from gateway.core.errors import ConfigError
 from gateway.store.embedded import die_with_parent
 
 try:
     configured = settings.load()
+    runtime.build(configured)  # what is wrong with responders or the broker must be said once, not by each worker
 except ConfigError as error:
     sys.exit(f"gateway: {error}")
 

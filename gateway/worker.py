@@ -1,15 +1,27 @@
 """The worker process: answers, sends and fetches what is in the outbox, closes idle sessions, settles after crashes.
 
-Any number of them may run, on any number of hosts.
+Any number of them may run, on any number of hosts. Each looks for rows that are due, five times a second. With a
+broker rows are brought by id as soon as they are due, and looking is what finds the rest:
+
+- once a second, rows that have been due for a second go to the broker again (it lost them, or it was not told), so
+  that whichever worker has a hand free gets them;
+- once a second, rows that have been due for five seconds are simply done: the broker takes ids and brings none;
+- without a connection to the broker a worker looks as often as if there were none. Nothing ever waits for a broker.
+
+Each path ends in the same claim, so it does not matter which one is first.
 """
 
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 from gateway import jobs, logs, settings
+from gateway.clients.broker import Consumer
 from gateway.conversation import runtime, upkeep, work
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import ConfigError, StoreUnavailable
@@ -17,7 +29,7 @@ from gateway.logs import log
 from gateway.settings import Settings
 from gateway.store import connection, outbox
 from gateway.store.connection import deadline
-from gateway.store.outbox import Row
+from gateway.store.outbox import NOT_AT_ALL, Row
 
 SETTLE_SECONDS = 10
 SWEEP_SECONDS = 30
@@ -27,6 +39,17 @@ MEASURE_SECONDS = 5
 # An idle worker asks this often whether something is due: what a caller on the phone notices least.
 POLL_SECONDS = 0.2
 AWAY_SECONDS = 2
+
+# While a broker brings the rows: how often a worker looks for what it left lying, and how old that must be. A look
+# that finds nothing costs MongoDB a third of a millisecond.
+BEHIND_SECONDS = 1
+OVERDUE = timedelta(seconds=5)
+
+# What is in hand after this long is left to its lease and to another worker; hosts kill sooner or later anyway.
+STOP_SECONDS = 15
+
+# How long a broker may take to say goodbye; what it is not told any more it brings again, and nothing is found to do.
+PARTING_SECONDS = 2
 
 
 def run(settings: Settings) -> None:
@@ -55,36 +78,60 @@ class Desk:
 
     def __init__(self, serving: Runtime, stop: threading.Event) -> None:
         self._serving, self._stop = serving, stop
-        self._hands = threading.Semaphore(serving.settings.outbox.concurrency)
-        self._held: dict[Future[None], Row] = {}
+        self._count = serving.settings.outbox.concurrency
+        self._hands = threading.Semaphore(self._count)
+        self._held: dict[str, Row] = {}
         self._lease = work.lease(serving)
+        self._consumer: Consumer | None = None
 
     def work(self) -> None:
-        """Work until told to stop; then finish what is in hand."""
-        renewing = _start(self._renew, self._lease.total_seconds() / 3, self._stop)
-        with ThreadPoolExecutor(self._serving.settings.outbox.concurrency) as pool:
-            while not self._stop.is_set():
-                if self._hands.acquire(timeout=POLL_SECONDS):
-                    self._take_one(pool)
-        renewing.join()
+        """Work until told to stop; then finish what is in hand, for a while."""
+        empty = threading.Event()
+        _start(self._renew, self._lease.total_seconds() / 3, empty)
+        pool = ThreadPoolExecutor(self._count)
+        if self._serving.broker:
+            self._consumer = Consumer(self._serving.broker, self.take, hands=self._count)
+            _start(self._republish, BEHIND_SECONDS, self._stop)
+        while not self._stop.is_set():
+            if self._hands.acquire(timeout=POLL_SECONDS):
+                self._take_one(pool)
+        self._finish()
+        empty.set()
+
+    def take(self, row_id: str) -> None:
+        """Do a row the broker tells of, if it is due and nobody else does it."""
+        while not self._hands.acquire(timeout=POLL_SECONDS):
+            if self._stop.is_set():
+                return
+        row = self._claim(row_id=row_id)
+        if row:
+            self._do(row)
+        else:
+            self._hands.release()
 
     def _take_one(self, pool: ThreadPoolExecutor) -> None:
-        pause = POLL_SECONDS
+        brought = self._consumer is not None and self._consumer.is_connected
+        row = self._claim(overdue=OVERDUE if brought else NOT_AT_ALL)
+        if row:
+            pool.submit(self._do, row)
+            return
+        self._hands.release()
+        self._stop.wait(BEHIND_SECONDS if brought else POLL_SECONDS)
+
+    def _claim(self, *, row_id: str | None = None, overdue: timedelta = NOT_AT_ALL) -> Row | None:
         try:
-            row = work.claim(self._serving)
+            row = work.claim(self._serving, row_id=row_id, overdue=overdue)
         except StoreUnavailable as error:
             log.warning("store_unavailable", message=str(error)[:300])
-            row, pause = None, AWAY_SECONDS
-        if row is None:
-            self._hands.release()
-            self._stop.wait(pause)
-            return
-        future = pool.submit(work.do, self._serving, row)
-        self._held[future] = row
-        future.add_done_callback(self._put_down)
+            self._stop.wait(AWAY_SECONDS)
+            return None
+        if row:
+            self._held[row.owner] = row
+        return row
 
-    def _put_down(self, future: Future[None]) -> None:
-        self._held.pop(future, None)
+    def _do(self, row: Row) -> None:
+        _steady(lambda: work.do(self._serving, row))()
+        self._held.pop(row.owner, None)
         self._hands.release()
 
     def _renew(self) -> None:
@@ -94,9 +141,28 @@ class Desk:
             for row in list(self._held.values()):
                 outbox.renew(row.owner, [row.id], until)
 
+    def _republish(self) -> None:
+        if self._consumer and self._consumer.is_connected:
+            work.republish(self._serving)
+
+    def _finish(self) -> None:
+        until = time.monotonic() + STOP_SECONDS
+        if self._consumer:
+            self._consumer.stop()
+        free = [self._hands.acquire(timeout=max(0, until - time.monotonic())) for _ in range(self._count)]
+        if not all(free):
+            # Threads cannot be stopped. Their rows come to somebody else as after a crash.
+            log.warning("worker_stopped", left=[row.id for row in list(self._held.values())])
+            sys.stdout.flush()
+            os._exit(0)
+        if self._consumer:
+            self._consumer.join(PARTING_SECONDS)
+
 
 def _start(job: Callable[[], object], seconds: float, stop: threading.Event) -> threading.Thread:
-    thread = threading.Thread(target=jobs.repeat, args=(_steady(job),), kwargs={"every": seconds, "stop": stop})
+    thread = threading.Thread(
+        target=jobs.repeat, args=(_steady(job),), kwargs={"every": seconds, "stop": stop}, daemon=True
+    )
     thread.start()
     return thread
 

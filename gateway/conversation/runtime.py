@@ -1,14 +1,15 @@
 """What a process needs to serve: settings, clock, responders and channels, passed along and never imported."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from itsdangerous import URLSafeSerializer
 
 from gateway import clients, responders
 from gateway.channels.line import Line
-from gateway.clients import Sender
+from gateway.clients import Sender, broker
+from gateway.clients.broker import Broker
 from gateway.core.errors import StoreUnavailable
 from gateway.core.messages import Channel
 from gateway.core.sessions import Anchor, Policy, Scope
@@ -69,6 +70,7 @@ class Runtime:
     sender: Sender
     started_at: datetime
     notify: Callable[[str, datetime], None] = lambda _row_id, _due: None
+    broker: Broker | None = None
 
     def policy_for(self, channel: Channel) -> Policy:
         """Give the policy of a channel: its own threshold, else its type's, else the default."""
@@ -93,7 +95,8 @@ class Runtime:
 def build(settings: Settings, *, clock: Clock | None = None) -> Runtime:
     """Put a process's runtime together; opens no connection."""
     voice, clock = settings.voice, clock or Clock()
-    return Runtime(
+    carrier = broker.connect(settings, clock.now)
+    runtime = Runtime(
         settings=settings,
         clock=clock,
         started_at=clock.now(),
@@ -106,3 +109,4 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Runtime:
             serializer=URLSafeSerializer(settings.secret_key.get_secret_value(), salt="voice turn"),
         ),
     )  # fmt: skip
+    return replace(runtime, broker=carrier, notify=carrier.publish) if carrier else runtime

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from gateway import metrics
+from gateway.clients import broker
 from gateway.conversation import answer, deliver, media
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import StoreUnavailable
@@ -31,12 +32,15 @@ GIVE_UP: dict[str, Callable[[Runtime, Row, str], None]] = {
 # So many rows at most are handed to a broker at once; the rest follows with the next look.
 REPUBLISHED = 500
 
+# A broker brings a row within milliseconds of its time; what still lies there after this was lost, or all are busy.
+LOST_AFTER = timedelta(seconds=1)
 
-def claim(runtime: Runtime, *, row_id: str | None = None) -> Row | None:
+
+def claim(runtime: Runtime, *, row_id: str | None = None, overdue: timedelta = outbox.NOT_AT_ALL) -> Row | None:
     """Take a row that is due, under a name nobody else has; None where nothing is."""
     owner = f"{socket.gethostname()}-{secrets.token_hex(8)}"
     with deadline():
-        return outbox.claim(owner, runtime.clock.now(), lease(runtime), row_id=row_id)
+        return outbox.claim(owner, runtime.clock.now(), lease(runtime), row_id=row_id, overdue=overdue)
 
 
 def lease(runtime: Runtime) -> timedelta:
@@ -71,11 +75,13 @@ def do_one(runtime: Runtime, *, row_id: str | None = None) -> bool:
 
 def republish(runtime: Runtime) -> int:
     """Tell the broker again of rows that are due and held by nobody: whatever it lost is found here."""
-    now = runtime.clock.now()
+    now, hint = runtime.clock.now(), timedelta(seconds=broker.HINT_SECONDS)
     with deadline():
-        lost = outbox.due(now, limit=REPUBLISHED)
+        lost = outbox.left_lying(now, overdue=LOST_AFTER, hint=hint, limit=REPUBLISHED)
     for row_id in lost:
         runtime.notify(row_id, now)
+    if lost:
+        log.info("outbox_republished", rows=len(lost))
     return len(lost)
 
 

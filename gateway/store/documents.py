@@ -255,6 +255,7 @@ class OutboxDocument(Document):
     contact_id = ObjectIdField()
     attempted_at = DateTimeField()
     slot = DateTimeField()
+    hinted_at = DateTimeField()
     error = StringField()
     finished_at = DateTimeField()
 

@@ -19,6 +19,7 @@ from gateway.store.documents import OutboxDocument, PaceDocument
 
 ANSWER, SEND, FETCH, DELETE = "answer", "send", "fetch", "delete"
 WAITING, DONE, FAILED, CANCELED = "waiting", "done", "failed", "canceled"
+NOT_AT_ALL = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +104,19 @@ def _row(document: Mapping[str, Any]) -> Row:
     )
 
 
-def claim(owner: str, now: datetime, lease: timedelta, *, row_id: str | None = None) -> Row | None:
-    """Take the row that is due longest (or that one, if it is due) until the lease ends; None where there is none."""
-    wanted: dict[str, Any] = {"state": WAITING, "due": {"$lte": now}}
+def claim(
+    owner: str, now: datetime, lease: timedelta, *, row_id: str | None = None, overdue: timedelta = NOT_AT_ALL
+) -> Row | None:
+    """Take the row that is due longest (or that one, if it is due) until the lease ends; None where there is none.
+
+    With `overdue` only what has been due for so long.
+    """
+    wanted: dict[str, Any] = {"state": WAITING, "due": {"$lte": now - overdue}}
     if row_id:
         wanted["_id"] = row_id
     found = collection(OutboxDocument).find_one_and_update(
         wanted,
-        {"$set": {"owner": owner, "due": now + lease}, "$inc": {"tries": 1}},
+        {"$set": {"owner": owner, "due": now + lease}, "$inc": {"tries": 1}, "$unset": {"hinted_at": ""}},
         sort=[("due", ASCENDING)],
         return_document=ReturnDocument.AFTER,
     )
@@ -221,10 +227,21 @@ def find(row_id: str) -> Row | None:
     return _row(found) if found else None
 
 
-def due(now: datetime, *, limit: int) -> list[str]:
-    """List what is due and held by nobody, the oldest first."""
-    found = collection(OutboxDocument).find({"state": WAITING, "due": {"$lte": now}}, {"_id": 1})
-    return [row["_id"] for row in found.sort("due", ASCENDING).limit(limit)]
+def left_lying(now: datetime, *, overdue: timedelta, hint: timedelta, limit: int) -> list[str]:
+    """List what nobody took although it is due, the oldest first, and note that a broker is told of it now.
+
+    What was listed is not listed again while that hint lives: two sweepers, or a long queue, must not fill a broker.
+    """
+    rows = collection(OutboxDocument)
+    wanted = {
+        "state": WAITING,
+        "due": {"$lte": now - overdue},
+        "$or": [{"hinted_at": {"$exists": False}}, {"hinted_at": {"$lte": now - hint}}],
+    }
+    found = [row["_id"] for row in rows.find(wanted, {"_id": 1}).sort("due", ASCENDING).limit(limit)]
+    if found:
+        rows.update_many(wanted | {"_id": {"$in": found}}, {"$set": {"hinted_at": now}})
+    return found
 
 
 def depth() -> dict[str, int]:
