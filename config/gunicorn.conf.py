@@ -4,16 +4,12 @@ import os
 import shutil
 import sys
 
-from prometheus_client import multiprocess
-
 from gateway import settings
-from gateway.conversation import runtime
 from gateway.core.errors import ConfigError
 from gateway.store.embedded import die_with_parent
 
 try:
     configured = settings.load()
-    runtime.build(configured)  # what is wrong with responders or the broker must be said once, not by each worker
 except ConfigError as error:
     sys.exit(f"gateway: {error}")
 
@@ -30,11 +26,22 @@ control_socket_disable = True
 forwarded_allow_ips = ""
 loglevel = "warning"
 
+# prometheus-client looks for this variable when it is imported, so nothing that imports it may come before.
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     metrics_dir = configured.data_dir.resolve() / "metrics"
     shutil.rmtree(metrics_dir, ignore_errors=True)
     metrics_dir.mkdir(parents=True, exist_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)
+
+
+def on_starting(server):
+    """Say once, and not in each worker, what is wrong with the responders or the broker."""
+    from gateway.conversation import runtime
+
+    try:
+        runtime.build(configured)
+    except ConfigError as error:
+        sys.exit(f"gateway: {error}")
 
 
 def post_fork(server, worker):
@@ -44,4 +51,6 @@ def post_fork(server, worker):
 
 def child_exit(server, worker):
     """Let go of the gauges of a worker that is gone."""
+    from prometheus_client import multiprocess
+
     multiprocess.mark_process_dead(worker.pid)
