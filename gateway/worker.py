@@ -40,8 +40,8 @@ MEASURE_SECONDS = 5
 POLL_SECONDS = 0.2
 AWAY_SECONDS = 2
 
-# While a broker brings the rows: how often a worker looks for what it left lying, and how old that must be. A look
-# that finds nothing costs MongoDB a third of a millisecond.
+# While a broker brings the rows: how often a worker looks for what it left lying, and how old that must be. To look
+# costs half a millisecond when nothing is there, and 17 ms with ten thousand rows that wait.
 BEHIND_SECONDS = 1
 OVERDUE = timedelta(seconds=5)
 

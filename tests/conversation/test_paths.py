@@ -251,13 +251,25 @@ def test_what_a_killed_worker_was_doing_is_done_once_by_another(scene, crew):
 
 
 @every_broker
+def test_a_broker_brings_what_is_due_before_anybody_looks(scene, crew):
+    crew.alive(1)
+    took = []
+    for number in range(5):
+        started = time.perf_counter()
+        scene.write(f"text {number}")
+        scene.sent(number + 1)
+        took.append(time.perf_counter() - started)
+    assert min(took) < 0.8, took
+
+
+@every_broker
 def test_a_broker_that_dies_and_comes_back_loses_nothing(scene, crew):
     (worker,) = crew.alive(1)
     scene.write("before")
     scene.sent(1)
     crew.server.kill()
     scene.write("meanwhile")
-    assert scene.sent(2, seconds=8) == {"before": 1, "meanwhile": 1}
+    assert scene.sent(2, seconds=4) == {"before": 1, "meanwhile": 1}
     crew.server.start()
     crew.server.wait_until_ready()
     worker.wait_for("broker_connected")
