@@ -1,0 +1,64 @@
+"""How a worker stops: it holds on to what it has in hand, and lets go in the end."""
+
+import dataclasses
+import threading
+from datetime import timedelta
+
+import pytest
+
+from gateway import worker
+from gateway.conversation import work
+from gateway.conversation.runtime import Clock
+from gateway.store import outbox
+from gateway.store.outbox import Row
+from gateway.worker import Desk
+from tests.brokers import wait_for
+
+
+@pytest.fixture
+def desk(make_app, monkeypatch):
+    """A desk at work on one row, which takes until `desk.answered` is set."""
+    serving = make_app(outbox={"lease_seconds": 0.6}).extensions["gateway"]
+    serving = dataclasses.replace(serving, clock=Clock())
+    desk = Desk(serving, threading.Event())
+    desk.stop, desk.answered, begun, desk.exits = desk._stop, threading.Event(), threading.Event(), []
+
+    def do(_runtime, _row):
+        begun.set()
+        desk.answered.wait(10)
+
+    monkeypatch.setattr(work, "do", do)
+    monkeypatch.setattr(worker.os, "_exit", desk.exits.append)
+    now = serving.clock.now()
+    outbox.put(Row("m1", outbox.SEND, "m1", due=now, queued_at=now))
+    desk.thread = threading.Thread(target=desk.work)
+    desk.thread.start()
+    assert begun.wait(5)
+    yield desk
+    desk.answered.set()
+    desk.stop.set()
+    desk.thread.join(20)
+
+
+def test_what_takes_longer_than_a_stop_may_is_left_to_its_lease(desk, monkeypatch):
+    monkeypatch.setattr(worker, "STOP_SECONDS", 0.2)
+    desk.stop.set()
+    wait_for(lambda: desk.exits, seconds=5)
+    assert desk.exits == [0]
+    assert outbox.find("m1").due <= desk._serving.clock.now() + timedelta(seconds=0.6)
+
+
+def test_leases_are_held_until_the_last_row_is_done_also_while_stopping(desk):
+    desk.stop.set()
+    desk.thread.join(1.5)
+    assert desk.thread.is_alive()
+    assert work.claim(desk._serving) is None, "the lease ended while the row was worked on"
+    desk.answered.set()
+    desk.thread.join(5)
+    assert not desk.thread.is_alive()
+    assert desk.exits == []
+
+
+def test_a_row_a_broker_tells_of_twice_is_done_once(desk):
+    desk.take("m1")
+    assert len(desk._held) == 1
