@@ -80,6 +80,8 @@ class Desk:
         self._serving, self._stop = serving, stop
         self._count = serving.settings.outbox.concurrency
         self._hands = threading.Semaphore(self._count)
+        # Models take seconds, sending takes none: a few hands are kept from asking them.
+        self._thinkers = threading.Semaphore(max(1, self._count * 3 // 4))
         self._held: dict[str, Row] = {}
         self._lease = work.lease(serving)
         self._consumer: Consumer | None = None
@@ -88,6 +90,7 @@ class Desk:
         """Work until told to stop; then finish what is in hand, for a while."""
         empty = threading.Event()
         _start(self._renew, self._lease.total_seconds() / 3, empty)
+        _start(lambda: work.queue_answers(self._serving), POLL_SECONDS, self._stop)
         pool = ThreadPoolExecutor(self._count)
         if self._serving.broker:
             self._consumer = Consumer(self._serving.broker, self.take, hands=self._count)
@@ -119,12 +122,18 @@ class Desk:
         self._stop.wait(BEHIND_SECONDS if brought else POLL_SECONDS)
 
     def _claim(self, *, row_id: str | None = None, overdue: timedelta = NOT_AT_ALL) -> Row | None:
+        may_think = self._thinkers.acquire(blocking=False)
         try:
-            row = work.claim(self._serving, row_id=row_id, overdue=overdue)
+            if row_id:
+                work.queue_answers(self._serving)
+            steps = outbox.STEPS if may_think else tuple(step for step in outbox.STEPS if step != outbox.ANSWER)
+            row = work.claim(self._serving, steps=steps, row_id=row_id, overdue=overdue)
         except StoreUnavailable as error:
             log.warning("store_unavailable", message=str(error)[:300])
             self._stop.wait(AWAY_SECONDS)
-            return None
+            row = None
+        if may_think and (row is None or row.step != outbox.ANSWER):
+            self._thinkers.release()
         if row:
             self._held[row.owner] = row
         return row
@@ -132,6 +141,8 @@ class Desk:
     def _do(self, row: Row) -> None:
         _steady(lambda: work.do(self._serving, row))()
         self._held.pop(row.owner, None)
+        if row.step == outbox.ANSWER:
+            self._thinkers.release()
         self._hands.release()
 
     def _renew(self) -> None:

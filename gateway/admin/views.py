@@ -10,7 +10,7 @@ from gateway import files
 from gateway.admin import errors, headers, listed, login, transcript
 from gateway.admin.login import runtime
 from gateway.channels import CHANNELS
-from gateway.conversation import media, send
+from gateway.conversation import actions, media, send
 from gateway.conversation.send import CannotSend, Draft
 from gateway.core.fetching import MediaFailed, MediaNotThere, MediaRefused
 from gateway.store import listing, messages, users
@@ -75,7 +75,19 @@ def reply(session_id: str) -> ResponseReturnValue:
         queued = send.reply(runtime(), session_id, Draft(text, author=login.name()), message_id=f"ag:{nonce}")
     except CannotSend as refusal:
         return _session(session_id, text=text, refusal=str(refusal)), 409
+    with deadline():
+        actions.person_came(runtime(), session_id)
     return redirect(url_for(".session", session_id=queued.session_id, _anchor=queued.message_ids[-1]))
+
+
+@bp.post("/sessions/<session_id>/hand-back")
+def hand_back(session_id: str) -> ResponseReturnValue:
+    """Let a session be answered automatically again."""
+    with deadline():
+        if listing.one(session_id) is None:
+            abort(404, "There is no session of that id. It may have been deleted since.")
+        actions.hand_back(runtime(), session_id)
+    return redirect(url_for(".session", session_id=session_id))
 
 
 @bp.get("/media/<message_id>/<int:number>")

@@ -8,6 +8,8 @@ from gateway.core.replies import Action
 from gateway.logs import log
 from gateway.store import sessions
 
+HANDED_OVER = "handed_over"
+
 
 def apply(runtime: Runtime, session_id: str, actions: Sequence[Action]) -> None:
     """Do what a reply asks for; an action nobody knows is logged and changes nothing."""
@@ -29,15 +31,27 @@ def ask_for_person(runtime: Runtime, session_id: str, reason: str, *, bot_off: b
     if sessions.ask_for_person(session_id, reason, runtime.clock.now(), bot_off=bot_off):
         log.warning(
             "person_needed",
-            message=f"Session {session_id} needs a person: {reason}.",
+            message=f"Session {session_id} needs a person.",
             session_id=session_id,
-            reason=reason,
+            # What a bot says may quote somebody; the session has it in full.
+            reason=HANDED_OVER if bot_off else reason,
         )
 
 
+def person_came(runtime: Runtime, session_id: str) -> None:
+    """Note that a person looks after a session."""
+    sessions.person_came(session_id, runtime.clock.now())
+
+
+def hand_back(runtime: Runtime, session_id: str) -> None:
+    """Let a session be answered automatically again."""
+    if sessions.hand_back(session_id, runtime.clock.now()):
+        log.info("handed_back", session_id=session_id)
+
+
 def _hand_over(runtime: Runtime, session_id: str, parameters: Any) -> None:
-    """Leave the session to a person: nobody answers in it automatically any more."""
-    ask_for_person(runtime, session_id, str(parameters.get("reason") or "the bot asked")[:200], bot_off=True)
+    """Leave the person to a person: nobody answers automatically any more, in later sessions neither."""
+    ask_for_person(runtime, session_id, str(parameters.get("reason") or HANDED_OVER)[:200], bot_off=True)
 
 
 def _close(runtime: Runtime, session_id: str, _parameters: Any) -> None:

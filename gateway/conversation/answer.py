@@ -11,7 +11,7 @@ from typing import Any
 from gateway.conversation import actions, filing, queue, respond
 from gateway.conversation.optouts import has_opted_out
 from gateway.conversation.runtime import Runtime
-from gateway.core.limits import hour_of
+from gateway.core.limits import slot_of
 from gateway.core.messages import Channel
 from gateway.core.participant import address
 from gateway.core.replies import Reply, Turn
@@ -49,16 +49,17 @@ def give_up(runtime: Runtime, row: Row, error: str) -> None:
         if message.state == PENDING:
             _say_on_call(runtime, row, message, reply, 0.0)
         else:
-            _commit(runtime, row, asked.burst(message.place.session_id) or [message], reply, 0.0)
+            _commit(runtime, row, asked.burst(message) or [message], reply, 0.0)
 
 
 def _answer_burst(runtime: Runtime, row: Row, message: Asked) -> None:
     with deadline():
-        burst = asked.burst(message.place.session_id)
-        if not burst or burst[-1].id != message.id:
-            # A later message of the burst has a row of its own, which answers this one too.
+        burst = asked.burst(message)
+        if not burst or _is_overtaken(runtime, message, burst):
+            # A later message of the burst will have a row of its own, which answers this one too.
             _finish(runtime, row, outbox.DONE)
             return
+        burst = burst[: [one.id for one in burst].index(message.id) + 1]
         if has_opted_out(message.place.contact_id, row.address):
             asked.mark_answered([one.id for one in burst], row.id, says_something=False, reason="opted_out")
             _finish(runtime, row, outbox.CANCELED)
@@ -66,15 +67,28 @@ def _answer_burst(runtime: Runtime, row: Row, message: Asked) -> None:
         name, turn = _turn(runtime, burst)
     reply, milliseconds = respond.ask(runtime, name, turn)
     with deadline():
-        latest = asked.burst(message.place.session_id)
-        if [one.id for one in latest] != [one.id for one in burst]:
-            log.info("reply_discarded", message_id=row.id, session_id=message.place.session_id, responder=name)
-            if latest and latest[-1].id != message.id:
-                _finish(runtime, row, outbox.DONE)
-            else:
-                outbox.postpone(row, runtime.clock.now())
+        latest = asked.burst(message)
+        waiting = {one.id for one in latest}
+        if message.id not in waiting or _is_overtaken(runtime, message, latest):
+            _discard(runtime, row, message, name)
+            return
+        if not {one.id for one in burst} <= waiting:
+            outbox.postpone(row, runtime.clock.now())  # a part of it was answered by somebody else: asked anew
             return
         _commit(runtime, row, burst, reply, milliseconds)
+
+
+def _is_overtaken(runtime: Runtime, message: Asked, burst: Sequence[Asked]) -> bool:
+    """Tell whether something later is to be answered instead; not for ever, where somebody writes on and on."""
+    return burst[-1].id != message.id and runtime.clock.now() - burst[0].stored_at < queue.PATIENCE
+
+
+def _discard(runtime: Runtime, row: Row, message: Asked, name: str) -> None:
+    """Throw an answer away that came too late. It was paid for, so it counts towards the hourly limit."""
+    session_id, now = message.place.session_id, runtime.clock.now()
+    log.info("reply_discarded", message_id=row.id, session_id=session_id, responder=name)
+    sessions.touch_by_id(sessions.Touch(session_id, message.at, now, messages=0, answers=1, slot=slot_of(message.at)))
+    _finish(runtime, row, outbox.DONE)
 
 
 def _turn(runtime: Runtime, burst: Sequence[Asked]) -> tuple[str, Turn]:
@@ -162,7 +176,7 @@ def _mark(message: Asked | None, answered: Sequence[str], by: str) -> None:
     """Note what was answered; after a crash that is all that was waiting up to the message."""
     ids = list(answered)
     if not ids and message:
-        ids = [one.id for one in asked.burst(message.place.session_id) if one.at <= message.at]
+        ids = [one.id for one in asked.burst(message) if one.at <= message.at]
     asked.mark_answered(ids, by, says_something=True)
 
 
@@ -189,7 +203,7 @@ def keep_said(runtime: Runtime, message: Asked) -> None:
     now = runtime.clock.now()
     if missing := messages.finish_answer(message.id, now):
         touch = sessions.Touch(
-            message.place.session_id, message.at, now, messages=missing, inbound=False, answers=1, hour=hour_of(now)
+            message.place.session_id, message.at, now, messages=missing, inbound=False, answers=1, slot=slot_of(now)
         )
         sessions.touch_by_id(touch)
 

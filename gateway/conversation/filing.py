@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.channels import CHANNELS
 from gateway.core.errors import StoreUnavailable
-from gateway.core.limits import hour_of, lately, stale
+from gateway.core.limits import lately, slot_of, stale
 from gateway.core.messages import CallTurn, Channel, InboundMessage
 from gateway.core.sessions import (
     IDLE,
@@ -129,6 +129,7 @@ def _open(
         keys=keys,
         opted_out=new.opted_out,
         automatic=new.automatic,
+        bot_off=new.bot_off,
     )
     return Filed(view, decision.as_stored(), message.received_at, opened=True)
 
@@ -187,6 +188,7 @@ def _new_session(
         previous_session_id=before.id if before else None,
         opted_out=contact.opted_out if contact else (),
         automatic=lately(before.automatic, message.received_at) if before else {},
+        bot_off=before.bot_off if before else False,
     )
 
 
@@ -213,7 +215,7 @@ def count(
         call=message.call.sid if message.call and begins else None,
         call_until=filed.moment + LIVE_CALL,
         answers=answers,
-        hour=hour_of(filed.moment),
+        slot=slot_of(filed.moment),
         stale=stale(filed.session.automatic, filed.moment),
         notice=notice,
     )
@@ -249,5 +251,5 @@ def count_ours(session_id: str, moment: datetime, now: datetime, *, messages: in
     if session and not session.is_open:
         sessions.reopen_idle(session_id, session.keys, now)
     sessions.touch_by_id(
-        sessions.Touch(session_id, moment, now, messages=messages, inbound=False, answers=answers, hour=hour_of(moment))
+        sessions.Touch(session_id, moment, now, messages=messages, inbound=False, answers=answers, slot=slot_of(moment))
     )

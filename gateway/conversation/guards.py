@@ -5,12 +5,10 @@ from zoneinfo import ZoneInfo
 
 from gateway.conversation.runtime import Runtime
 from gateway.core.hours import is_open
-from gateway.core.limits import HOUR, lately
+from gateway.core.limits import lately
 from gateway.core.messages import InboundMessage
-from gateway.core.participant import address
 from gateway.core.replies import Reply
-from gateway.core.sessions import Policy, Rule, SessionView, session_keys
-from gateway.store import outbound
+from gateway.core.sessions import Rule, SessionView
 
 HOURLY_LIMIT = "hourly_limit"
 OUT_OF_HOURS = "out_of_hours"
@@ -24,9 +22,7 @@ class Ruling:
     reply: Reply = field(default_factory=Reply)
 
 
-def rule(
-    runtime: Runtime, message: InboundMessage, session: SessionView, policy: Policy, decided_by: str
-) -> Ruling | None:
+def rule(runtime: Runtime, message: InboundMessage, session: SessionView, decided_by: str) -> Ruling | None:
     """Look for a reason not to ask a responder; None where there is none.
 
     Two machines that text one another cost money, so the number of answers is limited; a person is asked then.
@@ -36,9 +32,9 @@ def rule(
         return Ruling("new_session", _notice("new_session", runtime.settings.sessions.new_text))
     if session.bot_off:
         return Ruling("person")
-    if not blocked(runtime).isdisjoint(message.sender.identities):
+    if not runtime.blocked.isdisjoint(message.sender.identities):
         return Ruling("blocked")
-    if reply.hourly_limit and _answers(message, session, policy, reply.hourly_limit) >= reply.hourly_limit:
+    if reply.hourly_limit and sum(lately(session.automatic, message.received_at).values()) >= reply.hourly_limit:
         return Ruling(HOURLY_LIMIT)
     if not is_open(reply.hours, message.received_at.astimezone(ZoneInfo(reply.timezone))):
         told = OUT_OF_HOURS in session.notices
@@ -50,23 +46,9 @@ def _notice(name: str, text: str) -> Reply:
     return Reply(text, name, sender="system")
 
 
-def blocked(runtime: Runtime) -> set[str]:
-    """Give the identities that are never answered automatically."""
-    return {address(written).identity for written in runtime.settings.reply.blocklist}
-
-
 def asks_for_new_session(runtime: Runtime, message: InboundMessage) -> bool:
     """Tell whether a message is the word that starts a new session; off unless the settings name one."""
     words = runtime.settings.sessions.new_words
     if not words or message.call:
         return False
     return message.content.strip().strip(".!").casefold() in {word.casefold() for word in words}
-
-
-def _answers(message: InboundMessage, session: SessionView, policy: Policy, limit: int) -> int:
-    """Count the sender's answers within an hour: by the session's counters, and exactly where these come near."""
-    counted = sum(lately(session.automatic, message.received_at).values())
-    if counted < limit:
-        return counted
-    keys = session_keys(message, policy.scope)
-    return outbound.automatic_since(keys, message.received_at - HOUR, limit=limit)

@@ -5,24 +5,45 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.conversation.runtime import Runtime
-from gateway.core.messages import InboundMessage
 from gateway.core.replies import answer_id
 from gateway.store import asked, media, outbound, outbox
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import Address, Row
 
+# Somebody who writes on and on is answered after so long, whatever else comes.
+PATIENCE = timedelta(seconds=20)
 
-def answer(runtime: Runtime, session_id: str, contact_id: str | None, message: InboundMessage) -> None:
-    """Queue the answer to a message; a call cannot wait for further fragments."""
+# A caller hears silence meanwhile, so a call goes before everything that has been due for less than this.
+CALLS_FIRST = timedelta(hours=1)
+
+BATCH = 200
+
+
+def answer_call(
+    runtime: Runtime, session_id: str, contact_id: str | None, message_id: str, metadata: Mapping[str, Any]
+) -> bool:
+    """Queue the answer to a turn of a call; once, however often it is asked for."""
     now = runtime.clock.now()
-    wait = 0 if message.call else runtime.settings.reply.debounce_seconds
-    put_answer(
-        runtime, session_id, contact_id, message.id, message.metadata, due=now + timedelta(seconds=wait), now=now
-    )
+    return _put(runtime, _answering(session_id, contact_id, message_id, metadata, due=now - CALLS_FIRST, now=now))
 
 
-def put_answer(
-    runtime: Runtime,
+def answers(runtime: Runtime) -> int:
+    """Queue the answers to messages that have waited long enough for further ones; gives how many.
+
+    A message says itself that it is to be answered, and when: so it is stored in one write, and nothing is lost
+    between two. Its row is written here, by any worker, and by several only once.
+    """
+    now = runtime.clock.now()
+    over, seen = asked.due(now, PATIENCE, limit=BATCH)
+    for message in over:
+        place = message.place
+        _put(runtime, _answering(place.session_id, place.contact_id, message.id, message.metadata, due=now, now=now))
+    if seen:
+        asked.taken(seen)
+    return len(over)
+
+
+def _answering(
     session_id: str,
     contact_id: str | None,
     message_id: str,
@@ -30,9 +51,8 @@ def put_answer(
     *,
     due: datetime,
     now: datetime,
-) -> bool:
-    """Queue the answer to a stored message; once, however often it is asked for."""
-    row = Row(
+) -> Row:
+    return Row(
         id=answer_id(message_id),
         step=outbox.ANSWER,
         about=message_id,
@@ -42,7 +62,6 @@ def put_answer(
         contact_id=contact_id,
         address=address_of(metadata),
     )
-    return _put(runtime, row)
 
 
 def row_of(message: Outbound, to: Address, now: datetime) -> Row:
@@ -68,10 +87,10 @@ def sending(runtime: Runtime, message: Outbound, to: Address) -> bool:
 
 def lost(runtime: Runtime, since: datetime, until: datetime) -> int:
     """Queue what was stored in this time and is in no row, because its writer died between the two."""
-    now, found = runtime.clock.now(), 0
+    found = 0
     for waiting in asked.unqueued(since, until):
         place = waiting.place
-        found += put_answer(runtime, place.session_id, place.contact_id, waiting.id, waiting.metadata, due=now, now=now)
+        found += answer_call(runtime, place.session_id, place.contact_id, waiting.id, waiting.metadata)
     for message, to in outbound.unsent(since, until):
         found += sending(runtime, message, to)
     for session_id, message_id in media.unqueued(since, until):

@@ -12,12 +12,13 @@ from gateway.conversation.runtime import Runtime
 from gateway.conversation.telling import tell_decision, tell_stored
 from gateway.core.errors import StoreUnavailable
 from gateway.core.messages import Channel, InboundMessage
+from gateway.core.replies import answer_id
 from gateway.core.sessions import Policy, session_keys
 from gateway.core.statuses import CALL_ENDS
 from gateway.store import calls as store_calls
 from gateway.store import messages, sessions
 from gateway.store.connection import deadline
-from gateway.store.messages import PENDING, QUEUED, Claimed, StoredTurn
+from gateway.store.messages import PENDING, Claimed, StoredTurn
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def receive(runtime: Runtime, message: InboundMessage) -> Outcome:
         channel = runtime.channels.resolve(message.communication_type, message.recipient, message.account_sid)
         policy = runtime.policy_for(channel)
         filed = _file(runtime, message, channel, policy)
-        turn = _turn(runtime, message, channel, filed, policy) if filed else None
+        turn = _turn(runtime, message, channel, filed) if filed else None
         stored = messages.insert([turn]) if turn else set()
         if filed is None or turn is None or message.id not in stored:
             return _redelivered(runtime, message)
@@ -66,9 +67,7 @@ def _file(runtime: Runtime, message: InboundMessage, channel: Channel, policy: P
     return filing.find_session(message, channel, policy, runtime.clock.now(), anew=anew)
 
 
-def _turn(
-    runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed, policy: Policy
-) -> StoredTurn | None:
+def _turn(runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed) -> StoredTurn | None:
     """Answer the message in its session; None for a keyword that was taken already."""
     message = dataclasses.replace(message, received_at=filed.moment)
     word = optouts.read(runtime, message, filed.session)
@@ -81,7 +80,7 @@ def _turn(
     answer = (
         respond.silence(runtime, message, filed.session.id)
         if silent
-        else respond.compose(runtime, message, channel, filed, policy)
+        else respond.compose(runtime, message, channel, filed)
     )
     return StoredTurn(
         message,
@@ -118,8 +117,10 @@ def _counted(
 def _follow_up(runtime: Runtime, turn: StoredTurn) -> None:
     """Queue what is to be done about a stored message, and do what its answer asked for beside words."""
     message, answer = turn.message, turn.answer
-    if answer.state in (QUEUED, PENDING):
-        queue.answer(runtime, turn.session_id, turn.contact_id, message)
+    if answer.state == PENDING:
+        queue.answer_call(runtime, turn.session_id, turn.contact_id, message.id, message.metadata)
+    elif answer.due:
+        runtime.notify(answer_id(message.id), answer.due)
     if message.media:
         queue.download(runtime, turn.session_id, message.id)
     actions.apply(runtime, turn.session_id, answer.reply.actions)
@@ -135,8 +136,8 @@ def _redelivered(runtime: Runtime, message: InboundMessage) -> Outcome:
     now = runtime.clock.now()
     if claimed.answered and (missing := messages.finish_answer(claimed.id, now)):
         sessions.touch_by_id(sessions.Touch(claimed.session_id, claimed.received_at, now, messages=missing))
-    if claimed.state in (QUEUED, PENDING):
-        queue.answer(runtime, claimed.session_id, claimed.contact_id, message)
+    if claimed.state == PENDING:
+        queue.answer_call(runtime, claimed.session_id, claimed.contact_id, claimed.id, message.metadata)
     if message.media:
         queue.download(runtime, claimed.session_id, claimed.id)
     if message.call and message.call.number == 0:

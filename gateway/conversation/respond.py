@@ -1,6 +1,7 @@
 """Answers given within the webhook, written the way their channel speaks; all others are queued."""
 
 import time
+import traceback
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,7 +13,6 @@ from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import Channel, InboundMessage
 from gateway.core.replies import Reply, Turn
-from gateway.core.sessions import Policy
 from gateway.logs import log
 from gateway.store import calls as store_calls
 from gateway.store.messages import DONE, NONE, PENDING, QUEUED, Answer
@@ -21,7 +21,7 @@ from gateway.store.messages import DONE, NONE, PENDING, QUEUED, Answer
 CALL_LIMIT = "call_limit"
 
 
-def compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed, policy: Policy) -> Answer:
+def compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed) -> Answer:
     """Answer a message. Only quick responders, that need nothing but the turn, are asked before it is stored.
 
     A responder that fails costs its answer, never the message.
@@ -33,12 +33,12 @@ def compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed: 
     message = _begun(message)
     if _is_over(runtime, message):
         return Answer(NONE, voice.render_goodbye(line), reason=CALL_LIMIT)
-    ruling = guards.rule(runtime, message, filed.session, policy, filed.decision["rule"])
+    ruling = guards.rule(runtime, message, filed.session, filed.decision["rule"])
     if ruling:
         return _written(line, message, session_id, ruling.reply, reason=ruling.reason)
     name, responder = runtime.responder_for(channel)
     if not responder.quick:
-        return _later(line, message, session_id, name)
+        return _later(runtime, line, message, session_id, name)
     turn = Turn(message.content, message.communication_type, message.received_at, message.media)
     reply, milliseconds = ask(runtime, name, turn)
     return _written(line, message, session_id, reply, milliseconds)
@@ -55,7 +55,7 @@ def rewrite(runtime: Runtime, message: InboundMessage, channel: Channel, answer:
         return answer
     line, message = plans.line_for(runtime, channel), _begun(message)
     if answer.state in (QUEUED, PENDING):
-        return _later(line, message, session_id, answer.reply.responder)
+        return _later(runtime, line, message, session_id, answer.reply.responder)
     return _written(line, message, session_id, answer.reply, answer.milliseconds, reason=answer.reason)
 
 
@@ -81,13 +81,27 @@ def ask(runtime: Runtime, name: str, turn: Turn) -> tuple[Reply, float]:
     try:
         reply, outcome = replace(runtime.responders[name].respond(turn), responder=name), "answered"
     except Exception as error:
-        log.exception("responder_failed", responder=name, message_id=turn.message_id, session_id=turn.session_id)
+        # Its text may quote what somebody wrote; that is kept with the message, not in the log.
+        log.error(
+            "responder_failed",
+            responder=name,
+            message_id=turn.message_id,
+            session_id=turn.session_id,
+            error=type(error).__name__,
+            where=_where(error),
+        )
         reply, outcome = apology(runtime, name, str(error) or type(error).__name__), "failed"
     spent = time.perf_counter() - started
     if outcome == "answered" and not reply.says_something:
         outcome = "silent"
     metrics.REPLY_SECONDS.labels(name, outcome).observe(spent)
     return reply, round(spent * 1000, 3)
+
+
+def _where(error: Exception) -> str:
+    """Say at which line something broke."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
 def apology(runtime: Runtime, name: str, error: str) -> Reply:
@@ -101,12 +115,13 @@ def pieces(communication_type: str, reply: Reply) -> tuple[str, ...]:
     return said or (("",) if reply.media or reply.error else ())
 
 
-def _later(line: Line, message: InboundMessage, session_id: str, name: str) -> Answer:
+def _later(runtime: Runtime, line: Line, message: InboundMessage, session_id: str, name: str) -> Answer:
     """Leave the answer to the worker. A caller hears that it takes a moment; the call asks for it by itself."""
     if message.call:
         turn = replace(message.call, session_id=session_id, silences=0)
         return Answer(PENDING, voice.render_wait(turn, 1, line), Reply(responder=name))
-    return Answer(QUEUED, CHANNELS[message.communication_type].no_answer, Reply(responder=name))
+    due = runtime.clock.now() + timedelta(seconds=runtime.settings.reply.debounce_seconds)
+    return Answer(QUEUED, CHANNELS[message.communication_type].no_answer, Reply(responder=name), due=due)
 
 
 def _written(

@@ -12,6 +12,7 @@ from gateway.clients import Sender, broker
 from gateway.clients.broker import Broker
 from gateway.core.errors import StoreUnavailable
 from gateway.core.messages import Channel
+from gateway.core.participant import address
 from gateway.core.sessions import Anchor, Policy, Scope
 from gateway.core.times import floor_ms
 from gateway.logs import log
@@ -60,7 +61,10 @@ class Clock:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Everything a use case works with. `notify` tells a broker, where there is one, of a row in the outbox."""
+    """Everything a use case works with. `notify` tells a broker, where there is one, of a row in the outbox.
+
+    `blocked` are the identities that are never answered automatically.
+    """
 
     settings: Settings
     clock: Clock
@@ -71,6 +75,7 @@ class Runtime:
     started_at: datetime
     notify: Callable[[str, datetime], None] = lambda _row_id, _due: None
     broker: Broker | None = None
+    blocked: frozenset[str] = frozenset()
 
     def policy_for(self, channel: Channel) -> Policy:
         """Give the policy of a channel: its own threshold, else its type's, else the default."""
@@ -103,6 +108,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Runtime:
         responders=responders.build(settings),
         channels=Channels(),
         sender=clients.build(settings),
+        blocked=frozenset(address(written).identity for written in settings.reply.blocklist),
         line=Line(
             voice.silence, voice.goodbye, voice.language, voice.voice,
             base_url=settings.public_url.rstrip("/"),

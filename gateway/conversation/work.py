@@ -1,13 +1,14 @@
 """What the worker does with the outbox: claims a row, does its step, and lets no failure lose it."""
 
+import contextlib
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from gateway import metrics
 from gateway.clients import broker
-from gateway.conversation import answer, deliver, media
+from gateway.conversation import answer, deliver, media, queue
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import StoreUnavailable
 from gateway.core.times import ms_between
@@ -36,11 +37,23 @@ REPUBLISHED = 500
 LOST_AFTER = timedelta(seconds=1)
 
 
-def claim(runtime: Runtime, *, row_id: str | None = None, overdue: timedelta = outbox.NOT_AT_ALL) -> Row | None:
+def claim(
+    runtime: Runtime,
+    *,
+    steps: Sequence[str] = outbox.STEPS,
+    row_id: str | None = None,
+    overdue: timedelta = outbox.NOT_AT_ALL,
+) -> Row | None:
     """Take a row that is due, under a name nobody else has; None where nothing is."""
     owner = f"{socket.gethostname()}-{secrets.token_hex(8)}"
     with deadline():
-        return outbox.claim(owner, runtime.clock.now(), lease(runtime), row_id=row_id, overdue=overdue)
+        return outbox.claim(owner, runtime.clock.now(), lease(runtime), steps=steps, row_id=row_id, overdue=overdue)
+
+
+def queue_answers(runtime: Runtime) -> int:
+    """Put into the outbox what has waited long enough for further messages."""
+    with deadline():
+        return queue.answers(runtime)
 
 
 def lease(runtime: Runtime) -> timedelta:
@@ -56,8 +69,10 @@ def do(runtime: Runtime, row: Row) -> None:
         else:
             STEPS[row.step](runtime, row)
     except StoreUnavailable as error:
-        # The claim ends by itself, and the row is due again.
+        # The claim ends by itself, and the row is due again; nobody's fault, so the try does not count.
         log.warning("store_unavailable", message=str(error)[:300], row=row.id)
+        with contextlib.suppress(StoreUnavailable), deadline():
+            outbox.give_back(row)
     except Exception as error:
         log.exception("outbox_failed", row=row.id, step=row.step)
         with deadline():
@@ -66,6 +81,7 @@ def do(runtime: Runtime, row: Row) -> None:
 
 def do_one(runtime: Runtime, *, row_id: str | None = None) -> bool:
     """Claim one row and do it; False where nothing is due."""
+    queue_answers(runtime)
     row = claim(runtime, row_id=row_id)
     if row is None:
         return False

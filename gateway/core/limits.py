@@ -1,23 +1,22 @@
-"""How many answers a sender got of late: counted by the hour, so that a session carries two small numbers."""
+"""How many answers a sender got of late: counted by the minute, in the session itself."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
-HOUR = timedelta(hours=1)
+MINUTES = 60
 
 
-def hour_of(moment: datetime) -> str:
-    """Name the hour of a moment, as answers are counted by."""
-    return str(int(moment.timestamp() // 3600))
+def slot_of(moment: datetime) -> str:
+    """Name the minute of a moment, as answers are counted by."""
+    return str(int(moment.timestamp() // 60))
 
 
 def lately(counted: Mapping[str, int], moment: datetime) -> dict[str, int]:
-    """Give the counts of this hour and the one before: together never less than those of the last sixty minutes."""
-    hours = {hour_of(moment), hour_of(moment - HOUR)}
-    return {hour: count for hour, count in counted.items() if hour in hours}
+    """Give the counts of the last sixty minutes, the one that only began and the one that only ends included."""
+    since = int(slot_of(moment)) - MINUTES
+    return {slot: count for slot, count in counted.items() if int(slot) >= since}
 
 
 def stale(counted: Mapping[str, int], moment: datetime) -> tuple[str, ...]:
-    """Give the hours whose counts nobody asks for any more."""
-    before = int(hour_of(moment - HOUR))
-    return tuple(hour for hour in counted if int(hour) < before)
+    """Give the minutes whose counts nobody asks for any more."""
+    return tuple(slot for slot in counted if slot not in lately(counted, moment))

@@ -66,7 +66,7 @@ class Policy:
 class SessionView:
     """A stored session as far as decisions need it. `opened_by` is the message it was opened for.
 
-    `automatic` counts the answers nobody wrote by hand, by the hour; `notices` are those given already.
+    `automatic` counts the answers nobody wrote by hand, by the minute; `notices` are those given already.
     """
 
     id: str

@@ -1,8 +1,8 @@
 """Messages that still want an answer, as the worker sees them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -13,8 +13,6 @@ from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument, MessageDocument
 from gateway.store.messages import DONE, NONE, PENDING, QUEUED
 from gateway.store.outbound import Outbound, Place, read
-
-_NEWEST_FIRST = [("createdAt", -1), ("_id", -1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,13 @@ class Asked:
     responder: str
     metadata: Mapping[str, Any]
     stored_at: datetime
+    due: datetime | None = None
     said: str = ""
+
+    @property
+    def line(self) -> str:
+        """Give which of our addresses it came to: with one session over all channels there may be several."""
+        return str(self.metadata.get("To", ""))
 
 
 def _asked(document: Mapping[str, Any]) -> Asked:
@@ -39,8 +43,8 @@ def _asked(document: Mapping[str, Any]) -> Asked:
         id=document["_id"],
         place=Place(
             str(document["session_id"]),
-            document["channel_id"],
-            document["communication_type"],
+            document.get("channel_id") or "",
+            document.get("communication_type") or "",
             None if contact_id is None else str(contact_id),
         ),
         content=document.get("content") or "",
@@ -50,6 +54,7 @@ def _asked(document: Mapping[str, Any]) -> Asked:
         responder=answer.get("responder") or "none",
         metadata=document.get("metadata") or {},
         stored_at=document.get("storedAt") or document["createdAt"],
+        due=answer.get("due"),
         said=answer.get("text") or "",
     )
 
@@ -71,10 +76,41 @@ def with_answer(message_id: str, answered_by: str) -> tuple[Asked | None, Outbou
     return _asked(asked) if asked else None, read(answer) if answer else None
 
 
-def burst(session_id: str) -> list[Asked]:
-    """Give the session's messages that wait for an answer, oldest first; the last one is answered for all."""
-    found = collection(MessageDocument).find({"session_id": ObjectId(session_id), "answer.state": QUEUED})
-    return [_asked(document) for document in found.sort([("createdAt", 1), ("_id", 1)])]
+def burst(message: Asked) -> list[Asked]:
+    """Give what waits for an answer beside a message, oldest first; the last one is answered for all."""
+    return [waiting for waiting in _waiting([message.place.session_id]) if waiting.line == message.line]
+
+
+def _waiting(session_ids: Sequence[str]) -> list[Asked]:
+    found = collection(MessageDocument).find(
+        {"session_id": {"$in": [ObjectId(one) for one in session_ids]}, "answer.state": QUEUED}
+    )
+    return sorted(map(_asked, found), key=lambda message: (message.at, message.id))
+
+
+def due(now: datetime, patience: timedelta, *, limit: int) -> tuple[list[Asked], list[str]]:
+    """Give the last message of each burst that may be over, and the ids that need not be looked for again.
+
+    A burst is over when its last message is due or, where somebody writes on and on, after `patience`.
+    """
+    found = collection(MessageDocument).find(
+        {"answer.state": QUEUED, "answer.due": {"$lte": now}}, {"session_id": 1}, limit=limit
+    )
+    sessions = sorted({str(row["session_id"]) for row in found})
+    bursts: dict[tuple[str, str], list[Asked]] = {}
+    for message in _waiting(sessions) if sessions else ():
+        bursts.setdefault((message.place.session_id, message.line), []).append(message)
+    over, seen = [], []
+    for burst in bursts.values():
+        if (burst[-1].due or now) <= now or now - burst[0].stored_at >= patience:
+            over.append(burst[-1])
+            seen += [message.id for message in burst]
+    return over, seen
+
+
+def taken(ids: Sequence[str]) -> None:
+    """Look for these no more: their answer is in the outbox, or comes with a later message of theirs."""
+    collection(MessageDocument).update_many({"_id": {"$in": list(ids)}}, {"$unset": {"answer.due": ""}})
 
 
 def history(session_id: str, before: datetime, *, limit: int, without: list[str]) -> tuple[Said, ...]:
@@ -82,9 +118,11 @@ def history(session_id: str, before: datetime, *, limit: int, without: list[str]
     if not limit:
         return ()
     found = collection(MessageDocument).find(
-        {"session_id": ObjectId(session_id), "createdAt": {"$lte": before}, "_id": {"$nin": without}}
+        {"session_id": ObjectId(session_id), "createdAt": {"$lte": before}, "metadata.resendOf": {"$exists": False}}
     )
-    newest = list(found.sort(_NEWEST_FIRST).limit(limit))
+    # One index gives them in this order; a second key, or leaving them out there, would read the whole session.
+    newest = [row for row in found.sort("createdAt", -1).limit(limit + len(without)) if row["_id"] not in without]
+    newest = newest[:limit]
     newest.sort(key=lambda row: (row["createdAt"], row["direction"] == "outbound", row["_id"]))
     return tuple(
         Said(row.get("sender", "contact"), row.get("content") or "", row["createdAt"], _media(row)) for row in newest
@@ -96,7 +134,7 @@ def latest(session_id: str) -> Asked | None:
     found = collection(MessageDocument).find(
         {"session_id": ObjectId(session_id), "direction": "inbound", "communication_type": {"$ne": VOICE}}
     )
-    return next((_asked(document) for document in found.sort(_NEWEST_FIRST).limit(1)), None)
+    return next((_asked(document) for document in found.sort("createdAt", -1).limit(1)), None)
 
 
 def name_of(contact_id: str | None) -> str:
@@ -116,11 +154,11 @@ def mark_answered(ids: list[str], by: str, *, says_something: bool, reason: str 
 
 
 def forget_burst(answer: str) -> None:
-    """Let nothing be answered any more that waited for this answer, in its whole session."""
+    """Let nothing be answered any more that waited for this answer, or beside it."""
     asked = get(answer.removeprefix("re:"))
     if asked:
         collection(MessageDocument).update_many(
-            {"session_id": ObjectId(asked.place.session_id), "answer.state": QUEUED},
+            {"session_id": ObjectId(asked.place.session_id), "metadata.To": asked.line, "answer.state": QUEUED},
             {"$set": {"answer.state": NONE, "answer.reason": "opted_out"}},
         )
 
@@ -146,8 +184,6 @@ def say_on_call(message_id: str, reply: Reply, milliseconds: float) -> bool:
 
 
 def unqueued(since: datetime, until: datetime) -> list[Asked]:
-    """List messages stored in this time that wait for an answer; their row may never have been written."""
-    found = collection(MessageDocument).find(
-        {"answer.state": {"$in": [QUEUED, PENDING]}, "storedAt": {"$gte": since, "$lt": until}}
-    )
+    """List turns of calls stored in this time that wait for an answer; their row may never have been written."""
+    found = collection(MessageDocument).find({"answer.state": PENDING, "storedAt": {"$gte": since, "$lt": until}})
     return [_asked(document) for document in found]

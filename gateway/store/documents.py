@@ -51,6 +51,7 @@ class SessionDocument(Document):
                 "partialFilterExpression": {"message_count": 0},
             },
             {"name": "listing", "fields": ["communication_type", "-last_message_at", "-_id"]},
+            {"name": "contact", "fields": ["contact_id"]},
         ],
     }
 
@@ -103,6 +104,11 @@ class MessageDocument(Document):
             {
                 "name": "to_be_answered",
                 "fields": ["session_id", "createdAt"],
+                "partialFilterExpression": {"answer.state": "queued"},
+            },
+            {
+                "name": "answer_due",
+                "fields": ["answer.due"],
                 "partialFilterExpression": {"answer.state": "queued"},
             },
         ],
@@ -232,7 +238,7 @@ class OutboxDocument(Document):
         "strict": False,
         "auto_create_index": False,
         "indexes": [
-            {"name": "waiting", "fields": ["due"], "partialFilterExpression": {"state": "waiting"}},
+            {"name": "step_waiting", "fields": ["step", "due"], "partialFilterExpression": {"state": "waiting"}},
             {"name": "oldest", "fields": ["queued_at"], "partialFilterExpression": {"state": "waiting"}},
             {"name": "lane", "fields": ["lane", "queued_at"], "partialFilterExpression": {"state": "waiting"}},
             {"name": "contact", "fields": ["contact_id"], "partialFilterExpression": {"state": "waiting"}},

@@ -22,7 +22,7 @@ class Answer:
     """What the sender was told: the truth a redelivery is answered from.
 
     `pieces` are the messages it is said in, none where nothing is said yet (`queued`, and `pending` on a call) or
-    at all (`none`, then `reason` may say why).
+    at all (`none`, then `reason` may say why). What is `queued` is asked about when it is `due`.
     """
 
     state: str
@@ -31,6 +31,7 @@ class Answer:
     pieces: tuple[str, ...] = ()
     milliseconds: float = 0.0
     reason: str = ""
+    due: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,8 @@ def _stored_answer(message_id: str, answer: Answer) -> dict[str, Any]:
         stored["reason"] = answer.reason
     if answer.state in (QUEUED, PENDING):
         stored["responder"] = answer.reply.responder
+    if answer.due:
+        stored["due"] = answer.due
     if answer.pieces:
         reply = answer.reply
         stored |= {

@@ -230,20 +230,6 @@ def apply_status(update: StatusUpdate) -> str | None:
     return str(found["_id"])
 
 
-def automatic_since(keys: Sequence[str], since: datetime, *, limit: int) -> int:
-    """Count the automatic answers a sender got since a moment, over all sessions of these keys."""
-    sessions = collection(SessionDocument).find(
-        {"keys": {"$in": list(keys)}, "last_message_at": {"$gte": since}}, {"_id": 1}
-    )
-    wanted = {
-        "session_id": {"$in": [session["_id"] for session in sessions]},
-        "createdAt": {"$gte": since},
-        "direction": "outbound",
-        "sender": {"$in": ["ai", "system"]},
-    }
-    return collection(MessageDocument).count_documents(wanted, limit=limit)
-
-
 def last_inbound(keys: Sequence[str], communication_type: str, since: datetime) -> datetime | None:
     """Tell when somebody last wrote to us on a type of channel, looking back to a moment."""
     sessions = collection(SessionDocument).find(

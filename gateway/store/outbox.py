@@ -6,7 +6,7 @@ due again by itself. Everything a claimant does to its row is bound to the claim
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -19,7 +19,9 @@ from gateway.store.documents import OutboxDocument, PaceDocument
 
 ANSWER, SEND, FETCH, DELETE = "answer", "send", "fetch", "delete"
 WAITING, DONE, FAILED, CANCELED = "waiting", "done", "failed", "canceled"
+STEPS = (ANSWER, SEND, FETCH, DELETE)
 NOT_AT_ALL = timedelta()
+EVER = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +107,19 @@ def _row(document: Mapping[str, Any]) -> Row:
 
 
 def claim(
-    owner: str, now: datetime, lease: timedelta, *, row_id: str | None = None, overdue: timedelta = NOT_AT_ALL
+    owner: str,
+    now: datetime,
+    lease: timedelta,
+    *,
+    steps: Sequence[str] = STEPS,
+    row_id: str | None = None,
+    overdue: timedelta = NOT_AT_ALL,
 ) -> Row | None:
     """Take the row that is due longest (or that one, if it is due) until the lease ends; None where there is none.
 
     With `overdue` only what has been due for so long.
     """
-    wanted: dict[str, Any] = {"state": WAITING, "due": {"$lte": now - overdue}}
+    wanted: dict[str, Any] = {"state": WAITING, "step": {"$in": list(steps)}, "due": {"$lte": now - overdue}}
     if row_id:
         wanted["_id"] = row_id
     found = collection(OutboxDocument).find_one_and_update(
@@ -128,6 +136,11 @@ def renew(owner: str, ids: Sequence[str], until: datetime) -> None:
     collection(OutboxDocument).update_many(
         {"_id": {"$in": list(ids)}, "owner": owner, "state": WAITING}, {"$set": {"due": until}}
     )
+
+
+def give_back(row: Row) -> None:
+    """Take back that a try was counted, where it was none of the row's doing; the lease goes on."""
+    collection(OutboxDocument).update_one(_mine(row), {"$inc": {"tries": -1}})
 
 
 def _mine(row: Row) -> dict[str, Any]:
@@ -247,12 +260,14 @@ def left_lying(now: datetime, *, overdue: timedelta, hint: timedelta, limit: int
 def depth() -> dict[str, int]:
     """Count the rows that wait, by step."""
     counted = collection(OutboxDocument).aggregate(
-        [{"$match": {"state": WAITING}}, {"$group": {"_id": "$step", "rows": {"$sum": 1}}}]
+        # The moment is in there for the index: rows that are done are kept for a week and must not be read.
+        [{"$match": {"state": WAITING, "queued_at": {"$gt": EVER}}}, {"$group": {"_id": "$step", "rows": {"$sum": 1}}}]
     )
     return {row["_id"]: row["rows"] for row in counted}
 
 
 def oldest() -> datetime | None:
     """Tell since when the row that waits longest has been waiting."""
-    found = collection(OutboxDocument).find_one({"state": WAITING}, {"queued_at": 1}, sort=[("queued_at", ASCENDING)])
+    waiting = {"state": WAITING, "queued_at": {"$gt": EVER}}
+    found = collection(OutboxDocument).find_one(waiting, {"queued_at": 1}, sort=[("queued_at", ASCENDING)])
     return found["queued_at"] if found else None

@@ -46,6 +46,7 @@ class NewSession:
     previous_session_id: str | None = None
     opted_out: tuple[str, ...] = field(default=())
     automatic: Mapping[str, int] = field(default_factory=dict)
+    bot_off: bool = False
 
 
 def open_session(new: NewSession) -> bool:
@@ -71,6 +72,8 @@ def open_session(new: NewSession) -> bool:
     }
     if new.opted_out:
         document["opted_out"] = list(new.opted_out)
+    if new.bot_off:
+        document["bot_off"] = True
     if new.automatic:
         document["automatic"] = dict(new.automatic)
     if new.open_keys:
@@ -88,7 +91,7 @@ def open_session(new: NewSession) -> bool:
 class Touch:
     """What one stored turn does to its session. `messages` were new, at `moment`; `call` is still on.
 
-    `answers` of them nobody wrote by hand, in the hour named `hour`; `stale` hours are not needed any more.
+    `answers` of them nobody wrote by hand, in the minute named `slot`; `stale` minutes are not needed any more.
     """
 
     session_id: str
@@ -99,7 +102,7 @@ class Touch:
     call_until: datetime | None = None
     inbound: bool = True
     answers: int = 0
-    hour: str = ""
+    slot: str = ""
     stale: tuple[str, ...] = ()
     notice: str = ""
 
@@ -113,9 +116,9 @@ def _changes(touch: Touch) -> dict[str, Any]:
         changes["$max"]["last_inbound_at"] = touch.moment
         changes["$min"] = {"first_message_at": touch.moment, "metadata.firstMessageAt": touch.moment}
     if touch.answers:
-        changes["$inc"][f"automatic.{touch.hour}"] = touch.answers
+        changes["$inc"][f"automatic.{touch.slot}"] = touch.answers
     if touch.stale:
-        changes["$unset"] = {f"automatic.{hour}": "" for hour in touch.stale}
+        changes["$unset"] = {f"automatic.{slot}": "" for slot in touch.stale}
     if touch.notice:
         changes["$addToSet"] = {"notices": touch.notice}
     if touch.call:
@@ -225,6 +228,22 @@ def ask_for_person(session_id: str, reason: str, now: datetime, *, bot_off: bool
         sessions.update_one(which, {"$set": {"bot_off": True, "updatedAt": now}})
     done = sessions.update_one(
         which | {"needs_person": {"$exists": False}}, {"$set": {"needs_person": {"reason": reason, "at": now}}}
+    )
+    return done.modified_count == 1
+
+
+def person_came(session_id: str, now: datetime) -> None:
+    """Note that a person looks after a session; the next reason to ask for one is told again."""
+    collection(SessionDocument).update_one(
+        {"_id": ObjectId(session_id)}, {"$unset": {"needs_person": ""}, "$set": {"updatedAt": now}}
+    )
+
+
+def hand_back(session_id: str, now: datetime) -> bool:
+    """Let a session be answered automatically again; False where it was."""
+    done = collection(SessionDocument).update_one(
+        {"_id": ObjectId(session_id), "bot_off": True},
+        {"$unset": {"bot_off": "", "needs_person": ""}, "$set": {"updatedAt": now}},
     )
     return done.modified_count == 1
 

@@ -5,10 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from gateway.conversation import actions, upkeep
 from gateway.conversation import answer as answering
-from gateway.conversation import upkeep
 from gateway.core.replies import Action, Reply, Turn
-from gateway.store import outbox
 from gateway.store.messages import QUEUED
 from tests.conftest import TEN, Twilio
 from tests.conversation.worker import Worker, slow_responder
@@ -259,15 +258,90 @@ def test_unknown_actions_change_nothing(scene):
     assert len(ours(scene.db)) == 1
 
 
-def test_an_answer_whose_row_was_never_written_is_queued_by_the_worker(scene, monkeypatch):
-    monkeypatch.setattr(outbox, "put", lambda _row: False)
+def test_a_message_says_itself_that_it_is_to_be_answered_so_nothing_is_lost_between_two_writes(scene):
     scene.twilio.sms("Hello")
-    monkeypatch.undo()
     assert scene.db.outbox.count_documents({}) == 0
-    scene.clock.tick(10)
-    upkeep.settle(scene.worker.runtime)
-    scene.worker.run()
-    assert len(ours(scene.db)) == 1
+    assert scene.db.messages.find_one()["answer"]["due"] == TEN + timedelta(seconds=2)
+    scene.worker.run(after=2)
+    assert "due" not in scene.db.messages.find_one({"direction": "inbound"})["answer"]
+    assert scene.db.outbox.find_one()["_id"] == ours(scene.db)[0]["_id"]
+
+
+def test_somebody_who_writes_on_and_on_is_answered_all_the_same(scene):
+    for number in range(30):
+        scene.twilio.sms(f"line {number}")
+        scene.worker.run(after=1)
+    assert len(ours(scene.db)) >= 1
+    assert scene.turns[0].fragments[0] == "line 0"
+    scene.worker.run(after=30)
+    asked = [fragment for turn in scene.turns for fragment in turn.fragments]
+    assert asked == [f"line {number}" for number in range(30)]
+
+
+def test_an_answer_thrown_away_was_paid_for_and_counts(make_app, clock, live_db):
+    app = make_app(reply={"debounce_seconds": 0, "hourly_limit": 3})
+    twilio, worker, asked = Twilio(app.test_client()), Worker(app, clock), []
+
+    def interrupted(turn):
+        asked.append(turn)
+        clock.tick(1)
+        twilio.sms("and another thing")
+        return Reply("Noted.")
+
+    with slow_responder(app, interrupted):
+        twilio.sms("Hello")
+        worker.run()
+    assert len(asked) <= 4
+    assert live_db.sessions.find_one()["needs_person"]["reason"] == "hourly_limit"
+
+
+def test_with_one_session_over_all_lines_each_line_answers_what_came_to_it(make_app, clock, live_db):
+    app = make_app(sessions={"scope": "contact"})
+    twilio, worker = Twilio(app.test_client()), Worker(app, clock)
+    with slow_responder(app, lambda turn: Reply(f"{turn.line}: {turn.content}")):
+        twilio.sms("for A", To="+15017120001")
+        twilio.sms("for B", To="+15017120002")
+        worker.run(after=2)
+    assert live_db.sessions.count_documents({}) == 1
+    assert {said["content"] for said in ours(live_db)} == {"+15017120001: for A", "+15017120002: for B"}
+
+
+def test_a_stop_to_one_line_leaves_what_waits_on_another(make_app, clock, live_db):
+    app = make_app(sessions={"scope": "contact"})
+    twilio, worker = Twilio(app.test_client()), Worker(app, clock)
+    with slow_responder(app, lambda turn: Reply(turn.content)):
+        twilio.sms("for A", To="+15017120001")
+        twilio.sms("for B", To="+15017120002")
+        twilio.sms("STOP", To="+15017120001")
+        worker.run(after=2)
+    assert [said["content"] for said in ours(live_db)] == ["for B"]
+
+
+def test_what_a_bot_handed_over_stays_with_people_in_the_next_session_too(scene):
+    scene.model = lambda _turn: Reply("One moment.", actions=(Action("hand_over"),))
+    scene.twilio.sms("I want a human")
+    scene.worker.run(after=2)
+    scene.clock.tick(3600)
+    scene.twilio.sms("Still waiting")
+    scene.worker.run(after=2)
+    assert scene.db.sessions.count_documents({}) == 2
+    assert len(scene.turns) == 1
+    newest = scene.db.sessions.find_one(sort=[("_id", -1)])
+    actions.hand_back(scene.worker.runtime, str(newest["_id"]))
+    scene.twilio.sms("And now?")
+    scene.worker.run(after=2)
+    assert [turn.content for turn in scene.turns] == ["I want a human", "And now?"]
+
+
+def test_what_people_wrote_stays_out_of_the_log_when_a_responder_breaks(scene, capsys):
+    def fail(turn):
+        raise KeyError(turn.content)
+
+    scene.model = fail
+    scene.twilio.sms("my secret")
+    scene.worker.run(after=2)
+    assert "my secret" not in capsys.readouterr().out
+    assert "my secret" in ours(scene.db)[0]["error_message"]
 
 
 def test_an_answer_that_breaks_the_worker_again_and_again_ends_in_an_apology(scene, monkeypatch):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.core.hours import is_open
-from gateway.core.limits import hour_of, lately, stale
+from gateway.core.limits import lately, slot_of, stale
 from tests.conftest import Twilio
 from tests.webhooks.conftest import is_empty, texts
 
@@ -60,12 +60,21 @@ def test_no_limit_is_no_limit(line):
     assert all(texts(twilio.sms("ping")) == ["ping"] for _ in range(70))
 
 
-def test_counts_of_hours_long_gone_are_dropped(line, clock, live_db):
+def test_counts_of_minutes_long_gone_are_dropped(line, clock, live_db):
     twilio = line(reply={"responder": "echo"}, sessions={"idle_seconds": "never"})
-    for hour in range(6):
-        clock.move_to(minutes=60 * hour)
+    for minute in range(0, 200, 10):
+        clock.move_to(minutes=minute)
         twilio.sms("ping")
-    assert len(live_db.sessions.find_one()["automatic"]) <= 3
+    assert len(live_db.sessions.find_one()["automatic"]) <= 8
+
+
+def test_a_long_answer_counts_as_one(line, clock):
+    twilio = line(reply={"responder": "canned", "hourly_limit": 2}, canned={"default": "word " * 700})
+    answered = []
+    for _ in range(3):
+        answered.append(len(texts(twilio.sms("ping"))))
+        clock.tick(400)
+    assert answered == [3, 3, 0]
 
 
 @pytest.mark.parametrize("written", ["+15558675310", "+1 (555) 867-5310", "whatsapp:+15558675310"])
@@ -111,11 +120,12 @@ def test_opening_hours(hours, when, there):
     assert is_open(hours, datetime.fromisoformat(when)) is there
 
 
-def test_the_hours_that_count_cover_the_last_sixty_minutes():
-    moment = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
-    counted = {hour_of(moment - timedelta(minutes=minutes)): 1 for minutes in (0, 59, 61, 121)}
-    assert set(lately(counted, moment)) == {hour_of(moment), hour_of(moment - timedelta(minutes=59))}
-    assert stale(counted, moment) == (hour_of(moment - timedelta(minutes=121)),)
+def test_the_minutes_that_count_cover_the_last_sixty():
+    moment = datetime(2026, 3, 1, 10, 30, 59, tzinfo=UTC)
+    ago = {minutes: slot_of(moment - timedelta(minutes=minutes)) for minutes in (0, 59, 60, 61)}
+    counted = dict.fromkeys(ago.values(), 1)
+    assert set(lately(counted, moment)) == {ago[0], ago[59], ago[60]}
+    assert stale(counted, moment) == (ago[61],)
 
 
 def test_a_word_for_a_new_session_is_off_unless_somebody_names_one(line, live_db):
