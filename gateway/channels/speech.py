@@ -1,4 +1,4 @@
-"""Written words made speakable: what a voice would read out as noise becomes words, pauses or nothing."""
+"""Texts made fit for the ear: what an answer marks up for reading is not read out on a call."""
 
 import re
 
@@ -6,102 +6,99 @@ import re
 SAY_LIMIT = 4096
 LINK = "a link"
 
-_LINES = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
-_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-_ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|>~])")
-_MARKED_LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)|\[[^\[\]]*\])")
+_LINE_BREAKS = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
+_EMOJI = re.compile(
+    " ?[\U0001f000-\U0001faff\u2600-\u27bf\u231a\u231b\u23e9-\u23fa\u2b05-\u2b07\u2b1b\u2b1c\u2b50\u2b55]"
+    "[\ufe0f\u200d\u20e3\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
+    # Elsewhere the joiner is a letter's (Malayalam, Sinhala), so only the pictures' own signs go alone.
+    "|[\ufe0e\ufe0f\u20e3]"
+)
+
+# What a line can be, beside a sentence.
+_FENCE_OR_RULE = re.compile(r"\s*(?:(?:```|~~~).*|[-*_=](?:\s*[-*_=]){2,}\s*)")
+_TABLE_RULE = re.compile(r"(?=[^|]*\|)[\s|:+-]*")
+_DEFINITION = re.compile(r"\s*\[[^\]]+\]:\s*\S+.*")
+_QUOTED = re.compile(r"\s*(?:>\s?)+")
+_HEADING = re.compile(r"\s*#{1,6}\s+(?P<words>.*)")
+_ITEM = re.compile(r"\s*(?:(?:[-*+•]\s+)(?:\[[ xX]\]\s+)?|(?P<number>\d{1,3}[.)]\s+))(?P<words>.*)")
+
+# What stands inside a line.
+_LINKED = re.compile(
+    r"!?\[(?P<words>[^\[\]]*)\](?:\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\s*\)|\[[^\[\]]*\])"
+)
+_FOOTNOTE = re.compile(r"\[\^[^\]\s]*\]")
 _URL = re.compile(
-    r"<?(?:https?://|www\.)(?:[^\s<>\"]*[^\s<>\".,;:!?)\]*_`'»”’])?>?"
-    # Without a scheme only what has a path is surely an address: people are told "example.com" as it is.
-    r"|(?<![\w@.-])(?:[a-z0-9-]+\.)+[a-z]{2,}/(?:[^\s<>\"]*[^\s<>\".,;:!?)\]*_`'»”’])?",
-    re.IGNORECASE,
+    r"<?(?i:\b(?:https?|ftp)://|\bwww\.[\w-]+\.)[^\s<>]*>?"
+    # Without a scheme only what has a path: "example.com" is what people say.
+    r"|(?<![\w@.-])(?:[a-z0-9-]+\.)+[a-z]{2,10}/[^\s<>]+"
 )
-_MAIL = re.compile(r"<?(?:mailto:)?([\w.+-]+@[\w-]+(?:\.[\w-]+)+)>?")
+# What stands behind a URL rather than in it.
+_BEHIND = ".,;:!?)]}'\"*_`|"
+_LINKS_IN_A_ROW = re.compile(rf"{LINK}(?:[\s,;.:()]*{LINK})+")
+_TAG = re.compile(r"</?(?:a|b|br|code|del|em|i|p|s|span|strong|sub|sup|u)(?:\s[^<>]*)?/?>", re.IGNORECASE)
+_EMPHASIS = re.compile(r"(?<![\w*])(?P<mark>\*{1,3})(?=[^\s*])(?P<words>[^*]*[^\s*])(?P=mark)(?![\w*])")
+_ESCAPED = re.compile(r"\\(?=[\\`*_{}\[\]()#+.!|~>-])")
+_EMAIL = r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+"
+# Telephone keys and the like: "2#", "*31#", "#1".
+_KEYS = r"(?<![\w*#])[*#]?\d+(?:[*#]\d+)*[*#]?(?![\w*#])"
+_MARKS = re.compile(rf"(?P<kept>{_EMAIL}|{_KEYS})|[*_#`]+|~~+")
 
-_PICTURE = (
-    "\U0001f000-\U0001faff\u2600-\u27bf\u231a\u231b\u23e9-\u23fa\u2b05-\u2b07\u2b1b\u2b1c\u2b50\u2b55\u25aa-\u25ab"
-    "\u25fb-\u25fe"
-)
-_JOINER = "\ufe0e\ufe0f\u200d\u20e3\U000e0020-\U000e007f"
-# A joiner alone stays: Indic scripts are written with it.
-_EMOJI = re.compile(f"[{_PICTURE}][{_PICTURE}{_JOINER}]*")
-_KEYCAP = re.compile("([0-9#*])\ufe0f?\u20e3")
-
-_FENCE = re.compile(r"(?:```|~~~)[\w+-]*")
-_RULE = re.compile(r"(?:[-*_=]\s*){3,}|=+")
-_TABLE_RULE = re.compile(r"\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?")
-_QUOTE = re.compile(r"(?:>\s?)+")
-_HEADING = re.compile(r"#{1,6}\s+")
-_BULLET = re.compile(r"[-*+•‣◦]\s+(?:\[[ xX]\]\s+)?")
-_NUMBERED = re.compile(r"\d{1,3}[.)]\s+\S")
-
-_TIMES = re.compile(r"(?<=\d)[ \t]*\*[ \t]*(?=\d)")
-_EDGE_UNDERSCORE = re.compile(r"(?<![^\W_])_+|_+(?![^\W_])")
-_SPACES = re.compile(r"[ \t]+")
-_BEFORE_POINT = re.compile(r"[ \t]+([.,;!?](?:\s|$))")
-
-_PAUSES = tuple(".!?:;,…。！？：；，、؟۔؛،।")
-_CLOSING = "\"'»”’)]} "
-_SENTENCE = re.compile(r"[.!?…。！？؟۔।][\"'»”’)]*(?=\s|$)")
+_ENDS = re.compile(r"""[.!?:;,…。！？、،؛؟۔]["'”’»)\]]*$""")
+_SENTENCE_END = re.compile(r"""[.!?…。！？؟۔]["'”’»)\]]*(?=\s|$)""")
 
 
-def speakable(text: str) -> str:
-    """Write a text the way it is to be heard: no markdown, no addresses, no pictures, and pauses for line breaks.
+def speakable(text: str, limit: int = SAY_LIMIT) -> str:
+    """Write a text as it is to be said: no markdown, no URLs, no emoji; line breaks and list items are sentences.
 
-    Plain text stays as it is. What is longer than <Say> takes ends with its last whole sentence.
+    What is plain stays as it is. A text over `limit` ends with the last whole sentence below it.
     """
-    lines = [_line(line.strip()) for line in _LINES.split(_BREAK.sub("\n", text))]
-    spoken = [(words, alone) for words, alone in lines if any(map(_is_heard, words))]
-    sentences = [_paused(words) if alone or last else words for words, alone, last in _with_last(spoken)]
-    return _cut(" ".join(sentences))
+    lines = [line for raw in _LINE_BREAKS.split(_EMOJI.sub("", text)) if (line := _line(raw))]
+    said = " ".join([*map(_ended, lines[:-1]), *lines[-1:]])
+    said = _LINKS_IN_A_ROW.sub(LINK, said)
+    # Said letter by letter.
+    return _cut(said.replace("http", "HTTP"), limit)
 
 
-def _with_last(spoken: list[tuple[str, bool]]) -> list[tuple[str, bool, bool]]:
-    """Tell which lines others follow: those want a pause."""
-    return [(words, alone, number < len(spoken)) for number, (words, alone) in enumerate(spoken, start=1)]
+def _line(line: str) -> str:
+    """Give the words of one line; none for what only draws."""
+    if _FENCE_OR_RULE.fullmatch(line) or _TABLE_RULE.fullmatch(line) or _DEFINITION.fullmatch(line):
+        return ""
+    line = _QUOTED.sub("", line, count=1) if line.lstrip().startswith(">") else line
+    if heading := _HEADING.fullmatch(line):
+        return _ended(_words(heading["words"].rstrip("# ")))
+    if item := _ITEM.fullmatch(line):
+        words = _words(item["words"])
+        return _ended((item["number"] or "") + words) if words else ""
+    if "|" in line:
+        return _ended(", ".join(filter(None, map(_words, line.split("|")))))
+    return _words(line)
 
 
-def _is_heard(character: str) -> bool:
-    return character.isalnum() or character in "$€£¥%&+=?!"
+def _words(line: str) -> str:
+    line = _LINKED.sub(lambda link: link["words"], _FOOTNOTE.sub("", line))
+    line = _TAG.sub(" ", _URL.sub(_link, line))
+    line = _ESCAPED.sub("", _EMPHASIS.sub(lambda marked: marked["words"], line))
+    line = _MARKS.sub(lambda mark: mark["kept"] or _between(mark), line)
+    return " ".join(line.split())
 
 
-def _line(line: str) -> tuple[str, bool]:
-    """Read one line; True where it is a sentence of its own, such as an item of a list."""
-    line = _QUOTE.sub("", line, count=1) if line.startswith(">") else line
-    if _FENCE.fullmatch(line) or _RULE.fullmatch(line) or ("-" in line and _TABLE_RULE.fullmatch(line)):
-        return "", False
-    if line.startswith("|"):
-        cells = (_inline(cell.strip()) for cell in line.strip("|").split("|"))
-        return ", ".join(cell for cell in cells if cell), True
-    for mark in (_HEADING, _BULLET):
-        if found := mark.match(line):
-            return _inline(line[found.end() :]), True
-    return _inline(line), bool(_NUMBERED.match(line))
+def _link(url: re.Match[str]) -> str:
+    return LINK + url[0][len(url[0].rstrip(_BEHIND)) :]
 
 
-def _inline(words: str) -> str:
-    words = _ESCAPED.sub(r"\1", words)
-    words = _KEYCAP.sub(r"\1", words)
-    words = _MARKED_LINK.sub(lambda found: found[1].strip() or ("" if found[0].startswith("!") else LINK), words)
-    words = _URL.sub(LINK, words)
-    # An underscore that belongs to an address must not get lost: it is said.
-    words = _MAIL.sub(lambda found: found[1].replace("_", " underscore "), words)
-    words = _EMOJI.sub("", words)
-    words = _TIMES.sub(" × ", words).replace("~~", "")
-    words = _EDGE_UNDERSCORE.sub("", words).replace("_", " ")
-    words = re.sub(r"[*`#]", "", words)
-    return _BEFORE_POINT.sub(r"\1", _SPACES.sub(" ", words)).strip()
+def _between(mark: re.Match[str]) -> str:
+    """Part the words that a mark joined (`order_number`), and leave nothing else of it."""
+    before, after = mark.string[: mark.start()][-1:], mark.string[mark.end() :][:1]
+    return " " if before.isalnum() and after.isalnum() else ""
 
 
-def _paused(words: str) -> str:
-    return words if words.rstrip(_CLOSING).endswith(_PAUSES) else f"{words}."
+def _ended(line: str) -> str:
+    return line if not line or _ENDS.search(line) else f"{line}."
 
 
-def _cut(words: str) -> str:
-    if len(words) <= SAY_LIMIT:
-        return words
-    kept = words[:SAY_LIMIT]
-    ends = [found.end() for found in _SENTENCE.finditer(words, 0, SAY_LIMIT + 1) if found.end() <= SAY_LIMIT]
-    # Half of it or more: a first sentence alone is no answer.
-    end = ends[-1] if ends and ends[-1] > SAY_LIMIT // 2 else kept.rfind(" ")
-    return kept[:end].rstrip() if end > 0 else kept
+def _cut(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    ends = [end.end() for end in _SENTENCE_END.finditer(text[: limit + 1]) if end.end() <= limit]
+    cut = ends[-1] if ends else text.rfind(" ", 0, limit + 1)
+    return text[: cut if cut > 0 else limit].rstrip()
