@@ -31,6 +31,9 @@ def answer(runtime: Runtime, row: Row) -> None:
     if stored:
         _send(runtime, row, message, (stored,))
     elif message is None or message.state not in (QUEUED, PENDING):
+        if message and message.said:
+            # A call was told its answer, and whoever told it died before that was a message of its own.
+            keep_said(runtime, message)
         _finish(runtime, row, outbox.DONE)
     elif message.state == PENDING:
         _answer_call(runtime, row, message)

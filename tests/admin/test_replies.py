@@ -60,3 +60,21 @@ def test_a_session_that_needs_a_person_says_so(console, db, path):
     db.sessions.update_one({}, {"$set": {"needs_person": {"reason": "hourly_limit"}}})
     assert "Needs a person: too many automatic answers" in console.page(path)
     assert "Needs a person" in console.page("/admin/")
+
+
+def test_a_session_handed_over_is_handed_back_with_a_button(console, db, path):
+    db.sessions.update_one({}, {"$set": {"bot_off": True, "needs_person": {"reason": "angry"}}})
+    assert "Hand back to the bot" in console.page(path)
+    assert console.post(f"{path}/hand-back", form_on=path).status_code == 302
+    session = db.sessions.find_one()
+    assert "bot_off" not in session
+    assert "needs_person" not in session
+    assert "Hand back to the bot" not in console.page(path)
+
+
+def test_an_operators_reply_answers_the_call_for_a_person(console, write, db, path):
+    db.sessions.update_one({}, {"$set": {"bot_off": True, "needs_person": {"reason": "angry"}}})
+    write(text="I am here")
+    session = db.sessions.find_one()
+    assert "needs_person" not in session
+    assert session["bot_off"] is True
