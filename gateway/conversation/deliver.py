@@ -45,15 +45,14 @@ class _Later(Exception):
 def send(runtime: Runtime, row: Row) -> None:
     """Send the message of a claimed row, or put the row off, or end it: every way out is stored."""
     try:
-        with deadline():
-            message = _ready(runtime, row)
-        if message is None:
-            return
-        outgoing = _outgoing(runtime, message, row.address or Address("", ""))
-        sent = _found(runtime, row, outgoing) if row.attempted_at else None
+        sent = _found(runtime, row) if row.attempted_at else None
         if sent is None:
+            with deadline():
+                message = _ready(runtime, row)
+            if message is None:
+                return
             _begin(runtime, row)
-            sent = runtime.sender.send(outgoing)
+            sent = runtime.sender.send(_outgoing(runtime, message, row))
     except _Later as later:
         _postpone(runtime, row, later.due, slot=later.slot, sent=row.attempted_at is not None)
     except NotSent as refusal:
@@ -77,23 +76,27 @@ def give_up(runtime: Runtime, row: Row, error: str) -> None:
 
 
 def _ready(runtime: Runtime, row: Row) -> Outbound | None:
-    """Give the message if it may be sent now; else the row is ended, or put off by raising _Later."""
+    """Give the message if it may be sent now; else the row is ended, or put off by raising _Later.
+
+    Asked before every attempt: much may have happened since the last one, a STOP above all.
+    """
     message, now = outbound.get(row.id), runtime.clock.now()
-    if message is None or message.provider_sid or message.status in ("canceled", "failed"):
-        # A status callback named its SID already, or nobody wants it sent any more.
+    if message is None or _is_settled(message):
         outbox.finish(row, outbox.DONE, now)
         return None
-    if row.attempted_at:
-        return message
     if optouts.has_opted_out(message.place.contact_id, row.address):
         outbound.fail(row.id, status="canceled", code="21610", reason="The contact opted out (STOP).", at=now)
         outbox.finish(row, outbox.CANCELED, now)
         return None
     if outbox.one_before(row):
         raise _Later(now + BEHIND, row.slot)
-    message = _within_window(runtime, message, now)
     _wait_for_pace(runtime, row, message, now)
-    return message
+    return _within_window(runtime, message, now)
+
+
+def _is_settled(message: Outbound) -> bool:
+    """Tell whether a status callback named a message's SID already, or nobody wants it sent any more."""
+    return bool(message.provider_sid) or message.status in ("canceled", "failed")
 
 
 def _within_window(runtime: Runtime, message: Outbound, now: datetime) -> Outbound:
@@ -111,7 +114,9 @@ def _within_window(runtime: Runtime, message: Outbound, now: datetime) -> Outbou
             "The contact wrote more than 24 hours ago, so WhatsApp takes only templates. "
             "Send one (content_sid), or set GATEWAY_TWILIO__CONTENT_SID.",
         )
-    return replace(message, content_sid=str(template), content_variables={"1": message.text})
+    variables = {"1": message.text}
+    outbound.use_template(message.id, str(template), variables)
+    return replace(message, content_sid=str(template), content_variables=variables)
 
 
 def _wait_for_pace(runtime: Runtime, row: Row, message: Outbound, now: datetime) -> None:
@@ -132,7 +137,8 @@ def _usual_pace(runtime: Runtime, sender: str) -> float:
     return runtime.settings.twilio.segments_per_second if sender.startswith("+") else SHORT_CODE_PER_SECOND
 
 
-def _outgoing(runtime: Runtime, message: Outbound, to: Address) -> Outgoing:
+def _outgoing(runtime: Runtime, message: Outbound, row: Row) -> Outgoing:
+    to = row.address or Address("", "")
     base = runtime.settings.public_url.rstrip("/")
     return Outgoing(
         message_id=message.id,
@@ -152,20 +158,25 @@ def _lookup_after(runtime: Runtime) -> timedelta:
     return timedelta(seconds=runtime.settings.outbox.lookup_seconds)
 
 
-def _found(runtime: Runtime, row: Row, outgoing: Outgoing) -> Sent | None:
-    """Look up what may have gone out; None where it certainly did not and may be sent again.
+def _found(runtime: Runtime, row: Row) -> Sent | None:
+    """Look up what may have gone out; None where it certainly did not, or nobody has to know.
 
     The provider may still be taking it, or not list it yet, so "it is not there" counts only after a while.
     """
     assert row.attempted_at is not None  # noqa: S101 - the caller asked
-    candidates = runtime.sender.find(outgoing, row.attempted_at)
+    assert row.last_attempt_at is not None  # noqa: S101 - set together
+    with deadline():
+        message = outbound.get(row.id)
+    if message is None or _is_settled(message):
+        return None
+    candidates = runtime.sender.find(_outgoing(runtime, message, row), row.attempted_at)
     with deadline():
         taken = outbound.known_sids([candidate.sid for candidate in candidates])
     for candidate in candidates:
         if candidate.sid not in taken:
             log.info("delivery_found", message_id=row.id, message_sid=candidate.sid)
             return Sent(candidate.sid, candidate.status)
-    certain = row.attempted_at + _lookup_after(runtime)
+    certain = row.last_attempt_at + _lookup_after(runtime)
     if runtime.clock.now() < certain:
         raise _Later(certain)
     return None
@@ -196,9 +207,11 @@ def _refused(runtime: Runtime, row: Row, refusal: NotSent) -> None:
     metrics.DELIVERY.labels("refused", refusal.code).inc()
     if refusal.reaction is Reaction.RETRY and row.tries < runtime.settings.outbox.max_tries:
         told = refusal.retry_after
+        # This attempt certainly failed; one before it may be listed late all the same.
+        sent = row.attempted_at is not None
         wait = pause(row.tries) if told is None else timedelta(seconds=told)
         log.warning("delivery_deferred", message_id=row.id, code=refusal.code, seconds=round(wait.total_seconds(), 1))
-        _postpone(runtime, row, now + wait, failed=f"{refusal.code}: {refusal}", slot=row.slot)
+        _postpone(runtime, row, now + wait, failed=f"{refusal.code}: {refusal}", slot=row.slot, sent=sent)
         return
     with deadline():
         if refusal.reaction is Reaction.OPT_OUT and row.contact_id and row.address:

@@ -163,6 +163,12 @@ def set_sid(message_id: str, sid: str) -> bool:
     return done.modified_count == 1
 
 
+def use_template(message_id: str, content_sid: str, variables: Mapping[str, str]) -> None:
+    """Note that a message goes out as a template: it is looked up, and sent again, as what it was sent as."""
+    template = {"content_sid": content_sid, "variables": dict(variables)}
+    collection(MessageDocument).update_one({"_id": message_id}, {"$set": {"template": template}})
+
+
 def fail(message_id: str, *, status: str, code: str | None, reason: str, at: datetime) -> None:
     """Note that a message was not sent, and why; a status of the provider's own is not overwritten."""
     entry: dict[str, Any] = {"status": status, "at": at}

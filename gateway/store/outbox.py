@@ -38,8 +38,8 @@ class Address:
 class Row:
     """One thing to be done. `id` is the id of the message it makes or sends, `about` what it is made from.
 
-    `attempted_at` is set just before the provider is called, so it says that a message may be out. `slot` is when
-    the sending number's pace allows it.
+    `attempted_at` is set just before the provider is called, so it says that a message may be out since then;
+    `last_attempt_at` is when it was called last. `slot` is when the sending number's pace allows it.
     """
 
     id: str
@@ -55,6 +55,7 @@ class Row:
     owner: str = ""
     tries: int = 0
     attempted_at: datetime | None = None
+    last_attempt_at: datetime | None = None
     slot: datetime | None = None
 
 
@@ -102,6 +103,7 @@ def _row(document: Mapping[str, Any]) -> Row:
         owner=document.get("owner", ""),
         tries=document.get("tries", 0),
         attempted_at=document.get("attempted_at"),
+        last_attempt_at=document.get("last_attempt_at", document.get("attempted_at")),
         slot=document.get("slot"),
     )
 
@@ -148,11 +150,13 @@ def _mine(row: Row) -> dict[str, Any]:
 
 
 def begin_attempt(row: Row, now: datetime, lease: timedelta) -> bool:
-    """Note that the provider is about to be called; False where the claim is lost and it must not be."""
-    done = collection(OutboxDocument).update_one(
-        _mine(row) | {"due": {"$gt": now}}, {"$set": {"attempted_at": now, "due": now + lease}}
-    )
-    return done.modified_count == 1
+    """Note that the provider is about to be called; False where the claim is lost and it must not be.
+
+    The first attempt's time stays: what a look-up did not show yet may have been created as early as that.
+    """
+    noted = {"attempted_at": {"$ifNull": ["$attempted_at", now]}, "last_attempt_at": now, "due": now + lease}
+    done = collection(OutboxDocument).update_one(_mine(row) | {"due": {"$gt": now}}, [{"$set": noted}])
+    return done.matched_count == 1
 
 
 def postpone(row: Row, due: datetime, *, failed: str = "", slot: datetime | None = None, sent: bool = False) -> bool:
@@ -167,7 +171,7 @@ def postpone(row: Row, due: datetime, *, failed: str = "", slot: datetime | None
     else:
         changes["$unset"]["slot"] = ""
     if not sent:
-        changes["$unset"]["attempted_at"] = ""
+        changes["$unset"] |= {"attempted_at": "", "last_attempt_at": ""}
     return collection(OutboxDocument).update_one(_mine(row), _without_empty(changes)).modified_count == 1
 
 
@@ -197,9 +201,8 @@ def one_before(row: Row) -> bool:
 
 def resend(row: Row, message_id: str, *, due: datetime, queued_at: datetime) -> Row:
     """Give the row that sends a copy of a message."""
-    return replace(
-        row, id=message_id, about=message_id, due=due, queued_at=queued_at, tries=0, attempted_at=None, slot=None
-    )
+    fresh = replace(row, tries=0, attempted_at=None, last_attempt_at=None, slot=None)
+    return replace(fresh, id=message_id, about=message_id, due=due, queued_at=queued_at)
 
 
 def reserve(sender: str, now: datetime, span: timedelta) -> datetime:

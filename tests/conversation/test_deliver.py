@@ -1,6 +1,7 @@
 """Messages on their way to Twilio: what each refusal leads to, and that nothing goes out twice or not at all."""
 
 from datetime import timedelta
+from email.utils import format_datetime
 from types import SimpleNamespace
 
 import pytest
@@ -395,6 +396,23 @@ def test_i9_two_equal_messages_are_two_messages(scene):
     }
 
 
+def test_i9_a_message_listed_late_is_still_found_after_a_second_attempt(scene):
+    scene = scene()
+    scene.provider.faults.append(Fault(status=503, code=20503, accept=True))
+    scene.provider.list_delay = 3600
+    text(scene)
+    scene.worker.run()
+    first = row(scene)["attempted_at"]
+    scene.provider.faults.append(Fault(status=503, code=20503))
+    scene.worker.run(after=60)
+    assert row(scene)["attempted_at"] == first < row(scene)["last_attempt_at"]
+    scene.provider.messages[0] |= {"_shown_at": 0, "date_created": format_datetime(first)}
+    for _ in range(4):
+        scene.worker.run(after=120)
+    assert len(scene.provider.asked("POST")) == 2
+    assert stored(scene)["provider_sid"] == scene.provider.messages[0]["sid"]
+
+
 def test_i9_a_status_callback_tells_the_sid_of_a_message_whose_sending_never_returned(scene):
     scene = scene()
     scene.provider.faults.append(Fault(status=500, code=20500, accept=True))
@@ -462,6 +480,19 @@ def test_i12_an_opt_out_recorded_elsewhere_stops_what_is_queued(scene):
     assert stored(scene)["error_code"] == "21610"
 
 
+def test_i12_a_stop_that_comes_after_a_doubtful_attempt_counts(scene):
+    scene = scene()
+    scene.twilio.sms("Hi", From=PERSON, To=LINE)
+    scene.provider.faults.append(Fault(status=503, code=20503))
+    text(scene)
+    scene.worker.run()
+    scene.twilio.sms("STOP", From=PERSON, To=LINE)
+    for _ in range(4):
+        scene.worker.run(after=60)
+    assert scene.provider.messages == []
+    assert (stored(scene)["status"], row(scene)["state"]) == ("canceled", "canceled")
+
+
 def whatsapp(scene, words="Hi"):
     return scene.twilio.whatsapp(words, From=f"whatsapp:{PERSON}", To=f"whatsapp:{LINE}", WaId=PERSON[1:])
 
@@ -491,6 +522,21 @@ def test_after_a_day_whatsapp_gets_the_configured_template(scene):
     assert asked.form["ContentSid"] == ["HX" + "0" * 32]
     assert asked.form["ContentVariables"] == ['{"1": "Hello"}']
     assert "Body" not in asked.form
+
+
+@pytest.mark.parametrize(("taken", "posts"), [(True, 1), (False, 2)])
+def test_i9_a_template_of_unknown_fate_stays_a_template(scene, taken, posts):
+    scene = scene(twilio={"content_sid": "HX" + "0" * 32})
+    whatsapp(scene)
+    scene.clock.tick(25 * 3600)
+    scene.provider.faults.append(Fault(status=503, code=20503, accept=taken))
+    text(scene, kind="whatsapp")
+    scene.worker.run()
+    for _ in range(4):
+        scene.worker.run(after=60)
+    asked = scene.provider.asked("POST")
+    assert [post.form.get("ContentVariables") for post in asked] == [['{"1": "Hello"}']] * posts
+    assert len(scene.provider.messages) == 1
 
 
 def test_a_text_on_another_channel_does_not_open_whatsapps_window(scene):
