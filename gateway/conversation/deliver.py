@@ -29,17 +29,19 @@ WINDOW_CLOSED = "63016"
 WHATSAPP_PER_SECOND = 80
 SHORT_CODE_PER_SECOND = 100
 
-# A message that must wait for an earlier one to the same person looks again after this time.
-BEHIND = timedelta(seconds=0.3)
+# A message waits for an earlier one to the same person if that goes out this soon. It is told when that went out;
+# these are the bounds of looking by itself, should whoever was to tell it have died.
+SOON = timedelta(seconds=60)
+LOOK_AT_LEAST, LOOK_AT_MOST = timedelta(seconds=0.3), timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(hours=1)
 
 
 class _Later(Exception):
-    """A message is not due yet; `slot` was reserved for it."""
+    """A message is not due yet; `slot` was reserved for it. With `behind` it only waits for an earlier one."""
 
-    def __init__(self, due: datetime, slot: datetime | None = None) -> None:
+    def __init__(self, due: datetime, slot: datetime | None = None, *, behind: bool = False) -> None:
         super().__init__(due)
-        self.due, self.slot = due, slot
+        self.due, self.slot, self.behind = due, slot, behind
 
 
 def send(runtime: Runtime, row: Row) -> None:
@@ -54,7 +56,7 @@ def send(runtime: Runtime, row: Row) -> None:
             _begin(runtime, row)
             sent = runtime.sender.send(_outgoing(runtime, message, row))
     except _Later as later:
-        _postpone(runtime, row, later.due, slot=later.slot, sent=row.attempted_at is not None)
+        _wait(runtime, row, later)
     except NotSent as refusal:
         _refused(runtime, row, refusal)
     except (OutcomeUnknown, LookupFailed) as error:
@@ -70,7 +72,7 @@ def give_up(runtime: Runtime, row: Row, error: str) -> None:
     now = runtime.clock.now()
     with deadline():
         outbound.fail(row.id, status="failed", code=None, reason=error[:500], at=now)
-        outbox.finish(row, outbox.FAILED, now, error=error[:500])
+        _finish(runtime, row, outbox.FAILED, error=error[:500])
     metrics.DELIVERY.labels("failed", "gave_up").inc()
     log.error("delivery_given_up", message_id=row.id, message=error[:300], tries=row.tries)
 
@@ -82,14 +84,15 @@ def _ready(runtime: Runtime, row: Row) -> Outbound | None:
     """
     message, now = outbound.get(row.id), runtime.clock.now()
     if message is None or _is_settled(message):
-        outbox.finish(row, outbox.DONE, now)
+        _finish(runtime, row, outbox.DONE)
         return None
     if optouts.has_opted_out(message.place.contact_id, row.address):
         outbound.fail(row.id, status="canceled", code="21610", reason="The contact opted out (STOP).", at=now)
-        outbox.finish(row, outbox.CANCELED, now)
+        _finish(runtime, row, outbox.CANCELED)
         return None
-    if outbox.one_before(row):
-        raise _Later(now + BEHIND, row.slot)
+    if before := outbox.one_before(row, now + SOON):
+        look = min(max(before, now) + LOOK_AT_LEAST, now + LOOK_AT_MOST)
+        raise _Later(look, row.slot, behind=True)
     _wait_for_pace(runtime, row, message, now)
     return _within_window(runtime, message, now)
 
@@ -191,10 +194,9 @@ def _begin(runtime: Runtime, row: Row) -> None:
 
 
 def _confirm(runtime: Runtime, row: Row, sent: Sent) -> None:
-    now = runtime.clock.now()
     with deadline():
         outbound.set_sid(row.id, sent.sid)
-        outbox.finish(row, outbox.DONE, now)
+        _finish(runtime, row, outbox.DONE)
     log.info("reply_sent", message_id=row.id, message_sid=sent.sid, session_id=row.session_id, segments=row.segments)
     for state in (sent.status, *sent.later):
         status.apply_status(runtime, StatusUpdate(sent.sid, state, runtime.clock.now(), {}))
@@ -218,8 +220,31 @@ def _refused(runtime: Runtime, row: Row, refusal: NotSent) -> None:
             optouts.record_refusal(runtime, row.contact_id, row.address, row.id)
         reason = str(refusal) or explain(refusal.code)
         outbound.fail(row.id, status="failed", code=refusal.code, reason=reason, at=now)
-        outbox.finish(row, outbox.FAILED, now, error=f"{refusal.code}: {refusal}"[:500])
+        _finish(runtime, row, outbox.FAILED, error=f"{refusal.code}: {refusal}"[:500])
     log.warning("delivery_refused", message_id=row.id, code=refusal.code, message=reason)
+
+
+def _finish(runtime: Runtime, row: Row, state: str, *, error: str = "") -> None:
+    """End a row, and let the next message to the same person go."""
+    now = runtime.clock.now()
+    if outbox.finish(row, state, now, error=error):
+        _let_next_go(runtime, row, now)
+
+
+def _let_next_go(runtime: Runtime, row: Row, now: datetime) -> None:
+    if following := outbox.let_next_go(row.lane, now):
+        runtime.notify(following, now)
+
+
+def _wait(runtime: Runtime, row: Row, later: _Later) -> None:
+    with deadline():
+        sent = row.attempted_at is not None
+        outbox.postpone(row, later.due, slot=later.slot, sent=sent, behind=later.behind)
+        now = runtime.clock.now()
+        if later.behind and outbox.one_before(row, now + SOON) is None:
+            # What it waited for went out between the look and letting go, and told nobody.
+            _let_next_go(runtime, row, now)
+    runtime.notify(row.id, later.due)
 
 
 def pause(tries: int) -> timedelta:

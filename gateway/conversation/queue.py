@@ -75,7 +75,7 @@ def row_of(message: Outbound, to: Address, now: datetime) -> Row:
         session_id=message.place.session_id,
         contact_id=message.place.contact_id,
         address=to,
-        lane=f"{to.sender}|{to.to}",
+        lane="" if "resendOf" in message.facts else f"{to.sender}|{to.to}",
         segments=int(message.facts.get("segments") or 1),
     )
 

@@ -4,6 +4,7 @@ A row is claimed with a lease: claiming moves `due` to the end of the lease, so 
 due again by itself. Everything a claimant does to its row is bound to the claim.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ WAITING, DONE, FAILED, CANCELED = "waiting", "done", "failed", "canceled"
 STEPS = (ANSWER, SEND, FETCH, DELETE)
 NOT_AT_ALL = timedelta()
 EVER = datetime.fromtimestamp(0, UTC)
+MOST_PIECES = 999
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +161,13 @@ def begin_attempt(row: Row, now: datetime, lease: timedelta) -> bool:
     return done.matched_count == 1
 
 
-def postpone(row: Row, due: datetime, *, failed: str = "", slot: datetime | None = None, sent: bool = False) -> bool:
-    """Let go of a row until later. With `failed` the try counts; with `sent` the provider may have the message."""
+def postpone(
+    row: Row, due: datetime, *, failed: str = "", slot: datetime | None = None, sent: bool = False, behind: bool = False
+) -> bool:
+    """Let go of a row until later. With `failed` the try counts; with `sent` the provider may have the message.
+
+    With `behind` it waits for nothing but an earlier message to the same person.
+    """
     changes: dict[str, Any] = {"$set": {"due": due, "owner": ""}, "$unset": {}}
     if failed:
         changes["$set"]["error"] = failed
@@ -170,6 +177,10 @@ def postpone(row: Row, due: datetime, *, failed: str = "", slot: datetime | None
         changes["$set"]["slot"] = slot
     else:
         changes["$unset"]["slot"] = ""
+    if behind:
+        changes["$set"]["behind"] = True
+    else:
+        changes["$unset"]["behind"] = ""
     if not sent:
         changes["$unset"] |= {"attempted_at": "", "last_attempt_at": ""}
     return collection(OutboxDocument).update_one(_mine(row), _without_empty(changes)).modified_count == 1
@@ -193,16 +204,45 @@ def go_on_sending(row: Row, first: Row) -> None:
     collection(OutboxDocument).update_one(_mine(row), {"$set": sending | {"tries": 0, "owner": ""}})
 
 
-def one_before(row: Row) -> bool:
-    """Tell whether an earlier message to the same person still waits: people get them in order."""
-    earlier = {"lane": row.lane, "state": WAITING, "queued_at": {"$lt": row.queued_at}}
-    return collection(OutboxDocument).find_one(earlier, {"_id": 1}) is not None
+def one_before(row: Row, soon: datetime) -> datetime | None:
+    """Tell when an earlier message to the same person is due that must go first; None where there is none.
+
+    People get messages in order, but do not wait for what goes out only after `soon`; the pieces of one text
+    always wait for each other.
+    """
+    if not row.lane:
+        return None
+    first = _piece(row)
+    in_front = [{"due": {"$lte": soon}}, {"owner": {"$nin": ["", None]}}, *([first] if first else [])]
+    earlier = {"lane": row.lane, "state": WAITING, "queued_at": {"$lt": row.queued_at}, "$or": in_front}
+    found = collection(OutboxDocument).find_one(earlier, {"due": 1}, sort=[("queued_at", ASCENDING)])
+    return found["due"] if found else None
+
+
+def _piece(row: Row) -> dict[str, Any] | None:
+    """Say which rows hold earlier pieces of the same text: their ids end in :2, :3 ..., a millisecond apart."""
+    first, _, number = row.id.rpartition(":")
+    if not first or not number.isdecimal() or len(number) > len(str(MOST_PIECES)):
+        return None
+    since = row.queued_at - int(number) * MILLISECOND
+    return {"_id": {"$regex": f"^{re.escape(first)}(:[0-9]+)?$"}, "queued_at": {"$gte": since}}
+
+
+def let_next_go(lane: str, now: datetime) -> str | None:
+    """Make the next message to a person due that only waited for the one before; gives its id."""
+    if not lane:
+        return None
+    waiting = {"lane": lane, "state": WAITING, "behind": True, "owner": "", "due": {"$gt": now}}
+    found = collection(OutboxDocument).find_one_and_update(
+        waiting, {"$set": {"due": now}}, {"_id": 1}, sort=[("queued_at", ASCENDING)]
+    )
+    return found["_id"] if found else None
 
 
 def resend(row: Row, message_id: str, *, due: datetime, queued_at: datetime) -> Row:
-    """Give the row that sends a copy of a message."""
+    """Give the row that sends a copy of a message. Nothing waits for it, for it goes out much later."""
     fresh = replace(row, tries=0, attempted_at=None, last_attempt_at=None, slot=None)
-    return replace(fresh, id=message_id, about=message_id, due=due, queued_at=queued_at)
+    return replace(fresh, id=message_id, about=message_id, lane="", due=due, queued_at=queued_at)
 
 
 def reserve(sender: str, now: datetime, span: timedelta) -> datetime:

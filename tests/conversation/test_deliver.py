@@ -187,6 +187,55 @@ def test_people_get_messages_in_the_order_they_were_written(scene):
     assert [message["body"] for message in scene.provider.messages] == ["to somebody else", "first", "second"]
 
 
+def test_nobody_waits_for_a_message_that_goes_out_much_later(scene):
+    scene = scene()
+    scene.provider.faults.append(Fault(status=429, code=20429, retry_after="3600"))
+    text(scene, "first", message_id="ag:1")
+    scene.worker.run()
+    scene.clock.tick(1)
+    text(scene, "second", message_id="ag:2")
+    scene.worker.run(after=2)
+    assert [message["body"] for message in scene.provider.messages] == ["second"]
+
+
+def test_nobody_waits_for_a_copy_of_a_message_the_carrier_lost(scene):
+    scene = scene()
+    text(scene, "first", message_id="ag:1")
+    scene.worker.run()
+    failed = {"MessageStatus": "undelivered", "ErrorCode": "30008", "AccountSid": ACCOUNT}
+    scene.twilio.post("/webhooks/status", failed | {"MessageSid": stored(scene)["provider_sid"]})
+    scene.clock.tick(1)
+    text(scene, "second", message_id="ag:2")
+    scene.worker.run(after=2)
+    assert [message["body"] for message in scene.provider.messages] == ["first", "second"]
+
+
+def test_the_pieces_of_one_text_wait_for_each_other_however_long(scene):
+    scene = scene(twilio={"segments_per_second": 1000})
+    scene.provider.faults.append(Fault(status=429, code=20429, retry_after="3600"))
+    text(scene, "a" * 1600 + "b" * 1600)
+    for _ in range(59):
+        scene.worker.run(after=60)
+    assert scene.provider.messages == []
+    for _ in range(3):
+        scene.worker.run(after=60)
+    assert [message["body"][0] for message in scene.provider.messages] == ["a", "b"]
+
+
+def test_what_waits_behind_a_message_is_left_alone_and_goes_right_after_it(scene):
+    scene = scene(twilio={"segments_per_second": 1000})
+    scene.provider.faults.append(Fault(status=429, code=20429, retry_after="50"))
+    for number in range(5):
+        text(scene, str(number), message_id=f"ag:{number}")
+        scene.clock.tick(1)
+    looks = sum(scene.worker.run(after=0.3) for _ in range(150))
+    assert (scene.provider.messages, looks) == ([], 1 + 2 * 4)
+    scene.worker.run(after=6)
+    for _ in range(4):
+        scene.worker.run(after=0.01)
+    assert [message["body"] for message in scene.provider.messages] == list("01234")
+
+
 def test_numbers_do_not_wait_for_one_another(scene):
     scene = scene()
     for number in range(3):
