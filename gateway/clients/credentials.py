@@ -52,7 +52,3 @@ class Credentials:
     def remember(self, account: str, token: str) -> None:
         """Note that Twilio took a token, so that the next request begins with it."""
         self._worked[account] = token
-
-    def is_main(self, account_sid: str | None) -> bool:
-        """Tell whether `login` takes the main account, whose other settings (a Messaging Service) then apply."""
-        return account_sid not in self._accounts or account_sid == self._main

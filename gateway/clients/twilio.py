@@ -76,6 +76,7 @@ class Twilio:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings.twilio
+        self._service_for = settings.service_for
         self._credentials = Credentials(settings)
         self._downloads = Downloads(settings, self._credentials)
         self._session = requests.Session()
@@ -148,9 +149,8 @@ class Twilio:
         raise AssertionError("a login has at least one token")
 
     def _service(self, outgoing: Outgoing) -> str:
-        """Give the Messaging Service; the settings' own belongs to the main account."""
-        is_main = self._credentials.is_main(outgoing.account_sid)
-        return outgoing.service_sid or (self._settings.messaging_service_sid if is_main else "")
+        """Give the Messaging Service; the settings' own belongs to the main account's numbers."""
+        return outgoing.service_sid or self._service_for(outgoing.account_sid, outgoing.sender)
 
     def _arguments(self, outgoing: Outgoing) -> dict[str, Any]:
         template = {

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gateway import metrics
-from gateway.conversation import optouts, status
+from gateway.conversation import optouts, queue, status
 from gateway.conversation.runtime import Runtime
 from gateway.core.codes import explain
 from gateway.core.errors import GatewayError
@@ -46,6 +46,7 @@ class _Later(Exception):
 
 def send(runtime: Runtime, row: Row) -> None:
     """Send the message of a claimed row, or put the row off, or end it: every way out is stored."""
+    row = replace(row, address=queue.with_service(runtime, row.address) if row.address else None)
     try:
         sent = _found(runtime, row) if row.attempted_at else None
         if sent is None:
@@ -152,7 +153,7 @@ def _outgoing(runtime: Runtime, message: Outbound, row: Row) -> Outgoing:
         content_sid=message.content_sid,
         content_variables=message.content_variables,
         account_sid=to.account_sid,
-        service_sid=to.service_sid or runtime.settings.twilio.messaging_service_sid or None,
+        service_sid=to.service_sid,
         status_callback=runtime.line.status_url(message.id) if base else None,
     )
 

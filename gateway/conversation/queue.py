@@ -1,6 +1,7 @@
 """What is put into the outbox, and when it is due."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -60,7 +61,7 @@ def _answering(
         queued_at=now,
         session_id=session_id,
         contact_id=contact_id,
-        address=address_of(metadata),
+        address=with_service(runtime, address_of(metadata)),
     )
 
 
@@ -128,3 +129,9 @@ def address_of(metadata: Mapping[str, Any]) -> Address:
         account_sid=metadata.get("AccountSid") or None,
         service_sid=metadata.get("MessagingServiceSid") or None,
     )
+
+
+def with_service(runtime: Runtime, to: Address) -> Address:
+    """Name the Messaging Service a message will go out with, so that an opt-out from it is seen."""
+    service = to.service_sid or runtime.settings.service_for(to.account_sid, to.sender)
+    return replace(to, service_sid=service or None)

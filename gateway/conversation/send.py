@@ -1,7 +1,7 @@
 """Messages somebody of ours writes: operators, programs, and the gateway's own notices."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from gateway.channels import CHANNELS
 from gateway.conversation import filing, optouts, queue
@@ -114,7 +114,7 @@ def _place(
         received_at=now,
         provider_sid=message_id,
     )
-    to = Address(to.to, to.sender, to.account_sid or channel.account_sid, to.service_sid)
+    to = queue.with_service(runtime, replace(to, account_sid=to.account_sid or channel.account_sid))
     newest = finding.find_neighbours(session_keys(pretended, policy.scope), now).before
     seen = finding.get(wanted) if wanted else None
     joined = newest if newest and (newest.is_open or (newest == seen and not newest.is_final_at(now))) else None

@@ -3,15 +3,16 @@
 from datetime import timedelta
 
 from gateway import metrics
-from gateway.conversation import filing, optouts
+from gateway.conversation import filing, optouts, queue
 from gateway.conversation.runtime import Runtime
 from gateway.core.codes import reaction
 from gateway.core.messages import StatusUpdate
 from gateway.core.sending import Reaction
 from gateway.core.statuses import MESSAGE_FAILURES
 from gateway.logs import log
-from gateway.store import callbacks, outbound, outbox
+from gateway.store import asked, callbacks, outbound, outbox
 from gateway.store.connection import deadline
+from gateway.store.outbox import Address
 
 # What failed at the carrier for a passing reason is sent again, as a message of its own.
 RESEND_AFTER = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
@@ -58,13 +59,22 @@ def apply_waiting(runtime: Runtime, sid: str) -> None:
 def _react(runtime: Runtime, message_id: str, update: StatusUpdate) -> None:
     """Do what the code of a failed delivery calls for."""
     row = outbox.find(message_id)
-    if row is None or row.address is None or not update.error_code:
-        return
-    match reaction(update.error_code):
-        case Reaction.OPT_OUT if row.contact_id:
-            optouts.record_refusal(runtime, row.contact_id, row.address, message_id)
-        case Reaction.RETRY:
+    match reaction(update.error_code) if update.error_code else None:
+        case Reaction.OPT_OUT:
+            whom = (row.contact_id, row.address) if row else _asker(runtime, message_id)
+            if whom[0] and whom[1]:
+                optouts.record_refusal(runtime, whom[0], whom[1], message_id)
+        case Reaction.RETRY if row and row.address:
             _send_again(runtime, row)
+
+
+def _asker(runtime: Runtime, message_id: str) -> tuple[str | None, Address | None]:
+    """Find whom an answer went to that was given with the webhook, and so never was in the outbox."""
+    answer = outbound.get(message_id)
+    message = asked.get(str(answer.facts.get("inReplyTo", ""))) if answer else None
+    if message is None:
+        return None, None
+    return message.place.contact_id, queue.with_service(runtime, queue.address_of(message.metadata))
 
 
 def _send_again(runtime: Runtime, row: outbox.Row) -> None:

@@ -103,6 +103,15 @@ class Settings(BaseSettings):
         by_type = {str(name): threshold for name, threshold in self.sessions.idle_seconds_by_type.items()}
         return by_type.get(communication_type, self.sessions.idle_seconds)
 
+    def is_main_account(self, account_sid: str | None) -> bool:
+        """Tell whether requests for an account are made as the main one: it has no tokens of its own."""
+        return account_sid not in self.twilio.accounts or account_sid == self.twilio_account_sid
+
+    def service_for(self, account_sid: str | None, sender: str) -> str:
+        """Give the Messaging Service that messages of an address go out with: the main account's, not WhatsApp's."""
+        usual = self.is_main_account(account_sid) and not sender.startswith("whatsapp:")
+        return self.twilio.messaging_service_sid if usual else ""
+
     @classmethod
     def settings_customise_sources(
         cls,

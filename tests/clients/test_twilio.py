@@ -69,6 +69,11 @@ def test_a_messaging_service_is_named_beside_the_number(stand_in, client):
     assert (form["MessagingServiceSid"], form["From"]) == (["MG1"], [US])
 
 
+def test_whatsapp_goes_out_without_the_settings_messaging_service(stand_in, client):
+    client(twilio={"messaging_service_sid": "MG1"}).send(Outgoing("re:1", f"whatsapp:{THEM}", f"whatsapp:{US}", "Hi"))
+    assert "MessagingServiceSid" not in stand_in.asked("POST")[0].form
+
+
 def test_the_main_accounts_messaging_service_is_not_used_for_a_subaccount(stand_in, client):
     stand_in.tokens[SUB] = ["sub-token"]
     sender = client(twilio={"messaging_service_sid": "MG1", "accounts": {SUB: ["sub-token"]}})

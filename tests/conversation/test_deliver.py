@@ -17,6 +17,7 @@ from tests.conversation.worker import Worker
 from tests.stand_ins.twilio import ACCOUNT, Fault, TwilioStandIn
 
 PERSON, LINE = "+15558675310", "+15017122661"
+SUB, SERVICE = "AC" + "b" * 32, "MG" + "0" * 32
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def scene(make_app, clock, stand_in, live_db):
 
     def make(**given):
         twilio = {"api_base_url": stand_in.url, "timeout_seconds": 0.5} | given.pop("twilio", {})
-        app = make_app(twilio=twilio, reply={"responder": "none"}, **given)
+        app = make_app(twilio=twilio, **({"reply": {"responder": "none"}} | given))
         runtime = app.extensions["gateway"]
         worker = Worker(app, clock, sender=Client(runtime.settings))
         return SimpleNamespace(
@@ -615,6 +616,39 @@ def test_the_messaging_service_of_the_conversation_is_used(scene):
     scene.worker.run()
     form = scene.provider.asked("POST")[0].form
     assert (form["MessagingServiceSid"], form["From"]) == (["MG" + "0" * 32], [LINE])
+
+
+@pytest.mark.parametrize(("kind", "account"), [("sms", SUB), ("whatsapp", ACCOUNT)])
+def test_the_settings_messaging_service_is_for_the_main_accounts_numbers(scene, kind, account):
+    scene = scene(twilio={"messaging_service_sid": SERVICE, "accounts": {SUB: ["sub-token"]}})
+    scene.provider.tokens[SUB] = ["sub-token"]
+    whatsapp(scene)
+    send.send_text(
+        scene.runtime, communication_type=kind, to=PERSON, line=LINE, text="Hi", message_id="ag:1", account_sid=account
+    )
+    scene.worker.run()
+    (asked,) = scene.provider.asked("POST")
+    assert "MessagingServiceSid" not in asked.form
+
+
+def test_i12_an_opt_out_from_a_service_holds_for_what_goes_out_with_it_by_the_settings(scene):
+    scene = scene(twilio={"messaging_service_sid": SERVICE})
+    text(scene)
+    scene.twilio.sms("STOP", From=PERSON, To="+15017120000", MessagingServiceSid=SERVICE)
+    scene.worker.run()
+    assert (scene.provider.messages, stored(scene)["status"]) == ([], "canceled")
+    with pytest.raises(CannotSend, match="opted out"):
+        text(scene, message_id="ag:2")
+
+
+def test_i12_an_opt_out_that_an_answer_of_the_webhook_met_is_recorded(scene):
+    scene = scene(reply={"responder": "echo"})
+    scene.twilio.sms("Hi", From=PERSON, To=LINE, MessageSid="SM1")
+    failed = {"MessageSid": "SM2", "MessageStatus": "failed", "ErrorCode": "21610", "AccountSid": ACCOUNT}
+    scene.twilio.post("/webhooks/status?m=re:SM1", failed)
+    assert (stored(scene, "re:SM1")["status"], row(scene, "re:SM1")) == ("failed", None)
+    with pytest.raises(CannotSend, match="opted out"):
+        text(scene)
 
 
 def test_statuses_that_come_before_the_answer_of_the_api_are_applied(scene):
