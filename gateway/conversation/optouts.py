@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import SMS, WHATSAPP, InboundMessage
 from gateway.core.optout import Keyword, keyword
-from gateway.core.participant import address
+from gateway.core.participant import Participant, address
 from gateway.core.sessions import SessionView
 from gateway.logs import log
 from gateway.store import asked, contacts, outbound, outbox, sessions
@@ -56,6 +56,12 @@ def has_opted_out(contact_id: str | None, to: Address | None) -> bool:
     if contact_id is None or to is None:
         return False
     return not set(_lines_of(to)).isdisjoint(contacts.opted_out(contact_id))
+
+
+def is_known_to_be_out(person: Participant, to: Address) -> bool:
+    """Tell the same of somebody who may be no contact yet, before anything is stored for them."""
+    contact = contacts.find(person)
+    return contact is not None and not set(_lines_of(to)).isdisjoint(contact.opted_out)
 
 
 def record_refusal(runtime: Runtime, contact_id: str, to: Address, message_id: str) -> None:

@@ -8,7 +8,7 @@ from gateway.conversation import filing, optouts, queue
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
 from gateway.core.messages import WHATSAPP, InboundMessage
-from gateway.core.participant import address, participant
+from gateway.core.participant import address, is_withheld, participant
 from gateway.core.segments import segments
 from gateway.core.sessions import session_keys
 from gateway.logs import log
@@ -16,6 +16,8 @@ from gateway.store import asked, finding, outbound
 from gateway.store.connection import deadline
 from gateway.store.outbound import Outbound, Place
 from gateway.store.outbox import Address
+
+OPTED_OUT = "The contact opted out (STOP). Nothing can be sent until they text START."
 
 
 class CannotSend(GatewayError):
@@ -55,10 +57,16 @@ def send_text(
     account_sid: str | None = None,
 ) -> Queued:
     """Write to a person from one of our addresses: in their open session, else in a new one. Once per message id."""
-    person = address(to)
-    prefix = "whatsapp:" if communication_type == WHATSAPP else ""
-    where = Address(prefix + person.identity, prefix + address(line).identity, account_sid)
+    where = Address(_written(communication_type, to), _written(communication_type, line), account_sid)
     return _send(runtime, communication_type, where, Draft(text, sender), message_id)
+
+
+def _written(communication_type: str, raw: str) -> str:
+    """Write an address as the provider wants it: a number behind the channel's prefix, a user id as it is."""
+    known = address(raw)
+    if known.prefix and not known.number:
+        return known.identity
+    return f"whatsapp:{known.identity}" if communication_type == WHATSAPP else known.identity
 
 
 def reply(runtime: Runtime, session_id: str, draft: Draft, *, message_id: str) -> Queued:
@@ -70,17 +78,21 @@ def reply(runtime: Runtime, session_id: str, draft: Draft, *, message_id: str) -
     if session is None:
         raise CannotSend(f"There is no session {session_id}.")
     if written:
-        return _send(
-            runtime,
-            written.place.communication_type,
-            queue.address_of(written.metadata),
-            draft,
-            message_id,
-            wanted=session_id,
-        )
+        kind = written.place.communication_type or session.communication_type
+        to = _with_numbers_of(session_id, kind, queue.address_of(written.metadata))
+        return _send(runtime, kind, to, draft, message_id, wanted=session_id)
     if sent is None:
         raise CannotSend("Nobody wrote in this session, so there is no address to answer. Text the number instead.")
     return _send(runtime, session.communication_type, sent, draft, message_id, wanted=session_id)
+
+
+def _with_numbers_of(session_id: str, communication_type: str, to: Address) -> Address:
+    """Fill in from the session what its messages do not tell, as those of the Node application."""
+    if to.to and to.sender:
+        return to
+    with deadline():
+        person, line = (number and _written(communication_type, number) for number in finding.numbers_of(session_id))
+    return replace(to, to=to.to or person, sender=to.sender or line)
 
 
 def _send(
@@ -88,12 +100,14 @@ def _send(
 ) -> Queued:
     if not draft.text.strip() and not draft.media and not draft.content_sid:
         raise CannotSend("The message is empty. Write something.")
+    if is_withheld(address(to.to).identity) or not address(to.sender).identity:
+        raise CannotSend("There is no address to write to and from, or it is withheld. Text the number instead.")
     with deadline():
         if repeated := outbound.get(message_id):
             return _repeated(runtime, repeated, to)
         place, to = _place(runtime, communication_type, to, message_id, wanted)
         if optouts.has_opted_out(place.contact_id, to):
-            raise CannotSend("The contact opted out (STOP). Nothing can be sent until they text START.")
+            raise CannotSend(OPTED_OUT)
         return _queue(runtime, place, to, draft, message_id)
 
 
@@ -119,6 +133,8 @@ def _place(
     seen = finding.get(wanted) if wanted else None
     joined = newest if newest and (newest.is_open or (newest == seen and not newest.is_final_at(now))) else None
     if joined is None:
+        if optouts.is_known_to_be_out(pretended.sender, to):
+            raise CannotSend(OPTED_OUT)
         filed = filing.find_session(pretended, channel, policy, now)
         if filed is None:
             raise CannotSend(f"{message_id} was sent already.")

@@ -26,10 +26,8 @@ def resolve(sender: Participant, now: datetime) -> Contact | None:
     """Find the contact behind a sender, or make it; None for a caller who withholds the number."""
     if sender.withheld:
         return None
-    phones = [identity for identity in sender.identities if identity.startswith("+")]
-    others = [identity for identity in sender.identities if not identity.startswith("+")]
-    known = [{"phones": {"$in": phones}}] if phones else []
-    known += [{"external_ids": {"$in": others}}] if others else []
+    phones, others = _by_kind(sender)
+    known = _known_by(sender)
     document: dict[str, Any] = {
         "name": sender.name,
         "emails": [],
@@ -51,6 +49,23 @@ def resolve(sender: Participant, now: datetime) -> Contact | None:
     if found and not {*phones, *others} <= {*found.get("phones", ()), *found.get("external_ids", ())}:
         learn(str(found["_id"]), sender)
     return None if found is None else _contact(found)
+
+
+def find(person: Participant) -> Contact | None:
+    """Find the contact behind a person, and make none."""
+    found = collection(ContactDocument).find_one({"$or": _known_by(person)})
+    return _contact(found) if found else None
+
+
+def _by_kind(person: Participant) -> tuple[list[str], list[str]]:
+    phones = [identity for identity in person.identities if identity.startswith("+")]
+    return phones, [identity for identity in person.identities if not identity.startswith("+")]
+
+
+def _known_by(person: Participant) -> list[dict[str, Any]]:
+    phones, others = _by_kind(person)
+    known: list[dict[str, Any]] = [{"phones": {"$in": phones}}] if phones else []
+    return known + ([{"external_ids": {"$in": others}}] if others else [])
 
 
 def learn(contact_id: str, sender: Participant) -> None:

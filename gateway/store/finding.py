@@ -92,6 +92,13 @@ def get(session_id: str) -> SessionView | None:
     return _view(found) if found else None
 
 
+def numbers_of(session_id: str) -> tuple[str, str]:
+    """Give the numbers a session was opened with, its person's and ours; empty where it names none."""
+    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, {"metadata": 1}) or {}
+    metadata = found.get("metadata") or {}
+    return str(metadata.get("fromNumber") or ""), str(metadata.get("toNumber") or "")
+
+
 def find_holder(open_keys: Sequence[str]) -> SessionView | None:
     """Find the open session that holds one of these keys."""
     found = collection(SessionDocument).find_one({"open_keys": {"$in": list(open_keys)}}, _VIEWED)

@@ -138,8 +138,8 @@ def read(document: Mapping[str, Any]) -> Outbound:
         id=document["_id"],
         place=Place(
             str(document["session_id"]),
-            document["channel_id"],
-            document["communication_type"],
+            document.get("channel_id") or "",
+            document.get("communication_type") or "",
             None if contact_id is None else str(contact_id),
         ),
         text=document.get("content") or "",

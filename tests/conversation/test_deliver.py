@@ -140,6 +140,61 @@ def test_an_operators_reply_opens_an_idle_session_again(scene):
     assert scene.provider.messages[0]["to"] == PERSON
 
 
+ADOPTED = [("sms", PERSON, LINE), ("whatsapp", f"whatsapp:{PERSON}", f"whatsapp:{LINE}")]
+
+
+def adopted(scene, kind, **metadata):
+    """Store a session and its message as the Node application left them."""
+    now = scene.clock.moment
+    session = {"status": "active", "message_count": 1, "createdAt": now, "last_message_at": now, "metadata": metadata}
+    added = scene.db.sessions.insert_one(session | {"channel_id": "c1", "communication_type": kind})
+    message = {"_id": "old", "session_id": added.inserted_id, "direction": "inbound", "sender": "contact"}
+    place = {"channel_id": "c1", "communication_type": kind}
+    scene.db.messages.insert_one(message | place | {"content": "Hi", "createdAt": now})
+    return str(added.inserted_id)
+
+
+@pytest.mark.parametrize(("kind", "to", "sender"), ADOPTED)
+def test_a_reply_in_an_adopted_session_goes_to_the_sessions_number(scene, kind, to, sender):
+    scene = scene()
+    session_id = adopted(scene, kind, fromNumber=PERSON, toNumber=LINE)
+    send.reply(scene.runtime, session_id, Draft("Hello"), message_id="ag:1")
+    assert (row(scene)["address"]["to"], row(scene)["address"]["sender"]) == (to, sender)
+
+
+def test_a_reply_without_any_address_is_refused(scene):
+    scene = scene()
+    session_id = adopted(scene, "sms", fromNumber=PERSON)
+    with pytest.raises(CannotSend, match="no address"):
+        send.reply(scene.runtime, session_id, Draft("Hello"), message_id="ag:1")
+
+
+@pytest.mark.parametrize("to", ["whatsapp:US.123", f"whatsapp:{PERSON}", PERSON])
+def test_a_whatsapp_address_has_its_prefix_once(scene, to):
+    scene = scene()
+    text(scene, to=to, kind="whatsapp")
+    assert row(scene)["address"]["to"] == "whatsapp:" + to.removeprefix("whatsapp:")
+    assert row(scene)["address"]["sender"] == f"whatsapp:{LINE}"
+
+
+@pytest.mark.parametrize("to", ["+7378742833", "anonymous", "", "whatsapp:+266696687"])
+def test_nothing_is_sent_to_a_withheld_number(scene, to):
+    scene = scene()
+    with pytest.raises(CannotSend, match="withheld"):
+        text(scene, to=to)
+    assert scene.db.sessions.count_documents({}) == 0
+
+
+def test_i12_no_session_is_opened_for_somebody_who_said_stop(scene):
+    scene = scene()
+    scene.twilio.sms("STOP", From=PERSON, To=LINE)
+    close(scene, "operator")
+    scene.clock.tick(60)
+    with pytest.raises(CannotSend, match="opted out"):
+        text(scene)
+    assert scene.db.sessions.count_documents({}) == 1
+
+
 def test_an_empty_message_is_refused(scene):
     with pytest.raises(CannotSend, match="empty"):
         text(scene(), "  ")
