@@ -12,7 +12,7 @@ from gateway import metrics
 from gateway.conversation import optouts, queue, status
 from gateway.conversation.runtime import Runtime
 from gateway.core.codes import explain
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, StoreUnavailable
 from gateway.core.messages import WHATSAPP, StatusUpdate
 from gateway.core.sending import LookupFailed, NotSent, OutcomeUnknown, Outgoing, Reaction, Sent
 from gateway.logs import log
@@ -46,7 +46,7 @@ class _Later(Exception):
 
 def send(runtime: Runtime, row: Row) -> None:
     """Send the message of a claimed row, or put the row off, or end it: every way out is stored."""
-    row = replace(row, address=queue.with_service(runtime, row.address) if row.address else None)
+    row = _with_service(runtime, row)
     try:
         sent = _found(runtime, row) if row.attempted_at else None
         if sent is None:
@@ -68,14 +68,42 @@ def send(runtime: Runtime, row: Row) -> None:
         _confirm(runtime, row, sent)
 
 
+def _with_service(runtime: Runtime, row: Row) -> Row:
+    return replace(row, address=queue.with_service(runtime, row.address)) if row.address else row
+
+
 def give_up(runtime: Runtime, row: Row, error: str) -> None:
-    """End a row that failed too often; its message says so."""
+    """End a row that failed too often; its message says so, unless a last look-up shows that it went out."""
+    row = _with_service(runtime, row)
+    if row.attempted_at:
+        with deadline():
+            message = outbound.get(row.id)
+        if message is None or _is_settled(message):
+            _finish(runtime, row, outbox.DONE)
+            return
+        if sent := _found_at_last(runtime, row):
+            _confirm(runtime, row, sent)
+            return
+        error = f"Nobody could tell whether this was sent: its outcome was never confirmed ({error})."
     now = runtime.clock.now()
     with deadline():
         outbound.fail(row.id, status="failed", code=None, reason=error[:500], at=now)
         _finish(runtime, row, outbox.FAILED, error=error[:500])
     metrics.DELIVERY.labels("failed", "gave_up").inc()
     log.error("delivery_given_up", message_id=row.id, message=error[:300], tries=row.tries)
+
+
+def _found_at_last(runtime: Runtime, row: Row) -> Sent | None:
+    """Look once more for a message that is given up; what goes wrong now changes nothing about that."""
+    try:
+        return _found(runtime, row)
+    except StoreUnavailable:
+        raise
+    except _Later:
+        return None
+    except Exception as error:
+        log.warning("delivery_unknown", message_id=row.id, message=str(error)[:300])
+        return None
 
 
 def _ready(runtime: Runtime, row: Row) -> Outbound | None:

@@ -3,14 +3,14 @@
 from datetime import timedelta
 
 from gateway import metrics
-from gateway.conversation import filing, optouts, queue
+from gateway.conversation import optouts, queue
 from gateway.conversation.runtime import Runtime
 from gateway.core.codes import reaction
 from gateway.core.messages import StatusUpdate
 from gateway.core.sending import Reaction
 from gateway.core.statuses import MESSAGE_FAILURES
 from gateway.logs import log
-from gateway.store import asked, callbacks, outbound, outbox
+from gateway.store import asked, callbacks, outbound, outbox, sessions
 from gateway.store.connection import deadline
 from gateway.store.outbox import Address
 
@@ -86,7 +86,9 @@ def _send_again(runtime: Runtime, row: outbox.Row) -> None:
         return
     now = runtime.clock.now()
     copy = outbound.copy_of(failed, f"{first}~{tried + 1}", row.address, now)
-    filing.count_ours(failed.place.session_id, now, now, messages=outbound.insert([copy]))
+    added = outbound.insert([copy])
+    # A callback is no activity of anybody's: it neither opens the session again nor keeps it open (T5).
+    sessions.count_only(failed.place.session_id, added, now)
     again = outbox.resend(row, copy["_id"], due=now + RESEND_AFTER[tried], queued_at=now)
     if outbox.put(again):
         runtime.notify(again.id, again.due)

@@ -218,7 +218,7 @@ def apply_status(update: StatusUpdate) -> str | None:
     Gives the message's id; None where no message carries that SID yet.
     """
     messages = collection(MessageDocument)
-    found = messages.find_one({"direction": "outbound", "provider_sid": update.sid}, {"_id": 1})
+    found = messages.find_one({"direction": "outbound", "provider_sid": update.sid}, {"has_error": 1})
     if found is None:
         return None
     ours = {"_id": found["_id"]}
@@ -230,7 +230,8 @@ def apply_status(update: StatusUpdate) -> str | None:
     if update.error_code:
         effect["$set"]["error_code"] = update.error_code
     else:
-        effect["$unset"] = {"error_code": ""}
+        # What a responder failed with is the message's own, whatever becomes of its sending.
+        effect["$unset"] = {"error_code": ""} | ({} if found.get("has_error") else {"error_message": ""})
     lower = [*outranked(update.status, MESSAGE_RANK), None]
     messages.update_one(ours | {"status": {"$in": lower}}, effect)
     return str(found["_id"])

@@ -160,6 +160,12 @@ def touch_by_id(touched: Touch) -> bool:
     return done.matched_count == 1
 
 
+def count_only(session_id: str, messages: int, now: datetime) -> None:
+    """Count messages that are no activity."""
+    changes = {"$inc": {"message_count": messages}, "$max": {"updatedAt": now}}
+    collection(SessionDocument).update_one({"_id": ObjectId(session_id)}, changes)
+
+
 def reopen_idle(session_id: str, open_keys: Sequence[str], now: datetime) -> bool:
     """Open a session again that only idleness closed, if its sender has no newer one."""
     sessions = collection(SessionDocument)

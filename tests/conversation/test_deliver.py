@@ -398,6 +398,33 @@ def test_a_message_is_sent_again_three_times_at_most(scene):
     assert len(scene.provider.messages) == 4
 
 
+def test_sending_again_is_no_activity_of_a_session(scene):
+    scene = scene()
+    text(scene)
+    scene.worker.run()
+    close(scene, "idle")
+    before = scene.db.sessions.find_one()
+    scene.clock.tick(200)
+    failed = {"MessageStatus": "undelivered", "ErrorCode": "30003", "AccountSid": ACCOUNT}
+    scene.twilio.post("/webhooks/status", failed | {"MessageSid": stored(scene)["provider_sid"]})
+    after = scene.db.sessions.find_one()
+    assert (after["message_count"], after["status"]) == (2, "closed")
+    assert after["last_message_at"] == before["last_message_at"]
+
+
+@pytest.mark.parametrize(("has_error", "left"), [(False, None), (True, "The phone is off.")])
+def test_a_better_status_takes_the_error_away_but_a_responders(scene, has_error, left):
+    scene = scene()
+    text(scene)
+    scene.worker.run()
+    failed = {"status": "failed", "error_code": "30003", "error_message": "The phone is off.", "has_error": has_error}
+    scene.db.messages.update_one({"_id": "ag:1"}, {"$set": failed})
+    delivered = {"MessageStatus": "delivered", "AccountSid": ACCOUNT}
+    scene.twilio.post("/webhooks/status", delivered | {"MessageSid": stored(scene)["provider_sid"]})
+    message = stored(scene)
+    assert (message["status"], message.get("error_code"), message.get("error_message")) == ("delivered", None, left)
+
+
 def test_a_message_that_was_delivered_after_all_is_not_sent_again(scene):
     scene = scene()
     text(scene)
@@ -485,6 +512,24 @@ def test_i9_a_look_up_that_fails_decides_nothing(scene):
         scene.worker.run(after=60)
     assert len(scene.provider.messages) == 1
     assert row(scene)["state"] == "done"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_i9_a_message_of_unknown_fate_is_looked_up_before_it_is_given_up(scene, is_there):
+    scene = scene(outbox={"max_tries": 2})
+    scene.provider.faults.append(Fault(status=503, code=20503, accept=is_there))
+    scene.provider.faults.extend(Fault(status=503, on="list") for _ in range(1 if is_there else 2))
+    text(scene)
+    for _ in range(4):
+        scene.worker.run(after=120)
+    message = stored(scene)
+    assert len(scene.provider.asked("POST")) == 1
+    if is_there:
+        assert (message["provider_sid"], message["status"]) == (scene.provider.messages[0]["sid"], "queued")
+        assert row(scene)["state"] == "done"
+    else:
+        assert (message["status"], row(scene)["state"]) == ("failed", "failed")
+        assert "never confirmed" in message["error_message"]
 
 
 def test_i9_two_equal_messages_are_two_messages(scene):
