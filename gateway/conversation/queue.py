@@ -25,7 +25,9 @@ def answer_call(
 ) -> bool:
     """Queue the answer to a turn of a call; once, however often it is asked for."""
     now = runtime.clock.now()
-    return _put(runtime, _answering(session_id, contact_id, message_id, metadata, due=now - CALLS_FIRST, now=now))
+    return _put(
+        runtime, _answering(runtime, session_id, contact_id, message_id, metadata, due=now - CALLS_FIRST, now=now)
+    )
 
 
 def answers(runtime: Runtime) -> int:
@@ -38,13 +40,15 @@ def answers(runtime: Runtime) -> int:
     over, seen = asked.due(now, PATIENCE, limit=BATCH)
     for message in over:
         place = message.place
-        _put(runtime, _answering(place.session_id, place.contact_id, message.id, message.metadata, due=now, now=now))
+        row = _answering(runtime, place.session_id, place.contact_id, message.id, message.metadata, due=now, now=now)
+        _put(runtime, row)
     if seen:
         asked.taken(seen)
     return len(over)
 
 
 def _answering(
+    runtime: Runtime,
     session_id: str,
     contact_id: str | None,
     message_id: str,
