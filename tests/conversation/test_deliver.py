@@ -1,7 +1,6 @@
 """Messages on their way to Twilio: what each refusal leads to, and that nothing goes out twice or not at all."""
 
 from datetime import timedelta
-from email.utils import format_datetime
 from types import SimpleNamespace
 
 import pytest
@@ -27,8 +26,9 @@ def server():
 
 
 @pytest.fixture
-def stand_in(server):
-    """Twilio's REST API, with nothing in it yet."""
+def stand_in(server, clock):
+    """Twilio's REST API by the gateway's clock, with nothing in it yet."""
+    server.now = clock.now
     server.faults.clear()
     server.messages.clear()
     server.requests.clear()
@@ -532,6 +532,18 @@ def test_i9_a_message_of_unknown_fate_is_looked_up_before_it_is_given_up(scene, 
         assert "never confirmed" in message["error_message"]
 
 
+def test_i9_an_older_message_of_the_same_text_is_not_taken_for_this_one(scene):
+    scene = scene()
+    scene.provider.accept(ACCOUNT, {"To": PERSON, "From": LINE, "Body": "Hello"})
+    scene.clock.tick(60)
+    scene.provider.faults.append(Fault(status=503, code=20503))
+    text(scene)
+    for _ in range(3):
+        scene.worker.run(after=60)
+    assert len(scene.provider.messages) == 2
+    assert stored(scene)["provider_sid"] == scene.provider.messages[1]["sid"]
+
+
 def test_i9_two_equal_messages_are_two_messages(scene):
     scene = scene()
     text(scene, "ok", message_id="ag:1")
@@ -556,7 +568,7 @@ def test_i9_a_message_listed_late_is_still_found_after_a_second_attempt(scene):
     scene.provider.faults.append(Fault(status=503, code=20503))
     scene.worker.run(after=60)
     assert row(scene)["attempted_at"] == first < row(scene)["last_attempt_at"]
-    scene.provider.messages[0] |= {"_shown_at": 0, "date_created": format_datetime(first)}
+    scene.provider.messages[0]["_shown_at"] = 0
     for _ in range(4):
         scene.worker.run(after=120)
     assert len(scene.provider.asked("POST")) == 2

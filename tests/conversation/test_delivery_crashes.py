@@ -94,7 +94,7 @@ def work_and_die(make_app, clock, stand_in, step):
 
 @pytest.mark.timeout(400)
 def test_i9_no_answer_is_lost_or_sent_twice_in_200_kills(make_app, clock):
-    with TwilioStandIn() as stand_in:
+    with TwilioStandIn(now=clock.now) as stand_in:
         for run in range(RUNS):
             app, _ = worker_of(make_app, clock, stand_in)
             with slow_responder(app, lambda turn: Reply(ANSWER.format(turn.content))):

@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -67,10 +68,20 @@ class Request:
 
 
 class TwilioStandIn(Served):
-    """The server and everything it knows. `tokens` are what each account may log in with."""
+    """The server and everything it knows. `tokens` are what each account may log in with.
 
-    def __init__(self, *, port: int = 0, tokens: dict[str, list[str]] | None = None) -> None:
+    `now` tells the time that messages are created at; that of the host where it is not given.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        tokens: dict[str, list[str]] | None = None,
+        now: Callable[[], datetime] | None = None,
+    ) -> None:
         super().__init__(_app(self), port)
+        self.now = now or _host_time
         self.tokens = tokens or {ACCOUNT: [TOKEN]}
         self.faults: deque[Fault] = deque()
         self.files: dict[str, File] = {}
@@ -103,7 +114,7 @@ class TwilioStandIn(Served):
             "direction": "outbound-api",
             "status": "queued",
             "messaging_service_sid": form.get("MessagingServiceSid"),
-            "date_created": format_datetime(datetime.now(UTC)),
+            "date_created": format_datetime(self.now()),
             "date_sent": None,
             "error_code": None,
         }
@@ -131,10 +142,14 @@ class TwilioStandIn(Served):
                 "AccountSid": message["account_sid"], "From": message["from"] or "", "To": message["to"],
                 "ApiVersion": "2010-04-01",
             }  # fmt: skip
-            message["status"], message["date_sent"] = status, format_datetime(datetime.now(UTC))
+            message["status"], message["date_sent"] = status, format_datetime(self.now())
             signature = sign(self.tokens[message["account_sid"]][0], url, form)
             with contextlib.suppress(requests.RequestException):
                 requests.post(url, data=form, headers={SIGNATURE_HEADER: signature}, timeout=5)
+
+
+def _host_time() -> datetime:
+    return datetime.now(UTC)
 
 
 def _public(message: dict[str, Any]) -> dict[str, Any]:
