@@ -276,6 +276,29 @@ def test_a_wrong_value_inside_a_variable_names_the_variable(given, name, value):
     assert refusal(given, **{name: value}).startswith(name)
 
 
+HASTY = [
+    ("GATEWAY_OUTBOX__LOOKUP_SECONDS", "2", "2.5"),
+    ("GATEWAY_OUTBOX__LOOKUP_SECONDS", "29.9", "30"),
+    ("GATEWAY_OUTBOX__LEASE_SECONDS", "19.9", "10"),
+    ("GATEWAY_OUTBOX__LEASE_SECONDS", "60", "30.1"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "timeout"), HASTY, ids=[f"{row[0]}={row[1]}" for row in HASTY])
+def test_a_time_that_a_request_to_twilio_outlasts_is_refused(given, name, value, timeout):
+    others = {"GATEWAY_OUTBOX__LOOKUP_SECONDS": "300", "GATEWAY_OUTBOX__LEASE_SECONDS": "300"}
+    line = refusal(given, **(others | {name: value, "GATEWAY_TWILIO__TIMEOUT_SECONDS": timeout}))
+    assert f"{name} = {value} " in line
+    assert "GATEWAY_TWILIO__TIMEOUT_SECONDS" in line
+    assert timeout in line
+
+
+@pytest.mark.parametrize(("lookup", "lease"), [("10", "20"), ("30", "60")])
+def test_times_that_a_request_to_twilio_fits_in_are_accepted(given, lookup, lease):
+    times = {"GATEWAY_OUTBOX__LOOKUP_SECONDS": lookup, "GATEWAY_OUTBOX__LEASE_SECONDS": lease}
+    assert given(**times, GATEWAY_TWILIO__TIMEOUT_SECONDS="10").outbox.lease_seconds == float(lease)
+
+
 def test_a_threshold_of_a_type_nobody_knows_is_refused(given):
     assert "voise" in refusal(given, GATEWAY_SESSIONS__IDLE_SECONDS_BY_TYPE='{"voise": 900}').lower()
 

@@ -18,7 +18,7 @@ from tests.brokers import wait_for
 @pytest.fixture
 def desk(make_app, monkeypatch):
     """A desk at work on one row, which takes until `desk.answered` is set."""
-    serving = make_app(outbox={"lease_seconds": 0.6}).extensions["gateway"]
+    serving = make_app(outbox={"lease_seconds": 0.6}, twilio={"timeout_seconds": 0.3}).extensions["gateway"]
     serving = dataclasses.replace(serving, clock=Clock())
     desk = Desk(serving, threading.Event())
     desk.stop, desk.answered, begun, desk.exits = desk._stop, threading.Event(), threading.Event(), []

@@ -139,6 +139,7 @@ def load(**overrides: Any) -> Settings:
     except ValueError as error:  # tomllib's errors: they name line and column
         raise ConfigError(f"{broken_file(CONFIG_DIR)} is no valid TOML: {error}. Correct it.") from None
     _refuse_dangerous(settings)
+    _refuse_hasty(settings)
     return _with_development_secrets(settings) if settings.is_development else settings
 
 
@@ -157,6 +158,21 @@ def _refuse_dangerous(settings: Settings) -> None:
             "production: 'observe observe'."
         )
     require_writable(settings.spool_dir)
+
+
+def _refuse_hasty(settings: Settings) -> None:
+    """Refuse times by which a message would be sent again while Twilio is still taking it."""
+    timeout, outbox = settings.twilio.timeout_seconds, settings.outbox
+    if outbox.lookup_seconds < timeout:
+        raise ConfigError(
+            f"GATEWAY_OUTBOX__LOOKUP_SECONDS = {outbox.lookup_seconds:g} is below GATEWAY_TWILIO__TIMEOUT_SECONDS = "
+            f"{timeout:g}, so messages could go out twice. Raise the one or lower the other."
+        )
+    if outbox.lease_seconds < 2 * timeout:
+        raise ConfigError(
+            f"GATEWAY_OUTBOX__LEASE_SECONDS = {outbox.lease_seconds:g} is below twice GATEWAY_TWILIO__TIMEOUT_SECONDS "
+            f"= {timeout:g}, so messages could go out twice. Raise the one or lower the other."
+        )
 
 
 def _with_development_secrets(settings: Settings) -> Settings:

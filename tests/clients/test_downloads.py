@@ -186,7 +186,7 @@ def test_a_file_that_drips_is_given_up_in_time(stand_in, client):
     stand_in.files[PHOTO] = File(b"x" * 60_000, chunked=True, pause=0.1)
     began = time.monotonic()
     with pytest.raises(MediaFailed):
-        client(outbox={"lease_seconds": 1}).fetch(AT_TWILIO + PHOTO)
+        client(outbox={"lease_seconds": 1}, twilio={"timeout_seconds": 0.5}).fetch(AT_TWILIO + PHOTO)
     assert time.monotonic() - began < 2
 
 

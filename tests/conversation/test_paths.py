@@ -135,9 +135,9 @@ class Crew:
             "GATEWAY_BROKER__URL": self.url,
             "GATEWAY_TWILIO__API_BASE_URL": self.twilio.url,
             "GATEWAY_TWILIO__SEGMENTS_PER_SECOND": "1000",
-            "GATEWAY_TWILIO__TIMEOUT_SECONDS": "2",
+            "GATEWAY_TWILIO__TIMEOUT_SECONDS": "1.5",
             "GATEWAY_OUTBOX__LEASE_SECONDS": "3",
-            "GATEWAY_OUTBOX__LOOKUP_SECONDS": "0.5",
+            "GATEWAY_OUTBOX__LOOKUP_SECONDS": "1.5",
             "GATEWAY_OUTBOX__CONCURRENCY": "4",
         }
 
