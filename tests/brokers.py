@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -28,6 +29,12 @@ def wait_for(condition: Callable[[], Any], seconds: float = 20, what: Callable[[
         assert not in_vain, f"waited {seconds} s in vain for {what() if callable(what) else what}"
         time.sleep(0.02)
     return found
+
+
+def is_open(port: int) -> bool:
+    """Tell whether somebody listens on a port of this host."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Server:
@@ -122,10 +129,12 @@ class Rabbit(Server):
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
     def start(self) -> None:
-        # A node would start an epmd that nobody ends.
+        # Without one a node would start its own, which nobody ends.
         self._epmd = subprocess.Popen(
-            ["epmd", "-port", str(self.epmd_port), "-address", "127.0.0.1"], preexec_fn=die_with_parent
-        )
+            ["epmd", "-port", str(self.epmd_port), "-address", "127.0.0.1"],
+            stderr=subprocess.DEVNULL, preexec_fn=die_with_parent,
+        )  # fmt: skip
+        wait_for(lambda: is_open(self.epmd_port), what="epmd")
         super().start()
 
     def kill(self) -> None:

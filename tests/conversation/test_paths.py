@@ -277,8 +277,12 @@ def test_a_broker_that_dies_and_comes_back_loses_nothing(scene, crew):
     assert scene.sent(3, seconds=4) == {"before": 1, "meanwhile": 1, "after": 1}
 
 
-@every_path
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("crew", "number"),
+    [("poll", signal.SIGTERM), ("redis", signal.SIGTERM), ("redis", signal.SIGINT), ("amqp", signal.SIGTERM)],
+    indirect=["crew"],
+    scope="module",
+)
 def test_a_signal_ends_the_worker_after_what_it_has_in_hand(scene, crew, number):
     (worker,) = crew.alive(1)
     scene.twilio.faults.append(Fault(wait=1))
@@ -303,7 +307,7 @@ def test_what_a_broker_lost_is_published_again(scene, crew):
     assert worker.lines("outbox_republished")
 
 
-@paths("redis refuses", "redis is silent", "amqp refuses", "amqp is silent")
+@paths("redis is silent", "amqp refuses", "amqp is silent")
 def test_with_the_broker_away_webhooks_stay_fast_and_answers_come(scene, crew, make_app):
     app = make_app(**crew.settings())
     took = []
