@@ -80,8 +80,11 @@ class Desk:
         self._serving, self._stop = serving, stop
         self._count = serving.settings.outbox.concurrency
         self._hands = threading.Semaphore(self._count)
-        # Models take seconds, sending takes none: a few hands are kept from asking them.
-        self._thinkers = threading.Semaphore(max(1, self._count * 3 // 4))
+        # Models take seconds and sending takes none, so a few hands are kept from asking them; files take memory.
+        self._shares = {
+            outbox.ANSWER: threading.Semaphore(max(1, self._count * 3 // 4)),
+            outbox.FETCH: threading.Semaphore(max(1, self._count // 4)),
+        }
         self._held: dict[str, Row] = {}
         self._lease = work.lease(serving)
         self._consumer: Consumer | None = None
@@ -122,18 +125,19 @@ class Desk:
         self._stop.wait(BEHIND_SECONDS if brought else POLL_SECONDS)
 
     def _claim(self, *, row_id: str | None = None, overdue: timedelta = NOT_AT_ALL) -> Row | None:
-        may_think = self._thinkers.acquire(blocking=False)
+        taken = [step for step, share in self._shares.items() if share.acquire(blocking=False)]
+        steps = [step for step in outbox.STEPS if step in taken or step not in self._shares]
         try:
             if row_id:
                 work.queue_answers(self._serving)
-            steps = outbox.STEPS if may_think else tuple(step for step in outbox.STEPS if step != outbox.ANSWER)
             row = work.claim(self._serving, steps=steps, row_id=row_id, overdue=overdue)
         except StoreUnavailable as error:
             log.warning("store_unavailable", message=str(error)[:300])
             self._stop.wait(AWAY_SECONDS)
             row = None
-        if may_think and (row is None or row.step != outbox.ANSWER):
-            self._thinkers.release()
+        for step in taken:
+            if row is None or row.step != step:
+                self._shares[step].release()
         if row:
             self._held[row.owner] = row
         return row
@@ -141,8 +145,8 @@ class Desk:
     def _do(self, row: Row) -> None:
         _steady(lambda: work.do(self._serving, row))()
         self._held.pop(row.owner, None)
-        if row.step == outbox.ANSWER:
-            self._thinkers.release()
+        if row.step in self._shares:
+            self._shares[row.step].release()
         self._hands.release()
 
     def _renew(self) -> None:

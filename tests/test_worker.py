@@ -62,3 +62,27 @@ def test_leases_are_held_until_the_last_row_is_done_also_while_stopping(desk):
 def test_a_row_a_broker_tells_of_twice_is_done_once(desk):
     desk.take("m1")
     assert len(desk._held) == 1
+
+
+def test_some_hands_are_kept_for_sending_while_all_models_think(make_app, monkeypatch):
+    serving = dataclasses.replace(make_app(outbox={"concurrency": 4}).extensions["gateway"], clock=Clock())
+    stop, thinking, sent = threading.Event(), threading.Semaphore(0), threading.Event()
+    now = serving.clock.now()
+    for number in range(8):
+        outbox.put(Row(f"re:{number}", outbox.ANSWER, f"{number}", due=now, queued_at=now))
+    outbox.put(Row("ag:1", outbox.SEND, "ag:1", due=now, queued_at=now))
+
+    def think(_runtime, _row):
+        thinking.release()
+        stop.wait(20)
+
+    monkeypatch.setitem(work.STEPS, outbox.ANSWER, think)
+    monkeypatch.setitem(work.STEPS, outbox.SEND, lambda _runtime, _row: sent.set())
+    desk = threading.Thread(target=Desk(serving, stop).work)
+    desk.start()
+    try:
+        assert sent.wait(10)
+        assert [thinking.acquire(timeout=2) for _ in range(4)] == [True, True, True, False]
+    finally:
+        stop.set()
+        desk.join(20)

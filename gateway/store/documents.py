@@ -133,6 +133,7 @@ class MessageDocument(Document):
     token_count = IntField()
     has_error = BooleanField()
     error_message = StringField()
+    template = DictField()
     answer = DictField()
     metadata = DictField()
     createdAt = DateTimeField()  # noqa: N815 - indexes name it as stored
@@ -260,7 +261,9 @@ class OutboxDocument(Document):
     session_id = ObjectIdField()
     contact_id = ObjectIdField()
     attempted_at = DateTimeField()
+    last_attempt_at = DateTimeField()
     slot = DateTimeField()
+    behind = BooleanField()
     hinted_at = DateTimeField()
     error = StringField()
     finished_at = DateTimeField()
