@@ -38,15 +38,10 @@ class Asked:
 
 
 def _asked(document: Mapping[str, Any]) -> Asked:
-    answer, contact_id = document.get("answer") or {}, document.get("contact_id")
+    answer = document.get("answer") or {}
     return Asked(
         id=document["_id"],
-        place=Place(
-            str(document["session_id"]),
-            document.get("channel_id") or "",
-            document.get("communication_type") or "",
-            None if contact_id is None else str(contact_id),
-        ),
+        place=Place.of(document),
         content=document.get("content") or "",
         at=document["createdAt"],
         media=_media(document),

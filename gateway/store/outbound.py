@@ -28,6 +28,17 @@ class Place:
     communication_type: str
     contact_id: str | None
 
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "Place":
+        """Read where a stored message belongs; one that was adopted may name neither channel nor contact."""
+        contact_id = document.get("contact_id")
+        return cls(
+            str(document["session_id"]),
+            document.get("channel_id") or "",
+            document.get("communication_type") or "",
+            None if contact_id is None else str(contact_id),
+        )
+
     def stored(self) -> dict[str, Any]:
         """Give the fields that all messages of a session share."""
         return {
@@ -133,15 +144,9 @@ def get(message_id: str) -> Outbound | None:
 def read(document: Mapping[str, Any]) -> Outbound:
     """Read a stored message of ours."""
     template = document.get("template") or {}
-    contact_id = document.get("contact_id")
     return Outbound(
         id=document["_id"],
-        place=Place(
-            str(document["session_id"]),
-            document.get("channel_id") or "",
-            document.get("communication_type") or "",
-            None if contact_id is None else str(contact_id),
-        ),
+        place=Place.of(document),
         text=document.get("content") or "",
         at=document["createdAt"],
         sender=document.get("sender", "ai"),
