@@ -135,6 +135,11 @@ class Desk:
             log.warning("store_unavailable", message=str(error)[:300])
             self._stop.wait(AWAY_SECONDS)
             row = None
+        except Exception:
+            # Whatever it is, the hands must not get lost with it.
+            log.exception("claim_failed")
+            self._stop.wait(AWAY_SECONDS)
+            row = None
         for step in taken:
             if row is None or row.step != step:
                 self._shares[step].release()

@@ -52,7 +52,7 @@ def give_up(runtime: Runtime, row: Row, error: str) -> None:
         if message.state == PENDING:
             _say_on_call(runtime, row, message, reply, 0.0)
         else:
-            _commit(runtime, row, asked.burst(message) or [message], reply, 0.0)
+            _commit(runtime, row, _up_to(message, asked.burst(message)), reply, 0.0)
 
 
 def _answer_burst(runtime: Runtime, row: Row, message: Asked) -> None:
@@ -62,7 +62,7 @@ def _answer_burst(runtime: Runtime, row: Row, message: Asked) -> None:
             # A later message of the burst will have a row of its own, which answers this one too.
             _finish(runtime, row, outbox.DONE)
             return
-        burst = burst[: [one.id for one in burst].index(message.id) + 1]
+        burst = _up_to(message, burst)
         if has_opted_out(message.place.contact_id, row.address):
             asked.mark_answered([one.id for one in burst], row.id, says_something=False, reason="opted_out")
             _finish(runtime, row, outbox.CANCELED)
@@ -84,6 +84,11 @@ def _answer_burst(runtime: Runtime, row: Row, message: Asked) -> None:
 def _is_overtaken(runtime: Runtime, message: Asked, burst: Sequence[Asked]) -> bool:
     """Tell whether something later is to be answered instead; not for ever, where somebody writes on and on."""
     return burst[-1].id != message.id and runtime.clock.now() - burst[0].stored_at < queue.PATIENCE
+
+
+def _up_to(message: Asked, burst: Sequence[Asked]) -> list[Asked]:
+    """Give what is answered with a message: everything that waits before it, and itself."""
+    return [one for one in burst if (one.at, one.id) < (message.at, message.id)] + [message]
 
 
 def _discard(runtime: Runtime, row: Row, message: Asked, name: str) -> None:

@@ -17,7 +17,7 @@ PATIENCE = timedelta(seconds=20)
 # A caller hears silence meanwhile, so a call goes before everything that has been due for less than this.
 CALLS_FIRST = timedelta(hours=1)
 
-BATCH = 200
+BATCH = 100
 
 
 def answer_call(
