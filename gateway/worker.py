@@ -128,8 +128,6 @@ class Desk:
         taken = [step for step, share in self._shares.items() if share.acquire(blocking=False)]
         steps = [step for step in outbox.STEPS if step in taken or step not in self._shares]
         try:
-            if row_id:
-                work.queue_answers(self._serving)
             row = work.claim(self._serving, steps=steps, row_id=row_id, overdue=overdue)
         except StoreUnavailable as error:
             log.warning("store_unavailable", message=str(error)[:300])

@@ -11,7 +11,7 @@ from gateway.store.listing import COUNT_LIMIT
 
 WITHHELD = "withheld number"
 
-_REASONS = {"hourly_limit": "too many automatic answers"}
+_REASONS = {"hourly_limit": "too many automatic answers", "handed_over": "handed over by the bot"}
 
 
 @dataclass(frozen=True, slots=True)

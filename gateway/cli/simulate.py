@@ -222,7 +222,7 @@ def voice(sender: str, to: str, said: tuple[str, ...], pressed: tuple[str, ...],
         if not phone.answer(turn):
             break
     if message and not phone.leave(message):
-        raise click.ClickException("Nothing asks for a message: calls to {to} are no voicemail. See docs/voice.md.")
+        raise click.ClickException(f"Nothing asks for a message: calls to {to} are no voicemail. See docs/voice.md.")
     if not hold:
         ended = {"CallStatus": "completed", "CallDuration": str(10 * (1 + len(turns))), "SequenceNumber": "0"}
         line.post("/webhooks/voice/status", call | ended)

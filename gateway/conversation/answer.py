@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from gateway.conversation import actions, filing, queue, respond
+from gateway.conversation import actions, filing, optouts, queue, respond
 from gateway.conversation.optouts import has_opted_out
 from gateway.conversation.runtime import Runtime
 from gateway.core.limits import slot_of
@@ -136,20 +136,21 @@ def _commit(runtime: Runtime, row: Row, burst: Sequence[Asked], reply: Reply, mi
     said = respond.pieces(message.place.communication_type, reply)
     if not said:
         asked.mark_answered(ids, row.id, says_something=False)
+        asked.look_again(message, now)
         _finish(runtime, row, outbox.DONE)
         return
-    documents = _documents(message, reply, said, milliseconds, now)
+    documents = _documents(message, ids, reply, said, milliseconds, now)
     fresh = outbound.insert(documents)
     moment = documents[-1]["createdAt"]
     filing.count_ours(message.place.session_id, moment, now, messages=fresh, answers=1)
     stored = tuple(filter(None, (outbound.get(document["_id"]) for document in documents)))
-    _send(runtime, row, message, stored, answered=ids)
+    _send(runtime, row, message, stored)
 
 
 def _documents(
-    message: Asked, reply: Reply, said: Sequence[str], milliseconds: float, now: datetime
+    message: Asked, ids: Sequence[str], reply: Reply, said: Sequence[str], milliseconds: float, now: datetime
 ) -> list[dict[str, Any]]:
-    documents = outbound.spoken(message.id, reply, said, milliseconds, total=len(said))
+    documents = outbound.spoken(message.id, reply, said, milliseconds, total=len(said), answers=list(ids))
     for document, at in zip(documents, outbound.piece_times(now, len(documents)), strict=True):
         length = segments(document["content"])
         document["metadata"] |= {"segments": length.count, "encoding": length.encoding}
@@ -159,33 +160,32 @@ def _documents(
     return documents
 
 
-def _send(
-    runtime: Runtime, row: Row, message: Asked | None, stored: Sequence[outbound.Outbound], answered: Sequence[str] = ()
-) -> None:
+def _send(runtime: Runtime, row: Row, message: Asked | None, stored: Sequence[outbound.Outbound]) -> None:
     """Queue the sending of stored messages, the later pieces before the row itself turns into the first one's."""
     first = stored[0]
     total = int(first.facts.get("total") or 1)
     rest = (outbound.get(f"{row.id}:{number}") for number in range(len(stored) + 1, total + 1))
     pieces = [*stored, *filter(None, rest)]
     if row.address is None or first.status is None:
-        _mark(message, answered, row.id)
+        _mark(runtime, message, first)
         _finish(runtime, row, outbox.DONE)
         return
     rows = [queue.row_of(piece, row.address, runtime.clock.now()) for piece in pieces]
     for later in rows[1:]:
         outbox.put(later)
-    _mark(message, answered, row.id)
-    outbox.go_on_sending(row, rows[0])
+    _mark(runtime, message, first)
+    if not outbox.go_on_sending(row, rows[0]) and has_opted_out(first.place.contact_id, row.address):
+        for piece in pieces:
+            optouts.call_off(runtime, piece.id)
     for queued in rows:
         runtime.notify(queued.id, queued.due)
 
 
-def _mark(message: Asked | None, answered: Sequence[str], by: str) -> None:
-    """Note what was answered; after a crash that is all that was waiting up to the message."""
-    ids = list(answered)
-    if not ids and message:
-        ids = [one.id for one in asked.burst(message) if one.at <= message.at]
-    asked.mark_answered(ids, by, says_something=True)
+def _mark(runtime: Runtime, message: Asked | None, answer: outbound.Outbound) -> None:
+    """Note what an answer is to, as it says itself, and look again for what waits beside that."""
+    asked.mark_answered(answer.facts.get("answers") or [], answer.id, says_something=True)
+    if message and message.state == QUEUED:
+        asked.look_again(message, runtime.clock.now())
 
 
 def _answer_call(runtime: Runtime, row: Row, message: Asked) -> None:

@@ -12,6 +12,7 @@ from gateway.core.sessions import Rule, SessionView
 
 HOURLY_LIMIT = "hourly_limit"
 OUT_OF_HOURS = "out_of_hours"
+HANDED_OVER = "handed_over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def rule(runtime: Runtime, message: InboundMessage, session: SessionView, decide
     if decided_by == Rule.ASKED_FOR:
         return Ruling("new_session", _notice("new_session", runtime.settings.sessions.new_text))
     if session.bot_off:
-        return Ruling("person")
+        return Ruling(HANDED_OVER)
     if not runtime.blocked.isdisjoint(message.sender.identities):
         return Ruling("blocked")
     if reply.hourly_limit and sum(lately(session.automatic, message.received_at).values()) >= reply.hourly_limit:

@@ -73,11 +73,16 @@ def record_refusal(runtime: Runtime, contact_id: str, to: Address, message_id: s
     log.info("opted_out", message_id=message_id, by="provider")
 
 
+def call_off(runtime: Runtime, message_id: str) -> None:
+    """Note on a message of ours that its contact opted out before it was sent."""
+    reason = "The contact opted out (STOP)."
+    outbound.fail(message_id, status="canceled", code=None, reason=reason, at=runtime.clock.now())
+
+
 def cancel_queued(runtime: Runtime, contact_id: str, lines: Sequence[str]) -> None:
     """Keep what waits for somebody who opted out from ever being sent."""
-    now = runtime.clock.now()
-    for message_id in outbox.cancel(contact_id, lines, now):
-        outbound.fail(message_id, status="canceled", code=None, reason="The contact opted out (STOP).", at=now)
+    for message_id in outbox.cancel(contact_id, lines, runtime.clock.now()):
+        call_off(runtime, message_id)
         asked.forget_burst(message_id)
         log.info("delivery_canceled", message_id=message_id, reason="opted_out")
 

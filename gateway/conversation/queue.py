@@ -38,13 +38,18 @@ def answers(runtime: Runtime) -> int:
     """
     now = runtime.clock.now()
     over, seen = asked.due(now, PATIENCE, limit=BATCH)
-    for message in over:
-        place = message.place
-        row = _answering(runtime, place.session_id, place.contact_id, message.id, message.metadata, due=now, now=now)
-        _put(runtime, row)
-    if seen:
+    rows = [
+        _answering(
+            runtime, message.place.session_id, message.place.contact_id, message.id, message.metadata, due=now, now=now
+        )
+        for message in over
+    ]
+    if rows:
+        outbox.put_answers(rows)
         asked.taken(seen)
-    return len(over)
+    for row in rows:
+        runtime.notify(row.id, row.due)
+    return len(rows)
 
 
 def _answering(
@@ -96,11 +101,24 @@ def lost(runtime: Runtime, since: datetime, until: datetime) -> int:
     for waiting in asked.unqueued(since, until):
         place = waiting.place
         found += answer_call(runtime, place.session_id, place.contact_id, waiting.id, waiting.metadata)
+    found += _overlooked(until)
     for message, to in outbound.unsent(since, until):
         found += sending(runtime, message, to)
     for session_id, message_id in media.unqueued(since, until):
         found += download(runtime, session_id, message_id)
     return found
+
+
+def _overlooked(until: datetime) -> int:
+    """Look again for messages that wait for an answer and that no row asks about; gives how many."""
+    waiting = asked.overlooked(until - PATIENCE, limit=BATCH)
+    ways = [asked.burst(message) for message in waiting]
+    rows = {answer_id(one.id) for way in ways for one in way}
+    held = outbox.being_answered(sorted(rows))
+    lost = [way for way in ways if held.isdisjoint(answer_id(one.id) for one in way)]
+    for way in lost:
+        asked.look_again(way[-1], until)
+    return len(lost)
 
 
 def download(runtime: Runtime, session_id: str, message_id: str) -> bool:

@@ -124,8 +124,8 @@ def _follow_up(runtime: Runtime, turn: StoredTurn) -> None:
     if message.media:
         queue.download(runtime, turn.session_id, message.id)
     actions.apply(runtime, turn.session_id, answer.reply.actions)
-    if answer.reason == guards.HOURLY_LIMIT:
-        actions.ask_for_person(runtime, turn.session_id, guards.HOURLY_LIMIT)
+    if answer.reason in (guards.HOURLY_LIMIT, guards.HANDED_OVER):
+        actions.ask_for_person(runtime, turn.session_id, answer.reason)
 
 
 def _redelivered(runtime: Runtime, message: InboundMessage) -> Outcome:

@@ -73,7 +73,12 @@ def with_answer(message_id: str, answered_by: str) -> tuple[Asked | None, Outbou
 
 def burst(message: Asked) -> list[Asked]:
     """Give what waits for an answer beside a message, oldest first; the last one is answered for all."""
-    return [waiting for waiting in _waiting([message.place.session_id]) if waiting.line == message.line]
+    return [waiting for waiting in _waiting([message.place.session_id]) if _way(waiting) == _way(message)]
+
+
+def _way(message: Asked) -> tuple[str, str, str]:
+    """Tell what is answered together: with one session over all channels, each line of ours answers for itself."""
+    return message.place.session_id, message.place.communication_type, message.line
 
 
 def _waiting(session_ids: Sequence[str]) -> list[Asked]:
@@ -92,15 +97,43 @@ def due(now: datetime, patience: timedelta, *, limit: int) -> tuple[list[Asked],
         {"answer.state": QUEUED, "answer.due": {"$lte": now}}, {"session_id": 1}, limit=limit
     )
     sessions = sorted({str(row["session_id"]) for row in found})
-    bursts: dict[tuple[str, str], list[Asked]] = {}
+    bursts: dict[tuple[str, str, str], list[Asked]] = {}
     for message in _waiting(sessions) if sessions else ():
-        bursts.setdefault((message.place.session_id, message.line), []).append(message)
+        bursts.setdefault(_way(message), []).append(message)
     over, seen = [], []
     for burst in bursts.values():
-        if (burst[-1].due or now) <= now or now - burst[0].stored_at >= patience:
+        end = min(burst[-1].due or now, burst[0].stored_at + patience)
+        if end <= now:
             over.append(burst[-1])
             seen += [message.id for message in burst]
+        else:
+            # Who is in the middle of something must not stand before others each time somebody looks.
+            _put_off([message.id for message in burst], end)
     return over, seen
+
+
+def _put_off(ids: Sequence[str], until: datetime) -> None:
+    collection(MessageDocument).update_many(
+        {"_id": {"$in": list(ids)}, "answer.state": QUEUED, "answer.due": {"$lt": until}},
+        {"$set": {"answer.due": until}},
+    )
+
+
+def look_again(message: Asked, now: datetime) -> None:
+    """Let what still waits beside an answered message be looked for again: it came late, or was not seen."""
+    left = [one.id for one in burst(message) if one.due is None]
+    if left:
+        collection(MessageDocument).update_many(
+            {"_id": {"$in": left}, "answer.state": QUEUED}, {"$set": {"answer.due": now}}
+        )
+
+
+def overlooked(before: datetime, *, limit: int) -> list[Asked]:
+    """List messages stored before a moment that wait for an answer and that nobody looks for any more."""
+    found = collection(MessageDocument).find(
+        {"answer.state": QUEUED, "answer.due": None, "storedAt": {"$lt": before}}, limit=limit
+    )
+    return [_asked(document) for document in found]
 
 
 def taken(ids: Sequence[str]) -> None:
@@ -153,7 +186,12 @@ def forget_burst(answer: str) -> None:
     asked = get(answer.removeprefix("re:"))
     if asked:
         collection(MessageDocument).update_many(
-            {"session_id": ObjectId(asked.place.session_id), "metadata.To": asked.line, "answer.state": QUEUED},
+            {
+                "session_id": ObjectId(asked.place.session_id),
+                "communication_type": asked.place.communication_type,
+                "metadata.To": asked.line,
+                "answer.state": QUEUED,
+            },
             {"$set": {"answer.state": NONE, "answer.reason": "opted_out"}},
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import ASCENDING, ReturnDocument
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from gateway.core.times import MILLISECOND
 from gateway.store.connection import collection
@@ -24,6 +24,7 @@ STEPS = (ANSWER, SEND, FETCH, DELETE)
 NOT_AT_ALL = timedelta()
 EVER = datetime.fromtimestamp(0, UTC)
 MOST_PIECES = 999
+DUPLICATE_KEY = 11000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,25 @@ def put(row: Row) -> bool:
     except DuplicateKeyError:
         return False
     return True
+
+
+def put_answers(rows: Sequence[Row]) -> None:
+    """Add rows that ask for answers; one that ended without an answer is opened again, for its message still waits."""
+    try:
+        collection(OutboxDocument).insert_many([_document(row) for row in rows], ordered=False)
+    except BulkWriteError as error:
+        if any(failure["code"] != DUPLICATE_KEY for failure in error.details["writeErrors"]):
+            raise
+        collection(OutboxDocument).update_many(
+            {"_id": {"$in": [row.id for row in rows]}, "step": ANSWER, "state": DONE},
+            {"$set": {"state": WAITING, "due": rows[0].due, "owner": "", "tries": 0}, "$unset": {"finished_at": ""}},
+        )
+
+
+def being_answered(ids: Sequence[str]) -> set[str]:
+    """Tell which of these rows wait or are worked on."""
+    found = collection(OutboxDocument).find({"_id": {"$in": list(ids)}, "state": WAITING}, {"_id": 1})
+    return {row["_id"] for row in found}
 
 
 def _document(row: Row) -> dict[str, Any]:
@@ -198,10 +218,11 @@ def finish(row: Row, state: str, now: datetime, *, error: str = "") -> bool:
     return collection(OutboxDocument).update_one(_mine(row), {"$set": changes}).modified_count == 1
 
 
-def go_on_sending(row: Row, first: Row) -> None:
-    """Turn a row whose message is stored now into the row that sends it."""
+def go_on_sending(row: Row, first: Row) -> bool:
+    """Turn a row whose message is stored now into the row that sends it; False where it was canceled meanwhile."""
     sending = {name: value for name, value in _document(first).items() if name not in ("_id", "state", "tries")}
-    collection(OutboxDocument).update_one(_mine(row), {"$set": sending | {"tries": 0, "owner": ""}})
+    done = collection(OutboxDocument).update_one(_mine(row), {"$set": sending | {"tries": 0, "owner": ""}})
+    return done.modified_count == 1
 
 
 def one_before(row: Row, soon: datetime) -> datetime | None:

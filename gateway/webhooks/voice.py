@@ -54,7 +54,9 @@ def wait(form: Form, _received_at: datetime) -> str:
     require(form, "CallSid")
     number = _number("turn")
     turn = runtime().line.read_turn(form["CallSid"], number, request.args.get("state", ""))
-    return calls.wait(runtime(), turn, _number("wait")) if turn.session_id else calls.say_again(form["CallSid"])
+    if turn.session_id:
+        return calls.wait(runtime(), turn, _number("wait"))
+    return calls.wait_unsigned(runtime(), form["CallSid"], _number("wait"))
 
 
 @bp.post("/recording")

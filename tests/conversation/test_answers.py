@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.conversation import actions, upkeep
+from gateway.conversation import actions, queue, upkeep, work
 from gateway.conversation import answer as answering
 from gateway.core.replies import Action, Reply, Turn
 from gateway.store.messages import QUEUED
 from tests.conftest import TEN, Twilio
 from tests.conversation.worker import Worker, slow_responder
-from tests.webhooks.conftest import is_empty, texts
+from tests.webhooks.conftest import Call, is_empty, texts
 
 APOLOGY = "Sorry, something went wrong on our side. Please try again in a moment."
 
@@ -242,7 +242,7 @@ def test_a_bot_may_hand_over_to_a_person_and_is_silent_then(scene):
     assert len(scene.turns) == 1
     assert scene.db.sessions.find_one()["needs_person"]["reason"] == "angry"
     assert scene.db.messages.find_one({"content": "Hello?"})["answer"] == {
-        "state": "none", "twiml": texts_of_nothing(), "reason": "person",
+        "state": "none", "twiml": texts_of_nothing(), "reason": "handed_over",
     }  # fmt: skip
 
 
@@ -355,6 +355,78 @@ def test_an_answer_that_breaks_the_worker_again_and_again_ends_in_an_apology(sce
     (said,) = ours(scene.db)
     assert (said["content"], said["has_error"]) == (APOLOGY, True)
     assert scene.db.outbox.count_documents({"state": "waiting"}) == 0
+
+
+def test_a_message_stored_late_is_answered_too(scene):
+    def think(_turn):
+        scene.model = lambda turn: Reply(f"You said: {turn.content}")
+        scene.clock.tick(-2.5)  # received before the other, and stored while that is thought about
+        scene.twilio.sms("earlier")
+        scene.clock.tick(2.5)
+        queue.answers(scene.worker.runtime)  # another worker looks
+        return Reply("to the later one")
+
+    scene.model = think
+    scene.twilio.sms("later")
+    for _ in range(4):
+        scene.worker.run(after=2)
+    assert [said["content"] for said in ours(scene.db)] == ["to the later one", "You said: earlier"]
+    assert scene.db.messages.count_documents({"answer.state": QUEUED}) == 0
+
+
+def test_a_message_that_nobody_looks_for_any_more_is_found_again(scene):
+    scene.twilio.sms("Hello")
+    scene.db.messages.update_one({}, {"$unset": {"answer.due": ""}})
+    scene.worker.run(after=60)
+    assert ours(scene.db) == []
+    upkeep.settle(scene.worker.runtime)
+    scene.worker.run(after=1)
+    assert [said["content"] for said in ours(scene.db)] == ["You said: Hello"]
+
+
+def test_an_apology_for_a_message_leaves_a_later_one_to_be_answered(scene):
+    scene.twilio.sms("first")
+    scene.clock.tick(2)
+    queue.answers(scene.worker.runtime)
+    row = work.claim(scene.worker.runtime)
+    scene.clock.tick(30)
+    scene.twilio.sms("second")
+    answering.give_up(scene.worker.runtime, row, "gave up")
+    for _ in range(3):
+        scene.worker.run(after=30)
+    said = {message["content"]: message["status"] for message in ours(scene.db)}
+    assert said == {APOLOGY: "delivered", "You said: second": "delivered"}
+
+
+def test_nobody_waits_for_somebody_who_writes_without_end(scene):
+    for number in range(210):
+        scene.twilio.sms(f"flood {number}")
+        scene.clock.tick(0.02)
+    scene.twilio.sms("Other", From="+15550001111")
+    for number in range(5):
+        scene.clock.tick(0.7)
+        scene.twilio.sms(f"more {number}")
+        scene.worker.run()
+    assert [turn.content for turn in scene.turns] == ["Other"]
+
+
+def test_a_call_answers_no_text_of_the_same_session(make_app, clock, live_db):
+    app = make_app(sessions={"scope": "contact"})
+    twilio, worker, asked = Twilio(app.test_client()), Worker(app, clock), []
+
+    def respond(turn):
+        asked.append(turn.content)
+        return Reply("Yes")
+
+    with slow_responder(app, respond):
+        twilio.sms("please answer my text")
+        call = Call(twilio, {"From": "+15558675310", "To": "+15017122661"})
+        call.begin()
+        call.say("hello")
+        worker.run()
+        worker.run(after=3)
+    assert sorted(asked) == ["hello", "please answer my text"]
+    assert live_db.messages.count_documents({"answer.state": QUEUED}) == 0
 
 
 def test_quick_responders_still_answer_within_the_webhook(twilio):
