@@ -55,6 +55,7 @@ REFUSED = {
     "too_large": "was too large to keep",
     "type": "is of a type that is not kept",
     "host": "was not fetched, because it is not at Twilio",
+    "no_account": "was not fetched, because there is no Twilio account",
     "path": "was not fetched, because its address names no file",
     "not_there": "was not there to be fetched",
     "failed": "could not be fetched",

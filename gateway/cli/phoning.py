@@ -4,7 +4,7 @@ import html
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
@@ -31,6 +31,13 @@ class Phone:
         """Call the number and listen."""
         self.twiml = self.post("/webhooks/voice", self.form | {"CallStatus": "ringing"})
         self._wait()
+
+    def talk(self, turns: Sequence[dict[str, str]]) -> None:
+        """Call, and say or key one thing after the other as long as the gateway listens."""
+        self.ring()
+        for turn in turns:
+            if not self.answer(turn):
+                break
 
     def answer(self, turn: dict[str, str]) -> bool:
         """Say or key something where the gateway listens; False where it does not."""

@@ -215,16 +215,18 @@ def voice(sender: str, to: str, said: tuple[str, ...], pressed: tuple[str, ...],
         "Direction": "inbound",
     }  # fmt: skip
     phone = Phone(line.post, line.public_url, call)
-    phone.ring()
     turns = [{"SpeechResult": words, "Confidence": "0.92"} for words in said]
     turns += [{"Digits": digits} for digits in pressed]
-    for turn in turns:
-        if not phone.answer(turn):
-            break
-    if message and not phone.leave(message):
-        raise click.ClickException(f"Nothing asks for a message: calls to {to} are no voicemail. See docs/voice.md.")
-    if not hold:
-        ended = {"CallStatus": "completed", "CallDuration": str(10 * (1 + len(turns))), "SequenceNumber": "0"}
-        line.post("/webhooks/voice/status", call | ended)
-    _remember(line, who)
-    _show(line, as_json)
+    try:
+        phone.talk(turns)
+        if message and not phone.leave(message):
+            raise click.ClickException(
+                f"Nothing asks for a message: calls to {to} are no voicemail. See docs/voice.md."
+            )
+    finally:
+        # Whatever went wrong, a call that is never over would keep its session open for hours.
+        if line.told and not hold:
+            ended = {"CallStatus": "completed", "CallDuration": str(10 * (1 + len(turns))), "SequenceNumber": "0"}
+            line.post("/webhooks/voice/status", call | ended)
+        _remember(line, who)
+        _show(line, as_json)

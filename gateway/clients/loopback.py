@@ -22,7 +22,7 @@ class Loopback:
 
     def fetch(self, url: str) -> Fetched:  # noqa: ARG002
         """Refuse: there is no provider that would hold a file."""
-        raise MediaRefused("host", "There is no Twilio account to fetch files from; set TWILIO_ACCOUNT_SID.")
+        raise MediaRefused("no_account", "To fetch files, set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN.")
 
     def delete(self, url: str) -> None:
         """Do nothing: there is no provider that would hold a file."""

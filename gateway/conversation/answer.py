@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from gateway.conversation import actions, filing, optouts, queue, respond
+from gateway.conversation import actions, filing, guards, optouts, queue, respond
 from gateway.conversation.optouts import has_opted_out
 from gateway.conversation.runtime import Runtime
 from gateway.core.limits import slot_of
@@ -17,7 +17,7 @@ from gateway.core.participant import address
 from gateway.core.replies import Reply, Turn
 from gateway.core.segments import segments
 from gateway.logs import log
-from gateway.store import asked, messages, outbound, outbox, sessions
+from gateway.store import asked, finding, messages, outbound, outbox, sessions
 from gateway.store.asked import Asked
 from gateway.store.connection import deadline
 from gateway.store.messages import PENDING, QUEUED
@@ -63,22 +63,31 @@ def _answer_burst(runtime: Runtime, row: Row, message: Asked) -> None:
             _finish(runtime, row, outbox.DONE)
             return
         burst = _up_to(message, burst)
-        if has_opted_out(message.place.contact_id, row.address):
-            asked.mark_answered([one.id for one in burst], row.id, says_something=False, reason="opted_out")
+        if reason := _reason_for_silence(runtime, row, message):
+            asked.mark_answered([one.id for one in burst], row.id, says_something=False, reason=reason)
             _finish(runtime, row, outbox.CANCELED)
             return
         name, turn = _turn(runtime, burst)
     reply, milliseconds = respond.ask(runtime, name, turn)
     with deadline():
         latest = asked.burst(message)
-        waiting = {one.id for one in latest}
-        if message.id not in waiting or _is_overtaken(runtime, message, latest):
+        if message.id not in {one.id for one in latest} or _is_overtaken(runtime, message, latest):
             _discard(runtime, row, message, name)
-            return
-        if not {one.id for one in burst} <= waiting:
-            outbox.postpone(row, runtime.clock.now())  # a part of it was answered by somebody else: asked anew
-            return
-        _commit(runtime, row, burst, reply, milliseconds)
+        elif not asked.claim([one.id for one in burst], row.id):
+            outbox.postpone(row, runtime.clock.now())  # a part of it is answered by somebody else: asked anew
+        else:
+            _commit(runtime, row, burst, reply, milliseconds)
+
+
+def _reason_for_silence(runtime: Runtime, row: Row, message: Asked) -> str | None:
+    """Look once more for a reason not to answer: much may have happened while a message waited."""
+    if has_opted_out(message.place.contact_id, row.address):
+        return "opted_out"
+    session_id = message.place.session_id
+    reason = guards.rule_again(runtime, finding.get(session_id), runtime.clock.now())
+    if reason:
+        actions.ask_for_person(runtime, session_id, reason)
+    return reason
 
 
 def _is_overtaken(runtime: Runtime, message: Asked, burst: Sequence[Asked]) -> bool:

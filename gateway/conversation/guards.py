@@ -1,6 +1,7 @@
 """What comes before any responder: who is not answered, when nobody is, and what a sender may ask of the gateway."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from gateway.conversation.runtime import Runtime
@@ -35,12 +36,26 @@ def rule(runtime: Runtime, message: InboundMessage, session: SessionView, decide
         return Ruling(HANDED_OVER)
     if not runtime.blocked.isdisjoint(message.sender.identities):
         return Ruling("blocked")
-    if reply.hourly_limit and sum(lately(session.automatic, message.received_at).values()) >= reply.hourly_limit:
+    if _had_enough(runtime, session, message.received_at):
         return Ruling(HOURLY_LIMIT)
     if not is_open(reply.hours, message.received_at.astimezone(ZoneInfo(reply.timezone))):
         told = OUT_OF_HOURS in session.notices
         return Ruling(OUT_OF_HOURS, Reply() if told else _notice(OUT_OF_HOURS, reply.out_of_hours_text))
     return None
+
+
+def rule_again(runtime: Runtime, session: SessionView | None, now: datetime) -> str | None:
+    """Look for a reason that arose while a message waited for its answer; None where there is none."""
+    if session is None:
+        return None
+    if session.bot_off:
+        return HANDED_OVER
+    return HOURLY_LIMIT if _had_enough(runtime, session, now) else None
+
+
+def _had_enough(runtime: Runtime, session: SessionView, moment: datetime) -> bool:
+    limit = runtime.settings.reply.hourly_limit
+    return bool(limit) and sum(lately(session.automatic, moment).values()) >= limit
 
 
 def _notice(name: str, text: str) -> Reply:

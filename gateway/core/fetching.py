@@ -16,7 +16,7 @@ class Fetched:
 
 
 class MediaRefused(GatewayError):
-    """A file we will never take. `reason` is host, path, type or too_large."""
+    """A file we will never take. `reason` is host, path, type, too_large or no_account."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(detail or f"The file was refused: {reason.replace('_', ' ')}.")

@@ -30,6 +30,7 @@ class Asked:
     stored_at: datetime
     due: datetime | None = None
     said: str = ""
+    claimed_by: str = ""
 
     @property
     def line(self) -> str:
@@ -51,6 +52,7 @@ def _asked(document: Mapping[str, Any]) -> Asked:
         stored_at=document.get("storedAt") or document["createdAt"],
         due=answer.get("due"),
         said=answer.get("text") or "",
+        claimed_by=answer.get("by") or "",
     )
 
 
@@ -72,8 +74,22 @@ def with_answer(message_id: str, answered_by: str) -> tuple[Asked | None, Outbou
 
 
 def burst(message: Asked) -> list[Asked]:
-    """Give what waits for an answer beside a message, oldest first; the last one is answered for all."""
-    return [waiting for waiting in _waiting([message.place.session_id]) if _way(waiting) == _way(message)]
+    """Give what waits for an answer beside a message, oldest first; the last one is answered for all.
+
+    What another answer is being given to is left to that one.
+    """
+    waiting = [one for one in _waiting([message.place.session_id]) if _way(one) == _way(message)]
+    return [one for one in waiting if one.claimed_by in ("", answer_id(message.id))]
+
+
+def claim(ids: Sequence[str], by: str) -> bool:
+    """Take messages for one answer; False where one of them is not to be had, and then none is taken."""
+    messages, free = collection(MessageDocument), {"answer.state": QUEUED, "answer.by": {"$in": [None, by]}}
+    if messages.update_many({"_id": {"$in": list(ids)}} | free, {"$set": {"answer.by": by}}).matched_count == len(ids):
+        return True
+    mine = {"_id": {"$in": list(ids)}, "answer.state": QUEUED, "answer.by": by}
+    messages.update_many(mine, {"$unset": {"answer.by": ""}})
+    return False
 
 
 def _way(message: Asked) -> tuple[str, str, str]:

@@ -312,6 +312,7 @@ def left_lying(now: datetime, *, overdue: timedelta, hint: timedelta, limit: int
     rows = collection(OutboxDocument)
     wanted = {
         "state": WAITING,
+        "step": {"$in": list(STEPS)},
         "due": {"$lte": now - overdue},
         "$or": [{"hinted_at": {"$exists": False}}, {"hinted_at": {"$lte": now - hint}}],
     }

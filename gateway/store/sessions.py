@@ -228,10 +228,10 @@ def close(session_id: str, reason: str, now: datetime) -> bool:
 
 
 def ask_for_person(session_id: str, reason: str, now: datetime, *, bot_off: bool = False) -> bool:
-    """Flag a session for a person, once; with `bot_off` nobody answers in it automatically any more."""
+    """Flag a session for a person, once; with `bot_off` nobody answers its sender automatically any more."""
     sessions, which = collection(SessionDocument), {"_id": ObjectId(session_id)}
     if bot_off:
-        sessions.update_one(which, {"$set": {"bot_off": True, "updatedAt": now}})
+        sessions.update_many(_with_newer(session_id), {"$set": {"bot_off": True, "updatedAt": now}})
     done = sessions.update_one(
         which | {"needs_person": {"$exists": False}}, {"$set": {"needs_person": {"reason": reason, "at": now}}}
     )
@@ -246,12 +246,20 @@ def person_came(session_id: str, now: datetime) -> None:
 
 
 def hand_back(session_id: str, now: datetime) -> bool:
-    """Let a session be answered automatically again; False where it was."""
-    done = collection(SessionDocument).update_one(
-        {"_id": ObjectId(session_id), "bot_off": True},
+    """Let a session's sender be answered automatically again; False where that was so."""
+    done = collection(SessionDocument).update_many(
+        _with_newer(session_id) | {"bot_off": True},
         {"$unset": {"bot_off": "", "needs_person": ""}, "$set": {"updatedAt": now}},
     )
-    return done.modified_count == 1
+    return done.modified_count > 0
+
+
+def _with_newer(session_id: str) -> dict[str, Any]:
+    """Match a session and whatever its sender has begun since: what is said of a person holds there too."""
+    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, {"keys": 1, "first_message_at": 1})
+    if not found or not found.get("keys"):
+        return {"_id": ObjectId(session_id)}
+    return {"keys": {"$in": found["keys"]}, "first_message_at": {"$gte": found["first_message_at"]}}
 
 
 def describe(session_id: str, now: datetime, *, title: str = "", tags: Sequence[str] = ()) -> None:

@@ -28,7 +28,7 @@ def test_nothing_is_found_and_no_file_is_held():
     assert Loopback().find(HELLO, datetime.now(UTC)) == []
     with pytest.raises(MediaRefused) as caught:
         Loopback().fetch("https://api.twilio.com/2010-04-01/Accounts/AC1/Recordings/RE1")
-    assert caught.value.reason == "host"
+    assert caught.value.reason == "no_account"
     Loopback().delete("https://api.twilio.com/2010-04-01/Accounts/AC1/Recordings/RE1")
 
 

@@ -333,6 +333,53 @@ def test_what_a_bot_handed_over_stays_with_people_in_the_next_session_too(scene)
     assert [turn.content for turn in scene.turns] == ["I want a human", "And now?"]
 
 
+def test_what_was_handed_over_while_a_message_waited_is_not_answered(scene):
+    scene.twilio.sms("Hello")
+    actions.ask_for_person(scene.worker.runtime, str(scene.db.sessions.find_one()["_id"]), "x", bot_off=True)
+    scene.worker.run(after=2)
+    assert scene.turns == []
+    assert scene.db.messages.find_one()["answer"]["reason"] == "handed_over"
+
+
+def test_a_late_hand_over_holds_in_the_session_that_began_meanwhile(scene):
+    def think(_turn):
+        scene.clock.tick(400)
+        scene.twilio.sms("Are you there?")
+        return Reply("One moment.", actions=(Action("hand_over"),))
+
+    scene.model = think
+    scene.twilio.sms("I want a human")
+    scene.worker.run(after=2)
+    scene.worker.run(after=2)
+    assert [session.get("bot_off") for session in scene.db.sessions.find()] == [True, True]
+    assert len(scene.turns) == 1
+    oldest = scene.db.sessions.find_one(sort=[("_id", 1)])
+    actions.hand_back(scene.worker.runtime, str(oldest["_id"]))
+    assert scene.db.sessions.count_documents({"bot_off": True}) == 0
+
+
+def test_two_answers_never_share_a_message(scene):
+    """Two rows of one burst think at the same time, because somebody writes on and on."""
+    inside = []
+
+    def think(turn):
+        if not inside:
+            inside.append(turn)
+            scene.clock.tick(25)
+            scene.twilio.sms("second")
+            scene.clock.tick(2)
+            queue.answers(scene.worker.runtime)
+            work.do_one(scene.worker.runtime)  # another worker answers both
+        return Reply(f"to {', '.join(turn.fragments)}")
+
+    scene.model = think
+    scene.twilio.sms("first")
+    for _ in range(4):
+        scene.worker.run(after=2)
+    answered = [fragment for said in ours(scene.db) for fragment in said["content"].removeprefix("to ").split(", ")]
+    assert sorted(answered) == ["first", "second"]
+
+
 def test_what_people_wrote_stays_out_of_the_log_when_a_responder_breaks(scene, capsys):
     def fail(turn):
         raise KeyError(turn.content)

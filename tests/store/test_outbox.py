@@ -1,0 +1,45 @@
+"""The outbox's look-ups: each by an index, however many finished rows are kept."""
+
+from datetime import timedelta
+
+import mongoengine
+import pytest
+
+from gateway.store import asked, outbox
+from gateway.store.outbox import Row
+from tests.conftest import TEN
+
+LEASE = timedelta(seconds=60)
+LOOKS = {
+    "claim": lambda: outbox.claim("me", TEN, LEASE),
+    "claim by id": lambda: outbox.claim("me", TEN, LEASE, row_id="m1"),
+    "left lying": lambda: outbox.left_lying(TEN, overdue=timedelta(), hint=LEASE, limit=10),
+    "depth": outbox.depth,
+    "oldest": outbox.oldest,
+    "cancel": lambda: outbox.cancel("6b0147b97f9cf309296e1567", ["+15017122661"], TEN),
+    "one before": lambda: outbox.one_before(Row("m2", outbox.SEND, "m2", TEN, TEN, lane="a|b"), TEN),
+    "next in lane": lambda: outbox.let_next_go("a|b", TEN),
+    "answers due": lambda: asked.due(TEN, LEASE, limit=10),
+    "overlooked": lambda: asked.overlooked(TEN, limit=10),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS.keys())
+def test_no_look_reads_what_is_done(app, look):
+    """MongoDB itself tells of each operation which plan it took."""
+    db = mongoengine.get_db()
+    db.outbox.insert_many(
+        {"_id": f"done{n}", "step": "send", "state": "done", "due": TEN, "queued_at": TEN, "lane": "a|b"}
+        for n in range(300)
+    )
+    outbox.put(Row("m1", outbox.SEND, "m1", due=TEN, queued_at=TEN, lane="a|b"))
+    db.command("profile", 2)
+    try:
+        look()
+    finally:
+        db.command("profile", 0)
+    seen = list(db.system.profile.find({"ns": {"$regex": "\\.(outbox|messages)$"}}))
+    db.drop_collection("system.profile")
+    assert seen
+    assert all("COLLSCAN" not in one.get("planSummary", "") for one in seen), [one.get("planSummary") for one in seen]
+    assert sum(one.get("docsExamined", 0) for one in seen) <= 3
