@@ -57,9 +57,7 @@ def run(settings: Settings) -> None:
     logs.configure(fmt=settings.log.format, redact=settings.log.redact)
     connection.connect(settings)
     serving = runtime.build(settings)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     working = [
         _start(serving.clock.correct, CLOCK_SECONDS, stop),
         _start(lambda: upkeep.settle(serving), SETTLE_SECONDS, stop),
@@ -71,6 +69,23 @@ def run(settings: Settings) -> None:
     for thread in working:
         thread.join()
     log.info("worker_stopped")
+
+
+def stop_on_signals() -> threading.Event:
+    """Turn SIGTERM and Ctrl-C into an event.
+
+    Waited for by a thread: a handler runs in the midst of whatever the main thread does, which may be `stop.wait`
+    with the very lock that `stop.set` needs. Every thread started from here on leaves the signals to that one.
+    """
+    stop, signals = threading.Event(), {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+
+    def wait() -> None:
+        signal.sigwait(signals)
+        stop.set()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
+    return stop
 
 
 class Desk:

@@ -1,6 +1,8 @@
 """How a worker stops: it holds on to what it has in hand, and lets go in the end."""
 
 import dataclasses
+import subprocess
+import sys
 import threading
 from datetime import timedelta
 
@@ -86,3 +88,24 @@ def test_some_hands_are_kept_for_sending_while_all_models_think(make_app, monkey
     finally:
         stop.set()
         desk.join(20)
+
+
+WAITING = """
+from gateway.worker import stop_on_signals
+stop = stop_on_signals()
+print("ready", flush=True)
+while not stop.wait(0.00001):
+    pass
+"""
+
+
+def test_a_signal_stops_a_worker_in_whatever_it_is_just_doing():
+    waiting = [subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE) for _ in range(12)]
+    try:
+        for process in waiting:
+            assert process.stdout.readline() == b"ready\n"
+            process.terminate()
+        assert [process.wait(10) for process in waiting] == [0] * len(waiting)
+    finally:
+        for process in waiting:
+            process.kill()
