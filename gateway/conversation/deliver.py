@@ -16,7 +16,7 @@ from gateway.core.errors import GatewayError, StoreUnavailable
 from gateway.core.messages import WHATSAPP, StatusUpdate
 from gateway.core.sending import LookupFailed, NotSent, OutcomeUnknown, Outgoing, Reaction, Sent
 from gateway.logs import log
-from gateway.store import finding, outbound, outbox
+from gateway.store import finding, lanes, outbound, outbox
 from gateway.store.connection import deadline
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import Address, Row
@@ -119,7 +119,7 @@ def _ready(runtime: Runtime, row: Row) -> Outbound | None:
         outbound.fail(row.id, status="canceled", code="21610", reason="The contact opted out (STOP).", at=now)
         _finish(runtime, row, outbox.CANCELED)
         return None
-    if before := outbox.one_before(row, now + SOON):
+    if before := lanes.one_before(row, now + SOON):
         look = min(max(before, now) + LOOK_AT_LEAST, now + LOOK_AT_MOST)
         raise _Later(look, row.slot, behind=True)
     _wait_for_pace(runtime, row, message, now)
@@ -158,7 +158,7 @@ def _wait_for_pace(runtime: Runtime, row: Row, message: Outbound, now: datetime)
     channel = runtime.channels.get(message.place.channel_id)
     per_second = (channel.settings if channel else {}).get("segments_per_second")
     rate = float(per_second or _usual_pace(runtime, row.address.sender))
-    slot = outbox.reserve(row.address.sender, now, timedelta(seconds=row.segments / rate))
+    slot = lanes.reserve(row.address.sender, now, timedelta(seconds=row.segments / rate))
     if slot > now:
         raise _Later(slot, slot)
 
@@ -261,7 +261,7 @@ def _finish(runtime: Runtime, row: Row, state: str, *, error: str = "") -> None:
 
 
 def _let_next_go(runtime: Runtime, row: Row, now: datetime) -> None:
-    if following := outbox.let_next_go(row.lane, now):
+    if following := lanes.let_next_go(row.lane, now):
         runtime.notify(following, now)
 
 
@@ -270,7 +270,7 @@ def _wait(runtime: Runtime, row: Row, later: _Later) -> None:
         sent = row.attempted_at is not None
         outbox.postpone(row, later.due, slot=later.slot, sent=sent, behind=later.behind)
         now = runtime.clock.now()
-        if later.behind and outbox.one_before(row, now + SOON) is None:
+        if later.behind and lanes.one_before(row, now + SOON) is None:
             # What it waited for went out between the look and letting go, and told nobody.
             _let_next_go(runtime, row, now)
     runtime.notify(row.id, later.due)

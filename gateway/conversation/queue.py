@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.conversation.runtime import Runtime
 from gateway.core.replies import answer_id
-from gateway.store import asked, media, outbound, outbox
+from gateway.store import asked, backlog, media, outbound, outbox
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import Address, Row
 
@@ -114,7 +114,7 @@ def _overlooked(until: datetime) -> int:
     waiting = asked.overlooked(until - PATIENCE, limit=BATCH)
     ways = [asked.burst(message) for message in waiting]
     rows = {answer_id(one.id) for way in ways for one in way}
-    held = outbox.being_answered(sorted(rows))
+    held = backlog.being_answered(sorted(rows))
     lost = [way for way in ways if held.isdisjoint(answer_id(one.id) for one in way)]
     for way in lost:
         asked.look_again(way[-1], until)

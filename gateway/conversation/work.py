@@ -13,7 +13,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.core.errors import StoreUnavailable
 from gateway.core.times import ms_between
 from gateway.logs import log
-from gateway.store import outbox
+from gateway.store import backlog, outbox
 from gateway.store.connection import deadline
 from gateway.store.outbox import Row
 
@@ -93,7 +93,7 @@ def republish(runtime: Runtime) -> int:
     """Tell the broker again of rows that are due and held by nobody: whatever it lost is found here."""
     now, hint = runtime.clock.now(), timedelta(seconds=broker.HINT_SECONDS)
     with deadline():
-        lost = outbox.left_lying(now, overdue=LOST_AFTER, hint=hint, limit=REPUBLISHED)
+        lost = backlog.left_lying(now, overdue=LOST_AFTER, hint=hint, limit=REPUBLISHED)
     for row_id in lost:
         runtime.notify(row_id, now)
     if lost:
@@ -104,7 +104,7 @@ def republish(runtime: Runtime) -> int:
 def measure(runtime: Runtime) -> None:
     """Show how much waits in the outbox, and for how long."""
     with deadline():
-        depth, oldest = outbox.depth(), outbox.oldest()
+        depth, oldest = backlog.depth(), backlog.oldest()
     for step in STEPS:
         metrics.OUTBOX_DEPTH.labels(step).set(depth.get(step, 0))
     waited = ms_between(oldest, runtime.clock.now()) / 1000 if oldest else 0

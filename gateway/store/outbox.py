@@ -4,26 +4,22 @@ A row is claimed with a lease: claiming moves `due` to the end of the lease, so 
 due again by itself. Everything a claimant does to its row is bound to the claim.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 from pymongo import ASCENDING, ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from gateway.core.times import MILLISECOND
 from gateway.store.connection import collection
-from gateway.store.documents import OutboxDocument, PaceDocument
+from gateway.store.documents import OutboxDocument
 
 ANSWER, SEND, FETCH, DELETE = "answer", "send", "fetch", "delete"
 WAITING, DONE, FAILED, CANCELED = "waiting", "done", "failed", "canceled"
 STEPS = (ANSWER, SEND, FETCH, DELETE)
 NOT_AT_ALL = timedelta()
-EVER = datetime.fromtimestamp(0, UTC)
-MOST_PIECES = 999
 DUPLICATE_KEY = 11000
 
 
@@ -82,12 +78,6 @@ def put_answers(rows: Sequence[Row]) -> None:
             {"_id": {"$in": [row.id for row in rows]}, "step": ANSWER, "state": DONE},
             {"$set": {"state": WAITING, "due": rows[0].due, "owner": "", "tries": 0}, "$unset": {"finished_at": ""}},
         )
-
-
-def being_answered(ids: Sequence[str]) -> set[str]:
-    """Tell which of these rows wait or are worked on."""
-    found = collection(OutboxDocument).find({"_id": {"$in": list(ids)}, "state": WAITING}, {"_id": 1})
-    return {row["_id"] for row in found}
 
 
 def _document(row: Row) -> dict[str, Any]:
@@ -225,56 +215,10 @@ def go_on_sending(row: Row, first: Row) -> bool:
     return done.modified_count == 1
 
 
-def one_before(row: Row, soon: datetime) -> datetime | None:
-    """Tell when an earlier message to the same person is due that must go first; None where there is none.
-
-    People get messages in order, but do not wait for what goes out only after `soon`; the pieces of one text
-    always wait for each other.
-    """
-    if not row.lane:
-        return None
-    first = _piece(row)
-    in_front = [{"due": {"$lte": soon}}, {"owner": {"$nin": ["", None]}}, *([first] if first else [])]
-    earlier = {"lane": row.lane, "state": WAITING, "queued_at": {"$lt": row.queued_at}, "$or": in_front}
-    found = collection(OutboxDocument).find_one(earlier, {"due": 1}, sort=[("queued_at", ASCENDING)])
-    return found["due"] if found else None
-
-
-def _piece(row: Row) -> dict[str, Any] | None:
-    """Say which rows hold earlier pieces of the same text: their ids end in :2, :3 ..., a millisecond apart."""
-    first, _, number = row.id.rpartition(":")
-    if not first or not number.isdecimal() or len(number) > len(str(MOST_PIECES)):
-        return None
-    since = row.queued_at - int(number) * MILLISECOND
-    return {"_id": {"$regex": f"^{re.escape(first)}(:[0-9]+)?$"}, "queued_at": {"$gte": since}}
-
-
-def let_next_go(lane: str, now: datetime) -> str | None:
-    """Make the next message to a person due that only waited for the one before; gives its id."""
-    if not lane:
-        return None
-    waiting = {"lane": lane, "state": WAITING, "behind": True, "owner": "", "due": {"$gt": now}}
-    found = collection(OutboxDocument).find_one_and_update(
-        waiting, {"$set": {"due": now}}, {"_id": 1}, sort=[("queued_at", ASCENDING)]
-    )
-    return found["_id"] if found else None
-
-
 def resend(row: Row, message_id: str, *, due: datetime, queued_at: datetime) -> Row:
     """Give the row that sends a copy of a message. Nothing waits for it, for it goes out much later."""
     fresh = replace(row, tries=0, attempted_at=None, last_attempt_at=None, slot=None)
     return replace(fresh, id=message_id, about=message_id, lane="", due=due, queued_at=queued_at)
-
-
-def reserve(sender: str, now: datetime, span: timedelta) -> datetime:
-    """Reserve the sending number for a time; gives when its turn comes."""
-    before = collection(PaceDocument).find_one_and_update(
-        {"_id": sender},
-        [{"$set": {"free_at": {"$add": [{"$max": ["$free_at", now]}, span // MILLISECOND]}}}],
-        upsert=True,
-        return_document=ReturnDocument.BEFORE,
-    )
-    return max(now, before["free_at"]) if before else now
 
 
 def cancel(contact_id: str, senders: Sequence[str], now: datetime) -> list[str]:
@@ -302,37 +246,3 @@ def find(row_id: str) -> Row | None:
     """Look a row up, whatever became of it."""
     found = collection(OutboxDocument).find_one({"_id": row_id})
     return _row(found) if found else None
-
-
-def left_lying(now: datetime, *, overdue: timedelta, hint: timedelta, limit: int) -> list[str]:
-    """List what nobody took although it is due, the oldest first, and note that a broker is told of it now.
-
-    What was listed is not listed again while that hint lives: two sweepers, or a long queue, must not fill a broker.
-    """
-    rows = collection(OutboxDocument)
-    wanted = {
-        "state": WAITING,
-        "step": {"$in": list(STEPS)},
-        "due": {"$lte": now - overdue},
-        "$or": [{"hinted_at": {"$exists": False}}, {"hinted_at": {"$lte": now - hint}}],
-    }
-    found = [row["_id"] for row in rows.find(wanted, {"_id": 1}).sort("due", ASCENDING).limit(limit)]
-    if found:
-        rows.update_many(wanted | {"_id": {"$in": found}}, {"$set": {"hinted_at": now}})
-    return found
-
-
-def depth() -> dict[str, int]:
-    """Count the rows that wait, by step."""
-    counted = collection(OutboxDocument).aggregate(
-        # The moment is in there for the index: rows that are done are kept for a week and must not be read.
-        [{"$match": {"state": WAITING, "queued_at": {"$gt": EVER}}}, {"$group": {"_id": "$step", "rows": {"$sum": 1}}}]
-    )
-    return {row["_id"]: row["rows"] for row in counted}
-
-
-def oldest() -> datetime | None:
-    """Tell since when the row that waits longest has been waiting."""
-    waiting = {"state": WAITING, "queued_at": {"$gt": EVER}}
-    found = collection(OutboxDocument).find_one(waiting, {"queued_at": 1}, sort=[("queued_at", ASCENDING)])
-    return found["queued_at"] if found else None

@@ -11,7 +11,7 @@ import pytest
 from gateway.clients.twilio import Twilio as Client
 from gateway.conversation import actions, filing, respond, upkeep
 from gateway.core.replies import Reply
-from gateway.store import asked, connection, outbound, outbox
+from gateway.store import asked, connection, lanes, outbound, outbox
 from tests.conftest import Twilio
 from tests.conversation.worker import Worker, slow_responder
 from tests.stand_ins.twilio import Fault, TwilioStandIn
@@ -30,7 +30,7 @@ STEPS = [
     (asked, "mark_answered", "after"),
     (outbox, "go_on_sending", "before"),
     (outbox, "go_on_sending", "after"),
-    (outbox, "reserve", "after"),
+    (lanes, "reserve", "after"),
     (outbox, "begin_attempt", "before"),
     (outbox, "begin_attempt", "after"),
     (Client, "send", "before"),

@@ -5,7 +5,7 @@ from datetime import timedelta
 import mongoengine
 import pytest
 
-from gateway.store import asked, outbox
+from gateway.store import asked, backlog, lanes, outbox
 from gateway.store.outbox import Row
 from tests.conftest import TEN
 
@@ -13,12 +13,12 @@ LEASE = timedelta(seconds=60)
 LOOKS = {
     "claim": lambda: outbox.claim("me", TEN, LEASE),
     "claim by id": lambda: outbox.claim("me", TEN, LEASE, row_id="m1"),
-    "left lying": lambda: outbox.left_lying(TEN, overdue=timedelta(), hint=LEASE, limit=10),
-    "depth": outbox.depth,
-    "oldest": outbox.oldest,
+    "left lying": lambda: backlog.left_lying(TEN, overdue=timedelta(), hint=LEASE, limit=10),
+    "depth": backlog.depth,
+    "oldest": backlog.oldest,
     "cancel": lambda: outbox.cancel("6b0147b97f9cf309296e1567", ["+15017122661"], TEN),
-    "one before": lambda: outbox.one_before(Row("m2", outbox.SEND, "m2", TEN, TEN, lane="a|b"), TEN),
-    "next in lane": lambda: outbox.let_next_go("a|b", TEN),
+    "one before": lambda: lanes.one_before(Row("m2", outbox.SEND, "m2", TEN, TEN, lane="a|b"), TEN),
+    "next in lane": lambda: lanes.let_next_go("a|b", TEN),
     "answers due": lambda: asked.due(TEN, LEASE, limit=10),
     "overlooked": lambda: asked.overlooked(TEN, limit=10),
 }
