@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from gateway.channels import voice
 from gateway.conversation import queue
-from gateway.conversation.deliver import pause
+from gateway.conversation.release import pause
 from gateway.conversation.runtime import Runtime
 from gateway.core.fetching import Fetched, MediaFailed, MediaNotThere, MediaRefused, Opened
 from gateway.core.messages import VOICE

@@ -9,6 +9,7 @@ from datetime import timedelta
 from gateway import metrics
 from gateway.clients import broker
 from gateway.conversation import answer, deliver, media, queue
+from gateway.conversation.release import pause
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import StoreUnavailable
 from gateway.core.times import ms_between
@@ -76,7 +77,7 @@ def do(runtime: Runtime, row: Row) -> None:
     except Exception as error:
         log.exception("outbox_failed", row=row.id, step=row.step)
         with deadline():
-            outbox.postpone(row, runtime.clock.now() + deliver.pause(row.tries), failed=repr(error)[:500], sent=True)
+            outbox.postpone(row, runtime.clock.now() + pause(row.tries), failed=repr(error)[:500], sent=True)
 
 
 def do_one(runtime: Runtime, *, row_id: str | None = None) -> bool:
