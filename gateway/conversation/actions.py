@@ -6,7 +6,7 @@ from typing import Any
 from gateway.conversation.runtime import Runtime
 from gateway.core.replies import Action
 from gateway.logs import log
-from gateway.store import sessions
+from gateway.store import triage
 
 HANDED_OVER = "handed_over"
 
@@ -28,7 +28,7 @@ def apply(runtime: Runtime, session_id: str, actions: Sequence[Action]) -> None:
 
 def ask_for_person(runtime: Runtime, session_id: str, reason: str, *, bot_off: bool = False) -> None:
     """Flag a session for a person; said once."""
-    if sessions.ask_for_person(session_id, reason, runtime.clock.now(), bot_off=bot_off):
+    if triage.ask_for_person(session_id, reason, runtime.clock.now(), bot_off=bot_off):
         log.warning(
             "person_needed",
             message=f"Session {session_id} needs a person.",
@@ -40,12 +40,12 @@ def ask_for_person(runtime: Runtime, session_id: str, reason: str, *, bot_off: b
 
 def person_came(runtime: Runtime, session_id: str) -> None:
     """Note that a person looks after a session."""
-    sessions.person_came(session_id, runtime.clock.now())
+    triage.person_came(session_id, runtime.clock.now())
 
 
 def hand_back(runtime: Runtime, session_id: str) -> None:
     """Let a session be answered automatically again."""
-    if sessions.hand_back(session_id, runtime.clock.now()):
+    if triage.hand_back(session_id, runtime.clock.now()):
         log.info("handed_back", session_id=session_id)
 
 
@@ -56,20 +56,20 @@ def _hand_over(runtime: Runtime, session_id: str, parameters: Any) -> None:
 
 def _close(runtime: Runtime, session_id: str, _parameters: Any) -> None:
     """Close the session: what its sender writes next opens another."""
-    if sessions.close(session_id, "responder", runtime.clock.now()):
+    if triage.close(session_id, "responder", runtime.clock.now()):
         log.info("session_closed", session_id=session_id, reason="responder")
 
 
 def _title(runtime: Runtime, session_id: str, parameters: Any) -> None:
     """Give the session a title."""
     if title := str(parameters.get("title") or "")[:200]:
-        sessions.describe(session_id, runtime.clock.now(), title=title)
+        triage.describe(session_id, runtime.clock.now(), title=title)
 
 
 def _tag(runtime: Runtime, session_id: str, parameters: Any) -> None:
     """Give the session a tag."""
     if tag := str(parameters.get("tag") or "")[:50]:
-        sessions.describe(session_id, runtime.clock.now(), tags=[tag])
+        triage.describe(session_id, runtime.clock.now(), tags=[tag])
 
 
 ACTIONS: dict[str, Callable[[Runtime, str, Any], None]] = {

@@ -1,4 +1,4 @@
-"""Sessions in MongoDB: open, touch, close. What is one here is one, whoever races.
+"""Sessions in MongoDB: open, touch, close when idle. What is one here is one, whoever races.
 
 Every function is a single atomic operation or safe to repeat; the order in which they are called is that of
 `gateway.conversation.filing`.
@@ -213,61 +213,6 @@ def close_idle(seen: SessionView, moment: datetime, now: datetime, *, reason: st
         },
     )
     return done.modified_count == 1
-
-
-def close(session_id: str, reason: str, now: datetime) -> bool:
-    """Close a session for good: what its sender writes next opens another."""
-    done = collection(SessionDocument).update_one(
-        {"_id": ObjectId(session_id), "$or": [{"status": "active"}, {"closed_reason": IDLE}]},
-        {
-            "$set": {"status": "closed", "closed_reason": reason, "closed_at": now, "updatedAt": now},
-            "$unset": {"open_keys": ""},
-        },
-    )
-    return done.modified_count == 1
-
-
-def ask_for_person(session_id: str, reason: str, now: datetime, *, bot_off: bool = False) -> bool:
-    """Flag a session for a person, once; with `bot_off` nobody answers its sender automatically any more."""
-    sessions, which = collection(SessionDocument), {"_id": ObjectId(session_id)}
-    if bot_off:
-        sessions.update_many(_with_newer(session_id), {"$set": {"bot_off": True, "updatedAt": now}})
-    done = sessions.update_one(
-        which | {"needs_person": {"$exists": False}}, {"$set": {"needs_person": {"reason": reason, "at": now}}}
-    )
-    return done.modified_count == 1
-
-
-def person_came(session_id: str, now: datetime) -> None:
-    """Note that a person looks after a session; the next reason to ask for one is told again."""
-    collection(SessionDocument).update_one(
-        {"_id": ObjectId(session_id)}, {"$unset": {"needs_person": ""}, "$set": {"updatedAt": now}}
-    )
-
-
-def hand_back(session_id: str, now: datetime) -> bool:
-    """Let a session's sender be answered automatically again; False where that was so."""
-    done = collection(SessionDocument).update_many(
-        _with_newer(session_id) | {"bot_off": True},
-        {"$unset": {"bot_off": "", "needs_person": ""}, "$set": {"updatedAt": now}},
-    )
-    return done.modified_count > 0
-
-
-def _with_newer(session_id: str) -> dict[str, Any]:
-    """Match a session and whatever its sender has begun since: what is said of a person holds there too."""
-    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, {"keys": 1, "first_message_at": 1})
-    if not found or not found.get("keys"):
-        return {"_id": ObjectId(session_id)}
-    return {"keys": {"$in": found["keys"]}, "first_message_at": {"$gte": found["first_message_at"]}}
-
-
-def describe(session_id: str, now: datetime, *, title: str = "", tags: Sequence[str] = ()) -> None:
-    """Give a session a title, or further tags."""
-    changes: dict[str, Any] = {"$set": {"updatedAt": now} | ({"title": title} if title else {})}
-    if tags:
-        changes["$addToSet"] = {"tags": {"$each": list(tags)}}
-    collection(SessionDocument).update_one({"_id": ObjectId(session_id)}, changes)
 
 
 def end_call(session_id: str, call_sid: str, moment: datetime, now: datetime) -> bool:

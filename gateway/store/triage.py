@@ -1,0 +1,66 @@
+"""What people and bots say of a session: that it needs a person, or a bot again, that it is over, what it is about."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from gateway.core.sessions import IDLE
+from gateway.store.connection import collection
+from gateway.store.documents import SessionDocument
+
+
+def ask_for_person(session_id: str, reason: str, now: datetime, *, bot_off: bool = False) -> bool:
+    """Flag a session for a person, once; with `bot_off` nobody answers its sender automatically any more."""
+    sessions, which = collection(SessionDocument), {"_id": ObjectId(session_id)}
+    if bot_off:
+        sessions.update_many(_with_newer(session_id), {"$set": {"bot_off": True, "updatedAt": now}})
+    done = sessions.update_one(
+        which | {"needs_person": {"$exists": False}}, {"$set": {"needs_person": {"reason": reason, "at": now}}}
+    )
+    return done.modified_count == 1
+
+
+def person_came(session_id: str, now: datetime) -> None:
+    """Note that a person looks after a session; the next reason to ask for one is told again."""
+    collection(SessionDocument).update_one(
+        {"_id": ObjectId(session_id)}, {"$unset": {"needs_person": ""}, "$set": {"updatedAt": now}}
+    )
+
+
+def hand_back(session_id: str, now: datetime) -> bool:
+    """Let a session's sender be answered automatically again; False where that was so."""
+    done = collection(SessionDocument).update_many(
+        _with_newer(session_id) | {"bot_off": True},
+        {"$unset": {"bot_off": "", "needs_person": ""}, "$set": {"updatedAt": now}},
+    )
+    return done.modified_count > 0
+
+
+def _with_newer(session_id: str) -> dict[str, Any]:
+    """Match a session and whatever its sender has begun since: what is said of a person holds there too."""
+    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, {"keys": 1, "first_message_at": 1})
+    if not found or not found.get("keys"):
+        return {"_id": ObjectId(session_id)}
+    return {"keys": {"$in": found["keys"]}, "first_message_at": {"$gte": found["first_message_at"]}}
+
+
+def close(session_id: str, reason: str, now: datetime) -> bool:
+    """Close a session for good: what its sender writes next opens another."""
+    done = collection(SessionDocument).update_one(
+        {"_id": ObjectId(session_id), "$or": [{"status": "active"}, {"closed_reason": IDLE}]},
+        {
+            "$set": {"status": "closed", "closed_reason": reason, "closed_at": now, "updatedAt": now},
+            "$unset": {"open_keys": ""},
+        },
+    )
+    return done.modified_count == 1
+
+
+def describe(session_id: str, now: datetime, *, title: str = "", tags: Sequence[str] = ()) -> None:
+    """Give a session a title, or further tags."""
+    changes: dict[str, Any] = {"$set": {"updatedAt": now} | ({"title": title} if title else {})}
+    if tags:
+        changes["$addToSet"] = {"tags": {"$each": list(tags)}}
+    collection(SessionDocument).update_one({"_id": ObjectId(session_id)}, changes)
