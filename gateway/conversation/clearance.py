@@ -8,7 +8,7 @@ from gateway.conversation.release import finish
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import WHATSAPP
 from gateway.core.sending import NotSent
-from gateway.store import finding, lanes, outbound, outbox
+from gateway.store import delivery, finding, lanes, outbound, outbox
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import Row
 
@@ -44,7 +44,7 @@ def ready(runtime: Runtime, row: Row) -> Outbound | None:
         finish(runtime, row, outbox.DONE)
         return None
     if optouts.has_opted_out(message.place.contact_id, row.address):
-        outbound.fail(row.id, status="canceled", code="21610", reason="The contact opted out (STOP).", at=now)
+        delivery.fail(row.id, status="canceled", code="21610", reason="The contact opted out (STOP).", at=now)
         finish(runtime, row, outbox.CANCELED)
         return None
     if before := lanes.one_before(row, now + SOON):
@@ -75,7 +75,7 @@ def _within_window(runtime: Runtime, message: Outbound, now: datetime) -> Outbou
             "Send one (content_sid), or set GATEWAY_TWILIO__CONTENT_SID.",
         )
     variables = {"1": message.text}
-    outbound.use_template(message.id, str(template), variables)
+    delivery.use_template(message.id, str(template), variables)
     return replace(message, content_sid=str(template), content_variables=variables)
 
 

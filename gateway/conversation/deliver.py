@@ -17,7 +17,7 @@ from gateway.core.errors import GatewayError, StoreUnavailable
 from gateway.core.messages import StatusUpdate
 from gateway.core.sending import LookupFailed, NotSent, OutcomeUnknown, Outgoing, Reaction, Sent
 from gateway.logs import log
-from gateway.store import lanes, outbound, outbox
+from gateway.store import delivery, lanes, outbound, outbox
 from gateway.store.connection import deadline
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import Address, Row
@@ -66,7 +66,7 @@ def give_up(runtime: Runtime, row: Row, error: str) -> None:
         error = f"Nobody could tell whether this was sent: its outcome was never confirmed ({error})."
     now = runtime.clock.now()
     with deadline():
-        outbound.fail(row.id, status="failed", code=None, reason=error[:500], at=now)
+        delivery.fail(row.id, status="failed", code=None, reason=error[:500], at=now)
         finish(runtime, row, outbox.FAILED, error=error[:500])
     metrics.DELIVERY.labels("failed", "gave_up").inc()
     log.error("delivery_given_up", message_id=row.id, message=error[:300], tries=row.tries)
@@ -119,7 +119,7 @@ def _found(runtime: Runtime, row: Row) -> Sent | None:
         return None
     candidates = runtime.sender.find(_outgoing(runtime, message, row), row.attempted_at)
     with deadline():
-        taken = outbound.known_sids([candidate.sid for candidate in candidates])
+        taken = delivery.known_sids([candidate.sid for candidate in candidates])
     for candidate in candidates:
         if candidate.sid not in taken:
             log.info("delivery_found", message_id=row.id, message_sid=candidate.sid)
@@ -140,7 +140,7 @@ def _begin(runtime: Runtime, row: Row) -> None:
 
 def _confirm(runtime: Runtime, row: Row, sent: Sent) -> None:
     with deadline():
-        outbound.set_sid(row.id, sent.sid)
+        delivery.set_sid(row.id, sent.sid)
         finish(runtime, row, outbox.DONE)
     log.info("reply_sent", message_id=row.id, message_sid=sent.sid, session_id=row.session_id, segments=row.segments)
     for state in (sent.status, *sent.later):
@@ -164,7 +164,7 @@ def _refused(runtime: Runtime, row: Row, refusal: NotSent) -> None:
         if refusal.reaction is Reaction.OPT_OUT and row.contact_id and row.address:
             optouts.record_refusal(runtime, row.contact_id, row.address, row.id)
         reason = str(refusal) or explain(refusal.code)
-        outbound.fail(row.id, status="failed", code=refusal.code, reason=reason, at=now)
+        delivery.fail(row.id, status="failed", code=refusal.code, reason=reason, at=now)
         finish(runtime, row, outbox.FAILED, error=f"{refusal.code}: {refusal}"[:500])
     log.warning("delivery_refused", message_id=row.id, code=refusal.code, message=reason)
 

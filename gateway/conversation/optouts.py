@@ -8,7 +8,7 @@ from gateway.core.optout import Keyword, keyword
 from gateway.core.participant import Participant, address
 from gateway.core.sessions import SessionView
 from gateway.logs import log
-from gateway.store import asked, contacts, outbound, outbox, sessions
+from gateway.store import asked, contacts, delivery, outbox, sessions
 from gateway.store.outbox import Address
 
 
@@ -76,7 +76,7 @@ def record_refusal(runtime: Runtime, contact_id: str, to: Address, message_id: s
 def call_off(runtime: Runtime, message_id: str) -> None:
     """Note on a message of ours that its contact opted out before it was sent."""
     reason = "The contact opted out (STOP)."
-    outbound.fail(message_id, status="canceled", code=None, reason=reason, at=runtime.clock.now())
+    delivery.fail(message_id, status="canceled", code=None, reason=reason, at=runtime.clock.now())
 
 
 def cancel_queued(runtime: Runtime, contact_id: str, lines: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from gateway.core.messages import StatusUpdate
 from gateway.core.sending import Reaction
 from gateway.core.statuses import MESSAGE_FAILURES
 from gateway.logs import log
-from gateway.store import asked, callbacks, outbound, outbox, sessions
+from gateway.store import asked, callbacks, delivery, outbound, outbox, sessions
 from gateway.store.connection import deadline
 from gateway.store.outbox import Address
 
@@ -24,12 +24,12 @@ def apply_status(runtime: Runtime, update: StatusUpdate) -> None:
     Where the callback's URL names the message, it also tells the SID of an answer that went out with a webhook.
     """
     with deadline():
-        found_out = bool(update.message_id) and outbound.set_sid(update.message_id, update.sid)
-        message_id = outbound.apply_status(update)
+        found_out = bool(update.message_id) and delivery.set_sid(update.message_id, update.sid)
+        message_id = delivery.apply_status(update)
         if message_id is None:
             callbacks.park(f"{update.sid}:{update.status}", update.sid, update)
             # The message may have been sent, and its SID stored, between looking for it and parking.
-            message_id = outbound.apply_status(update)
+            message_id = delivery.apply_status(update)
         if message_id and update.status in MESSAGE_FAILURES:
             _react(runtime, message_id, update)
     if message_id:

@@ -1,4 +1,4 @@
-"""Messages of ours: what was answered or written by a person, and what became of it at the provider."""
+"""Messages of ours: what was answered or written by a person, as it is stored and read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -8,9 +8,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import BulkWriteError
 
-from gateway.core.messages import StatusUpdate
 from gateway.core.replies import Reply, answer_id
-from gateway.core.statuses import MESSAGE_RANK, outranked
 from gateway.core.times import MILLISECOND
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument, SessionDocument
@@ -159,35 +157,6 @@ def read(document: Mapping[str, Any]) -> Outbound:
     )
 
 
-def set_sid(message_id: str, sid: str) -> bool:
-    """Note the provider's id of a message of ours; True if it was not known before. It never changes again."""
-    done = collection(MessageDocument).update_one(
-        {"_id": message_id, "direction": "outbound", "provider_sid": {"$in": [None, sid]}},
-        {"$set": {"provider_sid": sid}},
-    )
-    return done.modified_count == 1
-
-
-def use_template(message_id: str, content_sid: str, variables: Mapping[str, str]) -> None:
-    """Note that a message goes out as a template: it is looked up, and sent again, as what it was sent as."""
-    template = {"content_sid": content_sid, "variables": dict(variables)}
-    collection(MessageDocument).update_one({"_id": message_id}, {"$set": {"template": template}})
-
-
-def fail(message_id: str, *, status: str, code: str | None, reason: str, at: datetime) -> None:
-    """Note that a message was not sent, and why; a status of the provider's own is not overwritten."""
-    entry: dict[str, Any] = {"status": status, "at": at}
-    if code:
-        entry["error_code"] = code
-    collection(MessageDocument).update_one(
-        {"_id": message_id, "status": {"$in": [*outranked(status, MESSAGE_RANK), None]}},
-        {
-            "$set": {"status": status, "error_message": reason, **({"error_code": code} if code else {})},
-            "$push": {"status_history": entry},
-        },
-    )
-
-
 def unsent(since: datetime, until: datetime) -> list[tuple[Outbound, Address]]:
     """List messages stored in this time that say where they are to go and did not go yet."""
     found = collection(MessageDocument).find(
@@ -207,39 +176,6 @@ def latest_address(session_id: str) -> Address | None:
         {"session_id": ObjectId(session_id), "metadata.address.to": {"$exists": True}}, sort=[("createdAt", -1)]
     )
     return Address(**found["metadata"]["address"]) if found else None
-
-
-def known_sids(sids: Sequence[str]) -> set[str]:
-    """Tell which of these provider ids belong to messages we know."""
-    found = collection(MessageDocument).find(
-        {"direction": "outbound", "provider_sid": {"$in": list(sids)}}, {"provider_sid": 1}
-    )
-    return {row["provider_sid"] for row in found}
-
-
-def apply_status(update: StatusUpdate) -> str | None:
-    """Add a delivery status to a message we sent; it takes effect only over lower ones (I8).
-
-    Gives the message's id; None where no message carries that SID yet.
-    """
-    messages = collection(MessageDocument)
-    found = messages.find_one({"direction": "outbound", "provider_sid": update.sid}, {"has_error": 1})
-    if found is None:
-        return None
-    ours = {"_id": found["_id"]}
-    entry: dict[str, Any] = {"status": update.status, "at": update.received_at}
-    if update.error_code:
-        entry["error_code"] = update.error_code
-    messages.update_one(ours | {"status_history.status": {"$ne": update.status}}, {"$push": {"status_history": entry}})
-    effect: dict[str, Any] = {"$set": {"status": update.status}}
-    if update.error_code:
-        effect["$set"]["error_code"] = update.error_code
-    else:
-        # What a responder failed with is the message's own, whatever becomes of its sending.
-        effect["$unset"] = {"error_code": ""} | ({} if found.get("has_error") else {"error_message": ""})
-    lower = [*outranked(update.status, MESSAGE_RANK), None]
-    messages.update_one(ours | {"status": {"$in": lower}}, effect)
-    return str(found["_id"])
 
 
 def last_inbound(keys: Sequence[str], communication_type: str, since: datetime) -> datetime | None:

@@ -11,7 +11,7 @@ import pytest
 from gateway.clients.twilio import Twilio as Client
 from gateway.conversation import actions, filing, respond, upkeep
 from gateway.core.replies import Reply
-from gateway.store import asked, connection, lanes, outbound, outbox
+from gateway.store import asked, connection, delivery, lanes, outbound, outbox
 from tests.conftest import Twilio
 from tests.conversation.worker import Worker, slow_responder
 from tests.stand_ins.twilio import Fault, TwilioStandIn
@@ -36,12 +36,12 @@ STEPS = [
     (Client, "send", "before"),
     (Client, "send", "during"),
     (Client, "send", "after"),
-    (outbound, "set_sid", "before"),
-    (outbound, "set_sid", "after"),
+    (delivery, "set_sid", "before"),
+    (delivery, "set_sid", "after"),
     (outbox, "finish", "before"),
     (outbox, "finish", "after"),
-    (outbound, "apply_status", "before"),
-    (outbound, "apply_status", "after"),
+    (delivery, "apply_status", "before"),
+    (delivery, "apply_status", "after"),
 ]
 RUNS = 200
 ANSWER = "Number {}"

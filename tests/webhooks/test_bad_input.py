@@ -358,7 +358,7 @@ def test_an_error_nobody_foresaw_gets_an_empty_500(app, twilio, monkeypatch, pat
     def burst(*_: Any) -> None:
         raise RuntimeError("secret detail")
 
-    for name in ("receive.messages.insert", "status.outbound.apply_status"):
+    for name in ("receive.messages.insert", "status.delivery.apply_status"):
         monkeypatch.setattr(f"gateway.conversation.{name}", burst)
     with captured() as events:
         answer = twilio.post(path, fixture("sms/text") | fixture("voice/incoming") | fixture("status/sent"))
