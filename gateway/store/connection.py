@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +22,8 @@ DATABASE = "gateway"
 # A webhook must be answered in time whatever MongoDB does: this bounds all its operations together. pymongo waits
 # for a server in steps of half a second, so 1.45 s ends at 1.5 s and 1.6 s would end at 2.0 s.
 DEADLINE_SECONDS = 1.45
+
+DUPLICATE_KEY = 11000
 
 
 def connect(settings: Settings) -> None:
@@ -71,6 +73,23 @@ def disconnect() -> None:
 def collection(document: type[mongoengine.Document]) -> Collection[dict[str, Any]]:
     """Give the raw collection behind a document class."""
     return document._get_collection()  # type: ignore[no-any-return]
+
+
+def insert_new(
+    document: type[mongoengine.Document], rows: Sequence[Mapping[str, Any]], *, ordered: bool = False
+) -> list[int]:
+    """Insert what is not there yet; gives the positions of what is, which stays as it is.
+
+    With `ordered` the first of those ends it: nothing behind it is inserted.
+    """
+    try:
+        collection(document).insert_many([dict(row) for row in rows], ordered=ordered)
+    except BulkWriteError as error:
+        failures = error.details["writeErrors"]
+        if not failures or any(failure["code"] != DUPLICATE_KEY for failure in failures):
+            raise  # not confirmed by the majority: stored or not, whoever repeats it will find out
+        return [failure["index"] for failure in failures]
+    return []
 
 
 @contextlib.contextmanager

@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo.errors import BulkWriteError
 
 from gateway.core.messages import InboundMessage, Media
 from gateway.core.replies import Reply, answer_id
-from gateway.store.connection import collection
+from gateway.store.connection import collection, insert_new
 from gateway.store.documents import MessageDocument
-from gateway.store.outbound import DUPLICATE_KEY, Place, spoken
+from gateway.store.outbound import Place, spoken
 
 NONE, DONE, QUEUED, PENDING = "none", "done", "queued", "pending"
 
@@ -69,15 +68,9 @@ def insert(turns: Sequence[StoredTurn]) -> set[str]:
     Whatever is there already stays as it is: the id of the inbound message is the claim.
     """
     documents = [document for turn in turns for document in _documents(turn)]
-    try:
-        # Ordered: a claim that is taken must stop its own answer from being stored.
-        collection(MessageDocument).insert_many(documents, ordered=True)
-    except BulkWriteError as error:
-        failures = error.details["writeErrors"]
-        if not failures or any(failure["code"] != DUPLICATE_KEY for failure in failures):
-            raise  # not confirmed by the majority: stored or not, a redelivery will tell
-        return {document["_id"] for document in documents[: failures[0]["index"]]}
-    return {document["_id"] for document in documents}
+    # Ordered: a claim that is taken must stop its own answer from being stored.
+    taken = insert_new(MessageDocument, documents, ordered=True)
+    return {document["_id"] for document in documents[: taken[0] if taken else None]}
 
 
 def _documents(turn: StoredTurn) -> list[dict[str, Any]]:

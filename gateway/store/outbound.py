@@ -6,15 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
-from pymongo.errors import BulkWriteError
 
 from gateway.core.replies import Reply, answer_id
 from gateway.core.times import MILLISECOND
-from gateway.store.connection import collection
+from gateway.store.connection import collection, insert_new
 from gateway.store.documents import MessageDocument, SessionDocument
 from gateway.store.outbox import Address
-
-DUPLICATE_KEY = 11000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +92,7 @@ def spoken(
 
 def insert(documents: Sequence[Mapping[str, Any]]) -> int:
     """Store messages of ours; gives how many were new. What is there already stays as it is."""
-    try:
-        collection(MessageDocument).insert_many([dict(document) for document in documents], ordered=False)
-    except BulkWriteError as error:
-        failures = error.details["writeErrors"]
-        if not failures or any(failure["code"] != DUPLICATE_KEY for failure in failures):
-            raise
-        return len(documents) - len(failures)
-    return len(documents)
+    return len(documents) - len(insert_new(MessageDocument, documents))
 
 
 def document_of(message: Outbound, now: datetime) -> dict[str, Any]:

@@ -11,16 +11,15 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import ASCENDING, ReturnDocument
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError
 
-from gateway.store.connection import collection
+from gateway.store.connection import collection, insert_new
 from gateway.store.documents import OutboxDocument
 
 ANSWER, SEND, FETCH, DELETE = "answer", "send", "fetch", "delete"
 WAITING, DONE, FAILED, CANCELED = "waiting", "done", "failed", "canceled"
 STEPS = (ANSWER, SEND, FETCH, DELETE)
 NOT_AT_ALL = timedelta()
-DUPLICATE_KEY = 11000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +68,7 @@ def put(row: Row) -> bool:
 
 def put_answers(rows: Sequence[Row]) -> None:
     """Add rows that ask for answers; one that ended without an answer is opened again, for its message still waits."""
-    try:
-        collection(OutboxDocument).insert_many([_document(row) for row in rows], ordered=False)
-    except BulkWriteError as error:
-        if any(failure["code"] != DUPLICATE_KEY for failure in error.details["writeErrors"]):
-            raise
+    if insert_new(OutboxDocument, [_document(row) for row in rows]):
         collection(OutboxDocument).update_many(
             {"_id": {"$in": [row.id for row in rows]}, "step": ANSWER, "state": DONE},
             {"$set": {"state": WAITING, "due": rows[0].due, "owner": "", "tries": 0}, "$unset": {"finished_at": ""}},
