@@ -7,9 +7,8 @@ either certain (NotSent) or doubtful (OutcomeUnknown), and never guessed at.
 import json
 import re
 import ssl
-import unicodedata
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -21,19 +20,15 @@ from twilio.rest import Client
 
 from gateway.clients.credentials import Credentials, NoCredentials
 from gateway.clients.downloads import Downloads
+from gateway.clients.lookup import listing, matching
 from gateway.core.codes import CODES, explain, reaction
 from gateway.core.fetching import Fetched
 from gateway.core.sending import Found, LookupFailed, NotSent, OutcomeUnknown, Outgoing, Reaction, Sent
 from gateway.settings import Settings
 
 LONGEST_WAIT_SECONDS = 3600
-# Our clock and Twilio's are two clocks, and DateCreated has whole seconds.
-CLOCK_SKEW = timedelta(seconds=5)
-# One request; two numbers that exchange more than this within a look-up's window are not found out about.
-LOOKUP_SIZE = 200
 # The library would take TWILIO_EDGE and TWILIO_REGION from the process and bend even a stand-in's address to them.
 _NO_ENVIRONMENT = {"TWILIO_EDGE": "", "TWILIO_REGION": ""}
-_TRIAL_PREFIX = "Sent from your Twilio trial account - "
 _LONG_NUMBER = re.compile(r"\d{7,}")
 
 
@@ -109,18 +104,13 @@ class Twilio:
         service = self._service(outgoing)
         try:
             listed = self._call(
-                outgoing.account_sid, lambda client: client.messages.list(**_listing(outgoing, bool(service)))
+                outgoing.account_sid, lambda client: client.messages.list(**listing(outgoing, bool(service)))
             )
         except NoCredentials as error:
             raise LookupFailed(str(error)) from error
         except _Failed as failure:
             raise LookupFailed(f"Twilio could not be asked about a message: {_reason(failure)}") from failure.error
-        recent = [message for message in listed if _is_between(_created(message), since, until)]
-        ours = [message for message in recent if _is_from(message, outgoing.sender)]
-        found = ours if outgoing.content_sid else _same_text(ours, outgoing.text, smart=bool(service))
-        if not found and len(listed) >= LOOKUP_SIZE and all(_is_between(_created(one), since) for one in listed):
-            raise LookupFailed(f"More than {LOOKUP_SIZE} messages went to this number since; look at Twilio's log.")
-        return [_found(message) for message in found]
+        return matching(listed, outgoing, since, until, smart=bool(service))
 
     def fetch(self, url: str) -> Fetched:
         """Fetch a photograph or a recording; raises MediaRefused, MediaNotThere or MediaFailed."""
@@ -220,51 +210,3 @@ def retry_after(header: str, now: datetime) -> float | None:
     except (ValueError, TypeError):  # A date without a zone cannot be compared.
         return None
     return min(max(wait, 0.0), LONGEST_WAIT_SECONDS)
-
-
-def _listing(outgoing: Outgoing, has_service: bool) -> dict[str, Any]:
-    """Say what to list: everything between two addresses, the newest first.
-
-    A Messaging Service may choose the sender only later, so there it is compared afterwards.
-    """
-    between = {"to": outgoing.to}
-    if outgoing.sender and not has_service:
-        between["from_"] = outgoing.sender
-    return between | {"page_size": LOOKUP_SIZE, "limit": LOOKUP_SIZE}
-
-
-def _is_from(message: Any, sender: str) -> bool:
-    return message.direction == "outbound-api" and (not sender or message.from_ in (sender, None, ""))
-
-
-def _same_text(messages: list[Any], text: str, *, smart: bool) -> list[Any]:
-    """Keep the messages with this text, as Twilio may have changed it.
-
-    A trial account puts a sentence in front. A service with Smart Encoding replaces punctuation and nothing else,
-    so where no text is the same the letters decide.
-    """
-    bodies = [(message, (message.body or "").strip().removeprefix(_TRIAL_PREFIX).strip()) for message in messages]
-    same = [message for message, body in bodies if body == text.strip()]
-    letters = _letters(text)
-    if same or not smart or not letters:
-        return same
-    return [message for message, body in bodies if _letters(body) == letters]
-
-
-def _letters(text: str) -> str:
-    return "".join(sign for sign in unicodedata.normalize("NFKC", text) if sign.isalnum())
-
-
-def _found(message: Any) -> Found:
-    code = str(message.error_code) if message.error_code else None
-    return Found(message.sid, str(message.status), message.body or "", _created(message), code)
-
-
-def _created(message: Any) -> datetime:
-    if not isinstance(message.date_created, datetime):
-        raise LookupFailed(f"Twilio does not say when {message.sid} was created.")
-    return message.date_created.astimezone(UTC)
-
-
-def _is_between(created: datetime, since: datetime, until: datetime | None = None) -> bool:
-    return created >= since - CLOCK_SKEW and (until is None or created <= until + CLOCK_SKEW)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.clients import twilio as module
+from gateway.clients import lookup
 from gateway.clients.twilio import retry_after
 from gateway.core.codes import CODES
 from gateway.core.sending import LookupFailed, NotSent, OutcomeUnknown, Outgoing, Reaction
@@ -363,7 +363,7 @@ def test_a_look_up_is_one_bounded_request_without_a_date_filter(stand_in, client
 
 
 def test_a_message_beyond_the_bound_is_not_taken_for_absent(stand_in, client, monkeypatch):
-    monkeypatch.setattr(module, "LOOKUP_SIZE", 3)
+    monkeypatch.setattr(lookup, "LOOKUP_SIZE", 3)
     accept(stand_in)
     for _ in range(3):
         accept(stand_in, "something else")
@@ -372,7 +372,7 @@ def test_a_message_beyond_the_bound_is_not_taken_for_absent(stand_in, client, mo
 
 
 def test_an_old_conversation_beyond_the_bound_is_no_obstacle(stand_in, client, monkeypatch):
-    monkeypatch.setattr(module, "LOOKUP_SIZE", 3)
+    monkeypatch.setattr(lookup, "LOOKUP_SIZE", 3)
     for _ in range(5):
         accept(stand_in, date_created=format_datetime(ago(days=1)))
     assert found(client()) == []
