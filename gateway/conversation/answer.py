@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from gateway.conversation import actions, filing, guards, optouts, queue, respond
+from gateway.conversation import actions, counting, guards, optouts, queue, respond
 from gateway.conversation.optouts import has_opted_out
 from gateway.conversation.runtime import Runtime
 from gateway.core.limits import slot_of
@@ -151,7 +151,7 @@ def _commit(runtime: Runtime, row: Row, burst: Sequence[Asked], reply: Reply, mi
     documents = _documents(message, ids, reply, said, milliseconds, now)
     fresh = outbound.insert(documents)
     moment = documents[-1]["createdAt"]
-    filing.count_ours(message.place.session_id, moment, now, messages=fresh, answers=1)
+    counting.count_ours(message.place.session_id, moment, now, messages=fresh, answers=1)
     stored = tuple(filter(None, (outbound.get(document["_id"]) for document in documents)))
     _send(runtime, row, message, stored)
 

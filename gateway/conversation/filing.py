@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.channels import CHANNELS
 from gateway.core.errors import StoreUnavailable
-from gateway.core.limits import lately, slot_of, stale
+from gateway.core.limits import lately
 from gateway.core.messages import CallTurn, Channel, InboundMessage
 from gateway.core.sessions import (
     IDLE,
@@ -31,9 +31,6 @@ from gateway.store import contacts, finding, messages, sessions
 
 # Each attempt that fails means that a racer succeeded, so many of them in a row is a fault, not a race.
 ATTEMPTS = 64
-
-# A call whose end is never reported lets go of its session after this time.
-LIVE_CALL = timedelta(hours=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,46 +189,6 @@ def _new_session(
     )
 
 
-def count(
-    message: InboundMessage,
-    filed: Filed,
-    *,
-    stored: int,
-    keys: tuple[str, ...],
-    now: datetime,
-    answers: int = 0,
-    notice: str = "",
-) -> bool:
-    """Count what was stored in its session, opening that again where it was only idle.
-
-    False where a person closed it meanwhile: the message must be filed again.
-    """
-    begins = message.call is not None and (message.call.number == 0 or filed.opened)
-    touch = sessions.Touch(
-        session_id=filed.session.id,
-        moment=filed.moment,
-        now=now,
-        messages=stored,
-        call=message.call.sid if message.call and begins else None,
-        call_until=filed.moment + LIVE_CALL,
-        answers=answers,
-        slot=slot_of(filed.moment),
-        stale=stale(filed.session.automatic, filed.moment),
-        notice=notice,
-    )
-    if message.call and not begins:
-        return sessions.touch_by_id(touch)
-    if filed.session.is_open and sessions.touch(touch):
-        if fresh := set(keys) - set(filed.session.keys):
-            sessions.add_keys(filed.session.id, sorted(fresh))
-            if filed.session.contact_id:
-                contacts.learn(filed.session.contact_id, message.sender)
-        return True
-    # Only the sender's newest session wakes up again; an older one takes late messages as it is.
-    sessions.reopen_idle(filed.session.id, keys, now)
-    return sessions.touch_closed(touch)
-
-
 def file_turn(message: InboundMessage, turn: CallTurn, policy: Policy) -> Filed | None:
     """Find the session of a later turn of a call: that of its first webhook, whatever the gap (I7)."""
     known = store_calls.call_of(turn.sid)
@@ -241,15 +198,3 @@ def file_turn(message: InboundMessage, turn: CallTurn, policy: Policy) -> Filed 
     gap = max(0, ms_between(session.anchored_at(policy.anchor), message.received_at))
     decision = SessionDecision(Kind.REUSED, Rule.SAME_CALL, policy, session_id=session.id, gap_ms=gap)
     return Filed(session, decision.as_stored(), message.received_at)
-
-
-def count_ours(session_id: str, moment: datetime, now: datetime, *, messages: int, answers: int = 0) -> None:
-    """Count messages of ours that came by themselves, opening their session again where it was only idle (T5)."""
-    if not messages:
-        return
-    session = finding.get(session_id)
-    if session and not session.is_open:
-        sessions.reopen_idle(session_id, session.keys, now)
-    sessions.touch_by_id(
-        sessions.Touch(session_id, moment, now, messages=messages, inbound=False, answers=answers, slot=slot_of(moment))
-    )

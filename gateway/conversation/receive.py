@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.conversation import actions, calls, filing, guards, optouts, queue, respond
+from gateway.conversation import actions, calls, counting, filing, guards, optouts, queue, respond
 from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.telling import tell_decision, tell_stored
@@ -102,7 +102,7 @@ def _counted(
         now = runtime.clock.now()
         keys = session_keys(message, policy.scope)
         answers, notice = int(bool(turn.answer.pieces)), turn.answer.reason if turn.answer.pieces else ""
-        if filing.count(message, filed, stored=stored, keys=keys, now=now, answers=answers, notice=notice):
+        if counting.count(message, filed, stored=stored, keys=keys, now=now, answers=answers, notice=notice):
             return filed, turn
         again = filing.find_session(message, channel, policy, now, claimed=True)
         if again is None:
@@ -160,5 +160,5 @@ def _still_on(claimed: Claimed, call_sid: str, runtime: Runtime) -> sessions.Tou
         runtime.clock.now(),
         messages=0,
         call=call_sid,
-        call_until=claimed.received_at + filing.LIVE_CALL,
+        call_until=claimed.received_at + counting.LIVE_CALL,
     )

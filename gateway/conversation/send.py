@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from gateway.channels import CHANNELS
-from gateway.conversation import filing, optouts, queue
+from gateway.conversation import counting, filing, optouts, queue
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
 from gateway.core.messages import WHATSAPP, InboundMessage
@@ -169,7 +169,7 @@ def _queue(runtime: Runtime, place: Place, to: Address, draft: Draft, message_id
     ]
     documents = [outbound.document_of(message, now) for message in messages]
     fresh = outbound.insert(documents)
-    filing.count_ours(place.session_id, documents[-1]["createdAt"], now, messages=fresh)
+    counting.count_ours(place.session_id, documents[-1]["createdAt"], now, messages=fresh)
     for message in messages:
         queue.sending(runtime, message, to)
     log.info("message_queued", message_id=message_id, session_id=place.session_id, sender=draft.sender)

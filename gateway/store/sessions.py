@@ -1,7 +1,7 @@
 """Sessions in MongoDB: open, touch, close when idle. What is one here is one, whoever races.
 
 Every function is a single atomic operation or safe to repeat; the order in which they are called is that of
-`gateway.conversation.filing`.
+`gateway.conversation.filing`, then `counting`.
 """
 
 from collections.abc import Mapping, Sequence

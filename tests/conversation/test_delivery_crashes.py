@@ -9,7 +9,7 @@ import mongoengine
 import pytest
 
 from gateway.clients.twilio import Twilio as Client
-from gateway.conversation import actions, filing, respond, upkeep
+from gateway.conversation import actions, counting, respond, upkeep
 from gateway.core.replies import Reply
 from gateway.store import asked, connection, delivery, lanes, outbound, outbox
 from tests.conftest import Twilio
@@ -24,8 +24,8 @@ STEPS = [
     (actions, "apply", "after"),
     (outbound, "insert", "before"),
     (outbound, "insert", "after"),
-    (filing, "count_ours", "before"),
-    (filing, "count_ours", "after"),
+    (counting, "count_ours", "before"),
+    (counting, "count_ours", "after"),
     (asked, "mark_answered", "before"),
     (asked, "mark_answered", "after"),
     (outbox, "go_on_sending", "before"),

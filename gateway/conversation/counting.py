@@ -1,0 +1,63 @@
+"""Counting what was stored in its session, which wakes up again where it was only idle."""
+
+from datetime import datetime, timedelta
+
+from gateway.conversation.filing import Filed
+from gateway.core.limits import slot_of, stale
+from gateway.core.messages import InboundMessage
+from gateway.store import contacts, finding, sessions
+
+# A call whose end is never reported lets go of its session after this time.
+LIVE_CALL = timedelta(hours=4)
+
+
+def count(
+    message: InboundMessage,
+    filed: Filed,
+    *,
+    stored: int,
+    keys: tuple[str, ...],
+    now: datetime,
+    answers: int = 0,
+    notice: str = "",
+) -> bool:
+    """Count what was stored in its session, opening that again where it was only idle.
+
+    False where a person closed it meanwhile: the message must be filed again.
+    """
+    begins = message.call is not None and (message.call.number == 0 or filed.opened)
+    touch = sessions.Touch(
+        session_id=filed.session.id,
+        moment=filed.moment,
+        now=now,
+        messages=stored,
+        call=message.call.sid if message.call and begins else None,
+        call_until=filed.moment + LIVE_CALL,
+        answers=answers,
+        slot=slot_of(filed.moment),
+        stale=stale(filed.session.automatic, filed.moment),
+        notice=notice,
+    )
+    if message.call and not begins:
+        return sessions.touch_by_id(touch)
+    if filed.session.is_open and sessions.touch(touch):
+        if fresh := set(keys) - set(filed.session.keys):
+            sessions.add_keys(filed.session.id, sorted(fresh))
+            if filed.session.contact_id:
+                contacts.learn(filed.session.contact_id, message.sender)
+        return True
+    # Only the sender's newest session wakes up again; an older one takes late messages as it is.
+    sessions.reopen_idle(filed.session.id, keys, now)
+    return sessions.touch_closed(touch)
+
+
+def count_ours(session_id: str, moment: datetime, now: datetime, *, messages: int, answers: int = 0) -> None:
+    """Count messages of ours that came by themselves, opening their session again where it was only idle (T5)."""
+    if not messages:
+        return
+    session = finding.get(session_id)
+    if session and not session.is_open:
+        sessions.reopen_idle(session_id, session.keys, now)
+    sessions.touch_by_id(
+        sessions.Touch(session_id, moment, now, messages=messages, inbound=False, answers=answers, slot=slot_of(moment))
+    )
