@@ -54,10 +54,10 @@ PARTING_SECONDS = 2
 
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT."""
+    stop = stop_on_signals()
     logs.configure(fmt=settings.log.format, redact=settings.log.redact)
     connection.connect(settings)
     serving = runtime.build(settings)
-    stop = stop_on_signals()
     working = [
         _start(serving.clock.correct, CLOCK_SECONDS, stop),
         _start(lambda: upkeep.settle(serving), SETTLE_SECONDS, stop),
@@ -75,7 +75,8 @@ def stop_on_signals() -> threading.Event:
     """Turn SIGTERM and Ctrl-C into an event.
 
     Waited for by a thread: a handler runs in the midst of whatever the main thread does, which may be `stop.wait`
-    with the very lock that `stop.set` needs. Every thread started from here on leaves the signals to that one.
+    with the very lock that `stop.set` needs. Called before any other thread is started: each that is started from
+    here on leaves the signals to that one.
     """
     stop, signals = threading.Event(), {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
