@@ -35,11 +35,11 @@ if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
 
 
 def on_starting(server):
-    """Say once, and not in each worker, what is wrong with the responders or the broker."""
+    """Say once, and not in each worker, what is wrong with the responders, the broker or the spool."""
     from gateway.conversation import runtime
 
     try:
-        runtime.build(configured)
+        runtime.build(configured).spool.require_writable()
     except ConfigError as error:
         sys.exit(f"gateway: {error}")
 

@@ -1,19 +1,24 @@
 """Wiring: puts runtime, webhooks and pages together, and decides nothing."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from gateway import admin, jobs, logs, metrics, settings, webhooks
-from gateway.conversation import runtime
-from gateway.core.errors import StoreUnavailable
+from gateway.conversation import draining, runtime
+from gateway.conversation.runtime import Runtime
+from gateway.core.errors import SpoolUnavailable, StoreUnavailable
+from gateway.core.times import ms_between
 from gateway.logs import log
 from gateway.settings import Settings
 from gateway.store import connection
 from gateway.webhooks import guard
 
 CLOCK_SECONDS = 60
+DRAIN_SECONDS = 0.5
 
 
 def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = None) -> Flask:
@@ -32,11 +37,13 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
     app.extensions["gateway"] = serving = runtime.build(configured, clock=clock)
     if configured.is_development:
         _create_indexes()
+    serving.spool.require_writable()
     if clock is None:
         jobs.in_background(serving.clock.correct, every=CLOCK_SECONDS, name="clock")
+        jobs.in_background(lambda: draining.drain_if_needed(serving), every=DRAIN_SECONDS, name="drainer")
     webhooks.register(app)
     admin.register(app)
-    _register_probes(app)
+    _register_probes(app, serving)
     app.register_error_handler(Exception, _failed)
     return app
 
@@ -58,7 +65,7 @@ def _failed(error: Exception) -> Response:
     return _failed(InternalServerError())
 
 
-def _register_probes(app: Flask) -> None:
+def _register_probes(app: Flask, serving: Runtime) -> None:
     @app.get("/healthz")
     def healthz() -> Response:
         """Say that the process is up."""
@@ -66,21 +73,42 @@ def _register_probes(app: Flask) -> None:
 
     @app.get("/readyz")
     def readyz() -> tuple[Response, int]:
-        """Say whether what is sent now would be kept."""
-        started = time.perf_counter()
-        try:
-            connection.ping()
-        except StoreUnavailable as error:
-            return jsonify(status="unavailable", mongodb={"ok": False, "error": str(error)[:200]}), 503
-        spent = round((time.perf_counter() - started) * 1000, 1)
-        return jsonify(status="ok", mongodb={"ok": True, "milliseconds": spent}), 200
+        """Say whether what is sent now would be kept: in MongoDB, or at least in the spool."""
+        parts = {"mongodb": _timed(connection.ping), "spool": _timed(serving.spool.prove_writable) | _spooled(serving)}
+        kept = [part["ok"] for part in parts.values()]
+        status = "ok" if all(kept) else "degraded" if any(kept) else "unavailable"
+        return jsonify(status=status, **parts), 200 if any(kept) else 503
 
     @app.get("/metrics")
     def exposition() -> Response:
         """Give Prometheus its metrics."""
+        spooled = _spooled(serving)
+        if spooled:
+            metrics.SPOOL_DEPTH.set(spooled["waiting"])
+            metrics.SPOOL_SET_ASIDE.set(spooled["set_aside"])
+            metrics.SPOOL_OLDEST.set(spooled["oldest_seconds"])
         return Response(metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/")
     def root() -> Response:
         """Send people to the admin page."""
         return Response(status=302, headers={"Location": request.script_root + "/admin/"})
+
+
+def _timed(proof: Callable[[], None]) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        proof()
+    except (StoreUnavailable, SpoolUnavailable) as error:
+        return {"ok": False, "error": str(error)[:200]}
+    return {"ok": True, "milliseconds": round((time.perf_counter() - started) * 1000, 1)}
+
+
+def _spooled(serving: Runtime) -> dict[str, Any]:
+    """Count what waits in the spool; nothing is known where it cannot be read."""
+    try:
+        depth = serving.spool.depth()
+    except SpoolUnavailable:
+        return {}
+    waited = ms_between(depth.oldest, serving.clock.now()) / 1000 if depth.oldest else 0
+    return {"waiting": depth.waiting, "set_aside": depth.set_aside, "oldest_seconds": max(0, waited)}

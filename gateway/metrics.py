@@ -29,6 +29,11 @@ OUTBOX_DEPTH = Gauge("gateway_outbox_depth", "Rows of the outbox.", ["state"], m
 OUTBOX_OLDEST = Gauge(
     "gateway_outbox_oldest_seconds", "How long the oldest row has waited.", multiprocess_mode="mostrecent"
 )
+SPOOL_DEPTH = Gauge("gateway_spool_depth", "Events that wait in the spool.", multiprocess_mode="mostrecent")
+SPOOL_OLDEST = Gauge(
+    "gateway_spool_oldest_seconds", "How long the oldest event has waited.", multiprocess_mode="mostrecent"
+)
+SPOOL_SET_ASIDE = Gauge("gateway_spool_set_aside", "Events that could not be applied.", multiprocess_mode="mostrecent")
 REJECTED = Counter("gateway_webhooks_rejected", "Webhooks that were refused.", ["reason"])
 
 

@@ -1,8 +1,11 @@
 """The wiring: probes, and errors outside the webhooks."""
 
+import contextlib
+
 import mongoengine
 import pytest
 
+from gateway.core.errors import ConfigError, SpoolUnavailable
 from gateway.store import connection
 from gateway.store.embedded import EmbeddedMongo
 
@@ -23,15 +26,49 @@ def test_an_unforeseen_error_is_a_500_without_a_trace(app, monkeypatch):
     assert b"ZeroDivisionError" not in answer.data
 
 
-def test_readyz_tells_that_mongodb_is_away(make_settings, tmp_path, make_app):
+def test_readyz_tells_what_would_be_kept_where(tmp_path, make_app, monkeypatch):
     server = EmbeddedMongo(tmp_path / "own")
     server.start()
     app = make_app(mongodb_uri=server.uri)
-    assert app.test_client().get("/readyz").status_code == 200
+    client = app.test_client()
+    assert (client.get("/readyz").status_code, client.get("/readyz").json["status"]) == (200, "ok")
     server.kill()
-    answer = app.test_client().get("/readyz")
-    assert (answer.status_code, answer.json["mongodb"]["ok"]) == (503, False)
-    assert app.test_client().get("/healthz").status_code == 200
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["status"]) == (200, "degraded")
+    assert (answer.json["mongodb"]["ok"], answer.json["spool"]["ok"]) == (False, True)
+
+    def full():
+        raise SpoolUnavailable("disk full")
+
+    monkeypatch.setattr(app.extensions["gateway"].spool, "prove_writable", full)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["status"]) == (503, "unavailable")
+    assert client.get("/healthz").status_code == 200
+
+
+def test_the_spool_is_measured(app, twilio, clock):
+    with spooling():
+        twilio.sms()
+    clock.tick(30)
+    exposed = app.test_client().get("/metrics").text
+    assert "gateway_spool_depth 1.0" in exposed
+    assert "gateway_spool_oldest_seconds 30.0" in exposed
+    assert app.test_client().get("/readyz").json["spool"]["waiting"] == 1
+
+
+@contextlib.contextmanager
+def spooling():
+    connection.breaker._reason = "away"
+    yield
+    connection.breaker.reset()
+
+
+def test_the_start_is_refused_where_nothing_could_be_kept(make_app, tmp_path):
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "spool"
+    with pytest.raises(ConfigError, match="GATEWAY_SPOOL__DIR") as refusal:
+        make_app(spool={"dir": str(folder)})
+    assert str(folder) in str(refusal.value)
 
 
 def test_development_creates_its_indexes_at_start(make_settings):

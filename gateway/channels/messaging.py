@@ -76,6 +76,13 @@ def render(reply: Reply, message: InboundMessage, _session_id: str, line: Line) 
     return str(response)
 
 
+def render_notice(text: str, message_id: str, line: Line) -> str:
+    """Write a notice of the gateway's own as TwiML."""
+    response = MessagingResponse()
+    response.message(writable(text)[:BODY_LIMIT], status_callback=line.status_url(message_id))
+    return str(response)
+
+
 def parse_status(form: Form, received_at: datetime, message_id: str = "") -> StatusUpdate:
     """Read a delivery status: https://www.twilio.com/docs/messaging/guides/track-outbound-message-status"""
     require(form, "MessageSid", "MessageStatus")

@@ -12,7 +12,7 @@ from gateway.channels.base import Form, parameters, require, writable
 from gateway.channels.line import DIAL, VOICEMAIL, Line
 from gateway.channels.speech import SAY_LIMIT, speakable
 from gateway.core.errors import Malformed
-from gateway.core.messages import VOICE, Attachment, CallEvent, CallTurn, InboundMessage, Media
+from gateway.core.messages import VOICE, Attachment, CallEnds, CallEvent, CallTurn, DialOutcome, InboundMessage, Media
 from gateway.core.participant import address, caller
 from gateway.core.replies import Reply
 
@@ -22,6 +22,8 @@ SILENCES_ALLOWED = 1
 SHORT_WAITS, SHORT_PAUSE, LONG_PAUSE = 4, 1, 2
 # Outcomes of a <Dial> (and statuses of a call) that mean: nobody was reached.
 MISSED = frozenset({"no-answer", "busy", "failed", "canceled"})
+
+_SAID_BY_ENDS = frozenset({"CallSid", "From", "To"})
 
 NO_ANSWER = str(VoiceResponse())
 
@@ -88,6 +90,16 @@ def render_voicemail(line: Line) -> str:
         **transcribed,
     )
     return _end(response, line.goodbye, line)
+
+
+def render_outage(line: Line, prompt: str) -> str:
+    """Apologise and ask for a message, where nothing better can be done; a forwarded call is put through all the same.
+
+    Needs nothing but the settings.
+    """
+    if line.plan.mode == DIAL:
+        return _render_dial(line)
+    return render_voicemail(replace(line, plan=replace(line.plan, voicemail_prompt=prompt)))
 
 
 def render_thanks(line: Line) -> str:
@@ -189,8 +201,29 @@ def parse_status(form: Form, received_at: datetime) -> CallEvent:
         status=form.text("CallStatus").lower(),
         received_at=received_at,
         sequence=form.text("SequenceNumber"),
-        parameters=parameters(form, leave_out=frozenset({"CallSid", "From", "To"})),
+        parameters=parameters(form, leave_out=_SAID_BY_ENDS),
+        ends=parse_ends(form),
     )
+
+
+def parse_dial(form: Form, received_at: datetime) -> DialOutcome:
+    """Read what became of a forwarded call: https://www.twilio.com/docs/voice/twiml/dial#action"""
+    require(form, "CallSid", "DialCallStatus")
+    return DialOutcome(
+        sid=form.text("CallSid"),
+        status=form.text("DialCallStatus").lower(),
+        received_at=received_at,
+        parameters=parameters(form, leave_out=_SAID_BY_ENDS),
+        ends=parse_ends(form),
+    )
+
+
+def parse_ends(form: Form) -> CallEnds:
+    """Read who called whom, where a callback says so."""
+    # A call of ours to somebody has its ends the other way round, and is not ours to answer.
+    came_in = not form.text("Direction").startswith("outbound")
+    caller, line = (form.text(name) if came_in else "" for name in ("From", "To"))
+    return CallEnds("", caller, line, form.text("AccountSid") or None)
 
 
 def parse_recording(form: Form, received_at: datetime) -> Attachment:

@@ -1,14 +1,18 @@
 """What happens around a call's turns: waiting, silence, status, recordings and the outcome of a dial."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from gateway.channels import CHANNELS, voice
 from gateway.conversation import answer, plans, queue, respond
 from gateway.conversation.runtime import Runtime
-from gateway.core.messages import VOICE, Attachment, CallEvent, CallNote, CallTurn, StatusUpdate
+from gateway.core.errors import StoreUnavailable
+from gateway.core.messages import UNNUMBERED, VOICE, Attachment, CallEvent, CallTurn, DialOutcome, StatusUpdate
 from gateway.core.sessions import SessionView
 from gateway.core.statuses import CALL_ENDS
 from gateway.core.times import ms_between
 from gateway.logs import log
-from gateway.store import asked, callbacks, messages, sessions
+from gateway.store import asked, callbacks, connection, messages, sessions
 from gateway.store import calls as store_calls
 from gateway.store.asked import Asked
 from gateway.store.connection import deadline
@@ -17,11 +21,12 @@ from gateway.store.messages import DONE, PENDING
 WAIT_PATH = "/webhooks/voice/wait"
 
 
-def number_turn(call_sid: str) -> int:
-    """Give the number of a turn that came without one: the next of its call."""
-    with deadline():
-        latest = store_calls.latest_turn(call_sid)
-    return int(latest.id.rpartition(":")[2]) + 1 if latest else 1
+def numbered(turn: CallTurn) -> CallTurn:
+    """Number a turn that came without a number: it is the next of its call."""
+    if turn.number != UNNUMBERED:
+        return turn
+    latest = store_calls.latest_turn(turn.sid)
+    return replace(turn, number=int(latest.id.rpartition(":")[2]) + 1 if latest else 1)
 
 
 def say_again(call_sid: str) -> str:
@@ -31,7 +36,7 @@ def say_again(call_sid: str) -> str:
     return latest.twiml if latest else CHANNELS[VOICE].no_answer
 
 
-def wait_unsigned(runtime: Runtime, call_sid: str, waits: int) -> str:
+def _wait_unsigned(runtime: Runtime, call_sid: str, waits: int) -> str:
     """Let a call wait on whose address we cannot verify, after a change of keys: the call itself says for what."""
     with deadline():
         latest = store_calls.latest_turn(call_sid)
@@ -46,6 +51,8 @@ def wait(runtime: Runtime, turn: CallTurn, waits: int) -> str:
 
     Asked for again, it says the same: what was answered, by whoever was first, is what is stored.
     """
+    if not turn.session_id:
+        return _wait_unsigned(runtime, turn.sid, waits)
     with deadline():
         message = _waited_for(runtime, turn, waits)
     if message is None:
@@ -87,16 +94,27 @@ def _give_up(runtime: Runtime, message: Asked) -> None:
 
 def ask_silent(runtime: Runtime, turn: CallTurn) -> str:
     """Answer silence. It is no message: what to say next is in the turn's own address."""
+    with deadline():
+        turn = numbered(turn)
     return voice.render_silence(turn, runtime.line)
 
 
-def apply_callback(runtime: Runtime, callback: CallEvent | Attachment | CallNote) -> None:
+def or_apologise(runtime: Runtime, say: Callable[[], str]) -> str:
+    """Say something to a call, or that it is not possible now."""
+    try:
+        return say()
+    except StoreUnavailable as error:
+        connection.breaker.trip(str(error))
+        return respond.outage_call(runtime)
+
+
+def apply_callback(runtime: Runtime, callback: CallEvent | Attachment | DialOutcome) -> None:
     """Keep what a callback says of a call; one that comes before its call waits for it, for an hour."""
     sid = callback.call_sid if isinstance(callback, Attachment) else callback.sid
     with deadline():
         applied = _apply(runtime, callback)
         if not applied:
-            callbacks.park(_key(callback), sid, callback)
+            callbacks.park(sid, callback)
             # The call may have been stored between looking for it and parking.
             if store_calls.call_of(sid):
                 apply_waiting(runtime, sid)
@@ -106,10 +124,10 @@ def apply_callback(runtime: Runtime, callback: CallEvent | Attachment | CallNote
 
 def apply_waiting(runtime: Runtime, call_sid: str) -> None:
     """Apply what came before the call it speaks of; each is let go of only afterwards, for applying repeats well."""
-    for key, callback in callbacks.waiting(call_sid):
+    for callback in callbacks.waiting(call_sid):
         if not isinstance(callback, StatusUpdate):
             _apply(runtime, callback)
-            callbacks.forget(key)
+            callbacks.forget(callback)
 
 
 def let_go_if_over(runtime: Runtime, call_sid: str) -> None:
@@ -126,7 +144,7 @@ def release_ended(runtime: Runtime, session: SessionView) -> None:
         let_go_if_over(runtime, call_sid)
 
 
-def _told(callback: CallEvent | Attachment | CallNote) -> tuple[str, dict[str, str]]:
+def _told(callback: CallEvent | Attachment | DialOutcome) -> tuple[str, dict[str, str]]:
     match callback:
         case CallEvent():
             return "call_status", {"status": callback.status}
@@ -136,19 +154,7 @@ def _told(callback: CallEvent | Attachment | CallNote) -> tuple[str, dict[str, s
             return "call_noted", {}
 
 
-def _key(callback: CallEvent | Attachment | CallNote) -> str:
-    match callback:
-        case CallEvent():
-            return f"{callback.sid}:{callback.status}:{callback.sequence}"
-        case Attachment():
-            # A recording, its status and its text are told apart by what they say.
-            said = (callback.parameters.get(name, "") for name in ("RecordingStatus", "TranscriptionSid"))
-            return ":".join([callback.id, *map(str, said)])
-        case _:
-            return f"{callback.sid}:{callback.parameters.get('DialCallSid', '')}"
-
-
-def _apply(runtime: Runtime, callback: CallEvent | Attachment | CallNote) -> bool:
+def _apply(runtime: Runtime, callback: CallEvent | Attachment | DialOutcome) -> bool:
     """Let a callback take effect; False where its call is not known."""
     match callback:
         case CallEvent():

@@ -5,8 +5,8 @@ from gateway.channels.line import CONVERSE, DIAL, Line
 from gateway.conversation import plans
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.send import CannotSend, send_text
-from gateway.core.errors import GatewayError
-from gateway.core.messages import SMS, VOICE, CallEnds
+from gateway.core.errors import GatewayError, StoreUnavailable
+from gateway.core.messages import SMS, VOICE, CallEnds, CallEvent, DialOutcome
 from gateway.core.participant import address, caller
 from gateway.logs import log
 from gateway.store import calls as store_calls
@@ -15,30 +15,34 @@ from gateway.store.connection import deadline
 NOTHING = CHANNELS[VOICE].no_answer
 
 
-def after_recording(runtime: Runtime, call_sid: str, given: CallEnds) -> str:
+def say_after_recording(runtime: Runtime, call_sid: str, given: CallEnds) -> str:
     """Say what comes after a caller's recording: thanks, unless it was one of a conversation."""
-    line, _ = _line(runtime, call_sid, given)
+    try:
+        line, _ = _line(runtime, call_sid, given)
+    except StoreUnavailable:
+        # Then the message was most likely left because of that.
+        return voice.render_thanks(plans.line_for(runtime, None))
     return NOTHING if line.plan.mode == CONVERSE else voice.render_thanks(line)
 
 
-def after_dial(runtime: Runtime, call_sid: str, given: CallEnds, outcome: str) -> str:
-    """Say what comes after a forwarded call. Who reached nobody gets a text, and may leave a message."""
-    line, ends = _line(runtime, call_sid, given)
+def say_after_dial(runtime: Runtime, outcome: DialOutcome) -> str:
+    """Say what comes after a forwarded call: who reached nobody may leave a message."""
+    try:
+        line, _ = _line(runtime, outcome.sid, outcome.ends)
+    except StoreUnavailable:
+        line = plans.line_for(runtime, None)
     if line.plan.mode != DIAL:
         return NOTHING
-    if outcome not in voice.MISSED:
-        return voice.render_hangup()
-    _text_back(runtime, call_sid, line, ends)
-    return voice.render_voicemail(line)
+    return voice.render_voicemail(line) if outcome.status in voice.MISSED else voice.render_hangup()
 
 
-def after_call(runtime: Runtime, call_sid: str, given: CallEnds, status: str) -> None:
-    """Text a caller who hung up before anybody answered a forwarded call."""
-    if status not in voice.MISSED:
+def text_back(runtime: Runtime, event: CallEvent | DialOutcome) -> None:
+    """Text a caller whom a forwarded call brought to nobody, or who hung up before anybody answered it."""
+    if event.status not in voice.MISSED:
         return
-    line, ends = _line(runtime, call_sid, given)
+    line, ends = _line(runtime, event.sid, event.ends)
     if line.plan.mode == DIAL:
-        _text_back(runtime, call_sid, line, ends)
+        _text_back(runtime, event.sid, line, ends)
 
 
 def _line(runtime: Runtime, call_sid: str, given: CallEnds) -> tuple[Line, CallEnds]:
@@ -50,7 +54,7 @@ def _line(runtime: Runtime, call_sid: str, given: CallEnds) -> tuple[Line, CallE
 
 
 def _text_back(runtime: Runtime, call_sid: str, line: Line, ends: CallEnds) -> None:
-    """Text a caller once, whatever happens to it: the call's own answer must not depend on that."""
+    """Text a caller once, however often the end of the call is told."""
     to, ours = _number(ends.caller, call_sid), _number(ends.line, call_sid)
     if not line.plan.text_back.strip() or to is None or ours is None:
         return
@@ -67,6 +71,8 @@ def _text_back(runtime: Runtime, call_sid: str, line: Line, ends: CallEnds) -> N
         )
     except CannotSend as refused:
         log.info("text_back_refused", call_sid=call_sid, reason=str(refused))
+    except StoreUnavailable:
+        raise
     except GatewayError as error:
         log.error("text_back_failed", call_sid=call_sid, message=str(error)[:300])
     else:

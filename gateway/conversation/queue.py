@@ -30,6 +30,15 @@ def answer_call(
     )
 
 
+def untold(
+    runtime: Runtime, session_id: str, contact_id: str | None, message_id: str, metadata: Mapping[str, Any], pieces: int
+) -> bool:
+    """Queue the sending of an answer that is stored, and that no webhook told; once."""
+    now = runtime.clock.now()
+    outbound.make_sendable([answer_id(message_id, number) for number in range(1, pieces + 1)], now)
+    return _put(runtime, _answering(runtime, session_id, contact_id, message_id, metadata, due=now, now=now))
+
+
 def answers(runtime: Runtime) -> int:
     """Queue the answers to messages that have waited long enough for further ones; gives how many.
 

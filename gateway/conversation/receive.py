@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.conversation import actions, calls, counting, filing, guards, optouts, queue, respond
+from gateway.channels import CHANNELS
+from gateway.conversation import actions, calls, counting, filing, guards, optouts, queue, respond, unheard
 from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.telling import tell_decision, tell_stored
 from gateway.core.errors import StoreUnavailable
-from gateway.core.messages import Channel, InboundMessage
+from gateway.core.messages import AT_ONCE, Channel, Delivery, InboundMessage
 from gateway.core.replies import answer_id
 from gateway.core.sessions import Policy, session_keys
 from gateway.core.statuses import CALL_ENDS
@@ -19,6 +20,7 @@ from gateway.store import calls as store_calls
 from gateway.store import messages, sessions
 from gateway.store.connection import deadline
 from gateway.store.messages import PENDING, Claimed, StoredTurn
+from gateway.store.outbound import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +36,38 @@ class Outcome:
     duplicate: bool = False
 
 
-def receive(runtime: Runtime, message: InboundMessage) -> Outcome:
+def receive(runtime: Runtime, message: InboundMessage, delivery: Delivery = AT_ONCE) -> Outcome:
     """File, answer and store a message; a redelivery gets the first delivery's answer and changes nothing.
 
-    What cannot be answered at once is queued for the worker, after the message is stored and counted.
+    What cannot be answered at once is queued for the worker, after the message is stored and counted; so is all
+    that nobody waits for any more.
 
     StoreUnavailable if MongoDB did not confirm in time; then it may be stored or not, and a redelivery tells.
     """
     with deadline():
+        message = _numbered(message)
         channel = runtime.channels.resolve(message.communication_type, message.recipient, message.account_sid)
         policy = runtime.policy_for(channel)
         filed = _file(runtime, message, channel, policy)
-        turn = _turn(runtime, message, channel, filed) if filed else None
+        turn = _turn(runtime, message, channel, filed, delivery) if filed else None
         stored = messages.insert([turn]) if turn else set()
         if filed is None or turn is None or message.id not in stored:
-            return _redelivered(runtime, message)
+            return _redelivered(runtime, message, delivery)
         filed, turn = _counted(runtime, turn, filed, len(stored), channel, policy)
         if message.call and message.call.number == 0:
             calls.apply_waiting(runtime, message.call.sid)
             calls.let_go_if_over(runtime, message.call.sid)
-        _follow_up(runtime, turn)
+        _follow_up(runtime, turn, delivery)
     tell_decision(runtime, message, filed, channel.id)
     tell_stored(message, stored, {"session_id": filed.session.id, "channel_id": channel.id})
     return Outcome(message.id, filed.session.id, turn.answer.twiml, turn.decision, filed.moment, turn.answer.state)
+
+
+def _numbered(message: InboundMessage) -> InboundMessage:
+    if message.call is None:
+        return message
+    turn = calls.numbered(message.call)
+    return dataclasses.replace(message, id=f"{turn.sid}:{turn.number}", call=turn)
 
 
 def _file(runtime: Runtime, message: InboundMessage, channel: Channel, policy: Policy) -> Filed | None:
@@ -67,7 +78,9 @@ def _file(runtime: Runtime, message: InboundMessage, channel: Channel, policy: P
     return filing.find_session(message, channel, policy, runtime.clock.now(), anew=anew)
 
 
-def _turn(runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed) -> StoredTurn | None:
+def _turn(
+    runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed, delivery: Delivery
+) -> StoredTurn | None:
     """Answer the message in its session; None for a keyword that was taken already."""
     message = dataclasses.replace(message, received_at=filed.moment)
     word = optouts.read(runtime, message, filed.session)
@@ -80,7 +93,7 @@ def _turn(runtime: Runtime, message: InboundMessage, channel: Channel, filed: Fi
     answer = (
         respond.silence(runtime, message, filed.session.id)
         if silent
-        else respond.compose(runtime, message, channel, filed)
+        else respond.compose(runtime, message, channel, filed, delivery)
     )
     return StoredTurn(
         message,
@@ -114,7 +127,7 @@ def _counted(
     raise StoreUnavailable("the message's session is closed faster than it can be counted in one")
 
 
-def _follow_up(runtime: Runtime, turn: StoredTurn) -> None:
+def _follow_up(runtime: Runtime, turn: StoredTurn, delivery: Delivery) -> None:
     """Queue what is to be done about a stored message, and do what its answer asked for beside words."""
     message, answer = turn.message, turn.answer
     if answer.state == PENDING:
@@ -126,9 +139,12 @@ def _follow_up(runtime: Runtime, turn: StoredTurn) -> None:
     actions.apply(runtime, turn.session_id, answer.reply.actions)
     if answer.reason in (guards.HOURLY_LIMIT, guards.HANDED_OVER):
         actions.ask_for_person(runtime, turn.session_id, answer.reason)
+    if not delivery.waiting and not message.call:
+        place = Place(turn.session_id, turn.channel_id, message.communication_type, turn.contact_id)
+        unheard.answer(runtime, message, place, delivery, pieces=len(answer.pieces))
 
 
-def _redelivered(runtime: Runtime, message: InboundMessage) -> Outcome:
+def _redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery) -> Outcome:
     """Answer from what is stored, and finish what its writer may have left undone."""
     claimed = messages.find_claimed(message.id)
     if claimed is None:
@@ -136,6 +152,8 @@ def _redelivered(runtime: Runtime, message: InboundMessage) -> Outcome:
     now = runtime.clock.now()
     if claimed.answered and (missing := messages.finish_answer(claimed.id, now)):
         sessions.touch_by_id(sessions.Touch(claimed.session_id, claimed.received_at, now, messages=missing))
+    if not delivery.waiting and not message.call:
+        _tell_at_last(runtime, message, claimed, delivery)
     if claimed.state == PENDING:
         queue.answer_call(runtime, claimed.session_id, claimed.contact_id, claimed.id, message.metadata)
     if message.media:
@@ -151,6 +169,14 @@ def _redelivered(runtime: Runtime, message: InboundMessage) -> Outcome:
     return Outcome(
         claimed.id, claimed.session_id, twiml, claimed.decision, claimed.received_at, claimed.state, duplicate=True
     )
+
+
+def _tell_at_last(runtime: Runtime, message: InboundMessage, claimed: Claimed, delivery: Delivery) -> None:
+    """Send what the failed webhook had stored as its answer; what another one stored, that one has told."""
+    place = Place(claimed.session_id, claimed.channel_id, message.communication_type, claimed.contact_id)
+    if claimed.webhook in delivery.webhooks:
+        messages.silence_twiml(message.id, CHANNELS[message.communication_type].no_answer)
+        unheard.answer(runtime, message, place, delivery, pieces=claimed.pieces)
 
 
 def _still_on(claimed: Claimed, call_sid: str, runtime: Runtime) -> sessions.Touch:

@@ -11,7 +11,7 @@ from gateway.channels.line import Line
 from gateway.conversation import guards, plans
 from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
-from gateway.core.messages import Channel, InboundMessage
+from gateway.core.messages import Channel, Delivery, InboundMessage
 from gateway.core.replies import Reply, Turn
 from gateway.logs import log
 from gateway.store import calls as store_calls
@@ -20,12 +20,33 @@ from gateway.store.messages import DONE, NONE, PENDING, QUEUED, Answer
 # The reason why a turn of a call got a goodbye.
 CALL_LIMIT = "call_limit"
 
+# The reasons why what came out of the spool was not answered: a caller is gone, and a text may be too old for it.
+OUTAGE, TOO_LATE = "outage", "too_late"
 
-def compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed) -> Answer:
+
+def compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed, delivery: Delivery) -> Answer:
     """Answer a message. Only quick responders, that need nothing but the turn, are asked before it is stored.
 
     A responder that fails costs its answer, never the message.
     """
+    if message.call and not delivery.waiting:
+        answer = Answer(NONE, outage_call(runtime), reason=OUTAGE)
+    elif delivery.late:
+        answer = Answer(NONE, CHANNELS[message.communication_type].no_answer, reason=TOO_LATE)
+    else:
+        answer = _compose(runtime, message, channel, filed)
+        if not delivery.waiting:
+            # It is sent through the outbox, so a redelivery must not be told it as well.
+            answer = replace(answer, twiml=CHANNELS[message.communication_type].no_answer)
+    return replace(answer, webhook=delivery.webhooks[0]) if delivery.webhooks else answer
+
+
+def outage_call(runtime: Runtime) -> str:
+    """Say what a caller hears while MongoDB is away."""
+    return voice.render_outage(plans.line_for(runtime, None), runtime.settings.voice.outage_prompt)
+
+
+def _compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed) -> Answer:
     session_id, line = filed.session.id, plans.line_for(runtime, channel)
     # A call that only just began is greeted by its channel; nothing was said yet.
     if message.call and message.call.number == 0:
@@ -51,7 +72,7 @@ def silence(runtime: Runtime, message: InboundMessage, session_id: str) -> Answe
 
 def rewrite(runtime: Runtime, message: InboundMessage, channel: Channel, answer: Answer, session_id: str) -> Answer:
     """Write the same answer for another session, whose id is in what callers are asked next."""
-    if answer.reason == CALL_LIMIT:
+    if message.call is None or answer.reason in (CALL_LIMIT, OUTAGE):
         return answer
     line, message = plans.line_for(runtime, channel), _begun(message)
     if answer.state in (QUEUED, PENDING):

@@ -20,6 +20,7 @@ from gateway.responders import Responder
 from gateway.settings import Settings
 from gateway.store import connection
 from gateway.store.channels import Channels
+from gateway.store.spool import Spool
 
 # A clock further off than this is worth a warning.
 OFFSET_WARNING_MS = 2000
@@ -72,6 +73,7 @@ class Runtime:
     channels: Channels
     line: Line
     sender: Sender
+    spool: Spool
     started_at: datetime
     notify: Callable[[str, datetime], None] = lambda _row_id, _due: None
     broker: Broker | None = None
@@ -108,6 +110,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Runtime:
         responders=responders.build(settings),
         channels=Channels(),
         sender=clients.build(settings),
+        spool=Spool(settings.spool_dir, max_bytes=settings.spool.max_bytes),
         blocked=frozenset(address(written).identity for written in settings.reply.blocklist),
         line=Line(
             voice.silence, voice.goodbye, voice.language, voice.voice,

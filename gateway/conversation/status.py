@@ -27,7 +27,7 @@ def apply_status(runtime: Runtime, update: StatusUpdate) -> None:
         found_out = bool(update.message_id) and delivery.set_sid(update.message_id, update.sid)
         message_id = delivery.apply_status(update)
         if message_id is None:
-            callbacks.park(f"{update.sid}:{update.status}", update.sid, update)
+            callbacks.park(update.sid, update)
             # The message may have been sent, and its SID stored, between looking for it and parking.
             message_id = delivery.apply_status(update)
         if message_id and update.status in MESSAGE_FAILURES:
@@ -49,11 +49,11 @@ def apply_waiting(runtime: Runtime, sid: str) -> None:
     """Apply what came before the SID was known; each is let go of only afterwards, for applying repeats well."""
     with deadline():
         waiting = callbacks.waiting(sid)
-    for key, callback in waiting:
+    for callback in waiting:
         if isinstance(callback, StatusUpdate):
             apply_status(runtime, callback)
             with deadline():
-                callbacks.forget(key)
+                callbacks.forget(callback)
 
 
 def _react(runtime: Runtime, message_id: str, update: StatusUpdate) -> None:

@@ -5,7 +5,9 @@ GatewayError
 ├── RequestRejected      a webhook that changes nothing; carries the reason that is logged and counted
 │   ├── Forbidden        403: forged or unverifiable
 │   └── Malformed        400: verified, but not something Twilio sends
-├── StoreUnavailable     503: MongoDB did not take the write in time
+├── StoreUnavailable     MongoDB did not take the write in time; an event goes to the spool
+│   └── StoreRefused     MongoDB will never take this one, however often it is tried
+├── SpoolUnavailable     503: the spool did not take it either, or cannot be read
 ├── ResponderFailed      nobody answered, or not so that it can be sent; says whose fault it is, quotes nobody
 ├── NotSent              the provider refused a message; `core.sending` says what is done about it
 ├── OutcomeUnknown       the provider may have taken a message or not; looked up before anything is sent again
@@ -47,6 +49,14 @@ class Malformed(RequestRejected):
 
 class StoreUnavailable(GatewayError):
     """MongoDB could not be reached, or did not confirm in time."""
+
+
+class StoreRefused(StoreUnavailable):
+    """MongoDB answers, and cannot hold what it was given."""
+
+
+class SpoolUnavailable(GatewayError):
+    """The spool's file cannot be written or read: the disk is full, or the limit of the settings is reached."""
 
 
 class ResponderFailed(GatewayError):

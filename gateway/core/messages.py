@@ -9,6 +9,8 @@ from gateway.core.participant import Address, Participant
 
 SMS, WHATSAPP, VOICE = "sms", "whatsapp", "voice"
 
+UNNUMBERED = -1
+
 
 @dataclass(frozen=True, slots=True)
 class Media:
@@ -21,7 +23,10 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class CallTurn:
-    """Where in which call a message was said. `session_id` and `began` are only set where we signed them ourselves."""
+    """Where in which call a message was said. `session_id` and `began` are only set where we signed them ourselves.
+
+    `number` is UNNUMBERED where the address of a turn does not tell it; then it is the next of its call.
+    """
 
     sid: str
     number: int
@@ -53,6 +58,23 @@ class InboundMessage:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     call: CallTurn | None = None
     again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a message came to us. `webhooks` are the requests it came with, under names of our own.
+
+    While `waiting` somebody will be told the answer in the webhook's own answer. What comes from the spool had its
+    webhooks answered long ago, with no more than `told`; what comes too `late` is not answered any more.
+    """
+
+    webhooks: tuple[str, ...] = ()
+    waiting: bool = True
+    told: str = ""
+    late: bool = False
+
+
+AT_ONCE = Delivery()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +110,7 @@ class CallEvent:
     received_at: datetime
     sequence: str
     parameters: Mapping[str, Any]
+    ends: CallEnds
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +126,14 @@ class StatusUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class CallNote:
-    """What else is said of a call, such as the outcome of a dial."""
+class DialOutcome:
+    """What became of a forwarded call: `status` says whether somebody was reached."""
 
     sid: str
+    status: str
     received_at: datetime
     parameters: Mapping[str, Any]
+    ends: CallEnds
 
 
 @dataclass(frozen=True, slots=True)

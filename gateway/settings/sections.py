@@ -97,6 +97,8 @@ class ReplySettings(Section):
     hours: dict[Weekday, list[Hours]] = {}
     out_of_hours_text: str = "We are closed right now and will answer when we are back."
     apology: str = "Sorry, something went wrong on our side. Please try again in a moment."
+    outage_text: str = ""
+    max_age_seconds: float = Field(600, ge=0)
     whatsapp_opt_out: bool = True
 
 
@@ -121,6 +123,7 @@ class Voice(Section):
 
     mode: Literal["converse", "voicemail", "dial"] = "converse"
     greeting: str = "Hello. How can we help you?"
+    outage_prompt: str = "Sorry, we cannot take your call properly right now. Please leave a message after the tone."
     silence: str = "Are you still there?"
     goodbye: str = "Thank you for calling. Goodbye."
     language: str = "en-US"
@@ -170,9 +173,10 @@ class MediaSettings(Section):
 
 
 class Spool(Section):
-    """Where events wait while MongoDB is away."""
+    """Where events wait while MongoDB is away, and how much of them at most."""
 
     dir: Path | None = None
+    max_bytes: int = Field(1_000_000_000, ge=1_000_000)
 
 
 class Broker(Section):

@@ -10,12 +10,21 @@ import mongoengine
 import pymongo
 from bson.errors import BSONError
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError, ConfigurationError, DuplicateKeyError, InvalidURI, PyMongoError
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+)
 
-from gateway.core.errors import ConfigError, StoreUnavailable
+from gateway.core.errors import ConfigError, StoreRefused, StoreUnavailable
 from gateway.core.times import MILLISECOND
 from gateway.settings import Settings
-from gateway.store.documents import DOCUMENTS
+from gateway.store.breaker import Breaker
+from gateway.store.documents import DOCUMENTS, JobDocument
 
 DATABASE = "gateway"
 
@@ -24,6 +33,8 @@ DATABASE = "gateway"
 DEADLINE_SECONDS = 1.45
 
 DUPLICATE_KEY = 11000
+# BSONObjectTooLarge and DocumentValidationFailure: the same document fails the same way every time.
+_REFUSALS = frozenset({10334, 121})
 
 
 def connect(settings: Settings) -> None:
@@ -37,6 +48,7 @@ def connect(settings: Settings) -> None:
             "MONGODB_URI is not set. Set it (mongodb://host/database), or use `make run`, which brings a MongoDB."
         )
     mongoengine.disconnect()
+    breaker.reset()
     try:
         mongoengine.connect(
             db=_database_name(settings.mongodb_uri),
@@ -86,7 +98,8 @@ def insert_new(
         collection(document).insert_many([dict(row) for row in rows], ordered=ordered)
     except BulkWriteError as error:
         failures = error.details["writeErrors"]
-        if not failures or any(failure["code"] != DUPLICATE_KEY for failure in failures):
+        unconfirmed = not failures or error.details["writeConcernErrors"]
+        if unconfirmed or any(failure["code"] != DUPLICATE_KEY for failure in failures):
             raise  # not confirmed by the majority: stored or not, whoever repeats it will find out
         return [failure["index"] for failure in failures]
     return []
@@ -94,14 +107,27 @@ def insert_new(
 
 @contextlib.contextmanager
 def deadline(seconds: float = DEADLINE_SECONDS) -> Iterator[None]:
-    """Bound all operations inside together, and raise StoreUnavailable for whatever MongoDB did not do."""
+    """Bound all operations inside together, and raise StoreUnavailable for whatever MongoDB did not do.
+
+    While MongoDB is known to be away that is raised at once.
+    """
+    breaker.check()
+    with _bounded(seconds):
+        yield
+
+
+@contextlib.contextmanager
+def _bounded(seconds: float) -> Iterator[None]:
     try:
         with pymongo.timeout(seconds):
             yield
     except DuplicateKeyError:
         raise
-    except (PyMongoError, BSONError) as error:
-        raise StoreUnavailable(_in_short(error)) from error
+    except (BSONError, DocumentTooLarge) as error:
+        raise StoreRefused(_in_short(error)) from error
+    except PyMongoError as error:
+        refused = isinstance(error, OperationFailure) and error.code in _REFUSALS
+        raise (StoreRefused if refused else StoreUnavailable)(_in_short(error)) from error
 
 
 def _in_short(error: Exception) -> str:
@@ -113,11 +139,25 @@ def _in_short(error: Exception) -> str:
 
 
 def ping() -> None:
-    """Prove that MongoDB answers and takes writes; StoreUnavailable where it does not."""
+    """Prove with a write that MongoDB takes writes; StoreUnavailable where it does not."""
     with deadline():
-        hello = mongoengine.get_db().client.admin.command("hello")
-        if not hello.get("isWritablePrimary"):
-            raise StoreUnavailable("no primary that takes writes")
+        _write()
+
+
+def _probe() -> None:
+    with _bounded(DEADLINE_SECONDS):
+        _write()
+
+
+def _write() -> None:
+    collection(JobDocument).update_one({"_id": "ping"}, {"$set": {"at": datetime.now(UTC)}}, upsert=True)
+
+
+def _is_writable() -> bool:
+    return bool(mongoengine.get_connection().topology_description.has_writable_server())
+
+
+breaker = Breaker(_is_writable, _probe)
 
 
 def clock_offset_ms() -> int:

@@ -226,8 +226,8 @@ class CallbackDocument(Document):
 
     id = StringField(primary_key=True)
     about = StringField()
-    kind = StringField(choices=("call_status", "attachment", "note", "message_status"))
-    parameters = DictField()
+    kind = StringField(choices=("call_status", "recording", "dial", "message_status"))
+    event = DictField()
     receivedAt = DateTimeField()  # noqa: N815 - the index names it as stored
 
 

@@ -21,7 +21,8 @@ class Answer:
     """What the sender was told: the truth a redelivery is answered from.
 
     `pieces` are the messages it is said in, none where nothing is said yet (`queued`, and `pending` on a call) or
-    at all (`none`, then `reason` may say why). What is `queued` is asked about when it is `due`.
+    at all (`none`, then `reason` may say why). What is `queued` is asked about when it is `due`. `webhook` is the
+    request that was to tell it.
     """
 
     state: str
@@ -31,6 +32,7 @@ class Answer:
     milliseconds: float = 0.0
     reason: str = ""
     due: datetime | None = None
+    webhook: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,15 @@ class Claimed:
 
     id: str
     session_id: str
+    channel_id: str
     twiml: str
     state: str
     answered: bool
     decision: Mapping[str, Any]
     received_at: datetime
     contact_id: str | None = None
+    pieces: int = 0
+    webhook: str = ""
     call_status: str | None = None
     call_ended_at: datetime | None = None
 
@@ -107,6 +112,8 @@ def _stored_answer(message_id: str, answer: Answer) -> dict[str, Any]:
     stored: dict[str, Any] = {"state": answer.state, "twiml": answer.twiml}
     if answer.reason:
         stored["reason"] = answer.reason
+    if answer.webhook:
+        stored["webhook"] = answer.webhook
     if answer.state in (QUEUED, PENDING):
         stored["responder"] = answer.reply.responder
     if answer.due:
@@ -166,15 +173,23 @@ def claimed(document: Mapping[str, Any]) -> Claimed:
     return Claimed(
         id=document["_id"],
         session_id=str(document["session_id"]),
+        channel_id=document.get("channel_id") or "",
         twiml=answer.get("twiml", ""),
         state=answer.get("state", NONE),
         answered=bool(answer.get("pieces") or answer.get("text")),
         decision=document.get("decision") or {},
         received_at=document["createdAt"],
         contact_id=document.get("contact_id") and str(document["contact_id"]),
+        pieces=len(answer.get("pieces") or ()),
+        webhook=answer.get("webhook", ""),
         call_status=document.get("status"),
         call_ended_at=max((entry["at"] for entry in document.get("status_history") or ()), default=None),
     )
+
+
+def silence_twiml(message_id: str, twiml: str) -> None:
+    """Tell a redelivery no more what is sent through the outbox."""
+    collection(MessageDocument).update_one({"_id": message_id}, {"$set": {"answer.twiml": twiml}})
 
 
 def finish_answer(message_id: str, now: datetime) -> int:

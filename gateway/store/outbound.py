@@ -160,6 +160,20 @@ def unsent(since: datetime, until: datetime) -> list[tuple[Outbound, Address]]:
     return [(read(document), Address(**document["metadata"]["address"])) for document in found]
 
 
+def make_sendable(message_ids: Sequence[str], now: datetime) -> None:
+    """Let an answer that was stored to go out with a webhook be sent instead; one that went out stays as it is."""
+    collection(MessageDocument).update_many(
+        {"_id": {"$in": list(message_ids)}, "status": None, "provider_sid": None},
+        {
+            "$set": {
+                "status": "queued",
+                "status_history": [{"status": "queued", "at": now}],
+                "metadata.total": len(message_ids),
+            }
+        },
+    )
+
+
 def latest_address(session_id: str) -> Address | None:
     """Give where the last message went that somebody of ours wrote in a session."""
     found = collection(MessageDocument).find_one(

@@ -20,9 +20,10 @@ from werkzeug.exceptions import HTTPException
 from gateway import metrics
 from gateway.channels import signature
 from gateway.channels.base import Form
+from gateway.conversation.intake import Kept
 from gateway.conversation.receive import Outcome
 from gateway.conversation.runtime import SIMULATED_AT, Runtime, simulated_times
-from gateway.core.errors import Forbidden, Malformed, RequestRejected, StoreUnavailable
+from gateway.core.errors import Forbidden, Malformed, RequestRejected, SpoolUnavailable, StoreUnavailable
 from gateway.core.times import parse_moment
 from gateway.http import own_base_url, public_urls, raw_target
 from gateway.logs import log
@@ -50,7 +51,7 @@ def _gather_keyring(serving: Runtime) -> signature.Keyring:
     )
 
 
-def twilio_webhook(view: Callable[[Form, datetime], Outcome | str | None]) -> Callable[[], Response]:
+def twilio_webhook(view: Callable[[Form, datetime], Outcome | Kept | str | None]) -> Callable[[], Response]:
     """Verify a request, read its form, and answer what the view says: TwiML, or 204 where it says nothing."""
 
     @functools.wraps(view)
@@ -179,18 +180,22 @@ def _received_at() -> datetime:
         raise Forbidden("bad_simulated_time") from None
 
 
-def _explained(response: Response, outcome: Outcome) -> Response:
+def _explained(response: Response, outcome: Outcome | Kept) -> Response:
     """Tell a developer's tools what was decided; Twilio never sees it, since this is development only."""
-    if runtime().settings.is_development:
-        told = {
+    if not runtime().settings.is_development:
+        return response
+    told: dict[str, Any] = {"received_at": outcome.received_at.isoformat()}
+    if isinstance(outcome, Kept):
+        told |= {"message_id": outcome.id, "answer": "spooled"}
+    else:
+        told |= {
             "message_id": outcome.message_id,
             "session_id": outcome.session_id,
-            "received_at": outcome.received_at.isoformat(),
             "duplicate": outcome.duplicate,
             "answer": outcome.answer,
             "decision": dict(outcome.decision),
         }
-        response.headers["X-Gateway-Decision"] = json.dumps(told, default=str)
+    response.headers["X-Gateway-Decision"] = json.dumps(told, default=str)
     return response
 
 
@@ -199,6 +204,7 @@ def register(app: Flask) -> None:
     app.extensions["keyring"] = _gather_keyring(app.extensions["gateway"])
     app.register_error_handler(RequestRejected, _rejected)
     app.register_error_handler(StoreUnavailable, _unavailable)
+    app.register_error_handler(SpoolUnavailable, _unavailable)
     app.after_request(_timed)
 
 
@@ -215,8 +221,9 @@ def _rejected(error: RequestRejected) -> Response:
     return twiml(EMPTY, 400) if error.status == 400 else Response(status=error.status)
 
 
-def _unavailable(error: StoreUnavailable) -> Response:
-    log.error("store_unavailable", message=str(error)[:300], path=request.path)
+def _unavailable(error: StoreUnavailable | SpoolUnavailable) -> Response:
+    event = "spool_unavailable" if isinstance(error, SpoolUnavailable) else "store_unavailable"
+    log.error(event, message=str(error)[:300], path=request.path)
     return twiml(EMPTY, 503)
 
 

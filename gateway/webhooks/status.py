@@ -6,7 +6,7 @@ from flask import Blueprint, request
 
 from gateway.channels import messaging
 from gateway.channels.base import Form
-from gateway.conversation.status import apply_status
+from gateway.conversation.intake import take
 from gateway.webhooks.guard import runtime, twilio_webhook
 
 bp = Blueprint("status", __name__, url_prefix="/webhooks")
@@ -16,4 +16,4 @@ bp = Blueprint("status", __name__, url_prefix="/webhooks")
 @twilio_webhook
 def delivery_status(form: Form, received_at: datetime) -> None:
     """Take one delivery status."""
-    apply_status(runtime(), messaging.parse_status(form, received_at, request.args.get("m", "")))
+    take(runtime(), messaging.parse_status(form, received_at, request.args.get("m", "")))

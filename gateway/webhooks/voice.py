@@ -5,39 +5,39 @@ from datetime import datetime
 from flask import Blueprint, request
 
 from gateway.channels import voice
-from gateway.channels.base import Form, parameters, require
+from gateway.channels.base import Form, require
 from gateway.conversation import calls, forwarding
-from gateway.conversation.receive import Outcome, receive
-from gateway.core.messages import CallEnds, CallNote, CallTurn
+from gateway.conversation.intake import Kept, take
+from gateway.conversation.receive import Outcome
+from gateway.core.messages import UNNUMBERED, CallTurn
 from gateway.webhooks.guard import EMPTY, runtime, twilio_webhook
 
 bp = Blueprint("voice", __name__, url_prefix="/webhooks/voice")
 
-_SAID_ELSEWHERE = frozenset({"CallSid", "From", "To"})
-
 
 @bp.post("")
 @twilio_webhook
-def inbound(form: Form, received_at: datetime) -> Outcome:
+def inbound(form: Form, received_at: datetime) -> Outcome | Kept:
     """Answer one call."""
-    return receive(runtime(), voice.parse(form, received_at))
+    return take(runtime(), voice.parse(form, received_at))
 
 
 @bp.post("/turn")
 @twilio_webhook
-def turn(form: Form, received_at: datetime) -> Outcome | str:
+def turn(form: Form, received_at: datetime) -> Outcome | Kept | str:
     """Answer what the caller said, or their silence."""
     require(form, "CallSid", "To")
-    message = voice.parse(form, received_at, _turn(form["CallSid"]))
-    if not message.content and message.call:
-        return calls.ask_silent(runtime(), message.call)
-    return receive(runtime(), message)
+    turn = _turn(form["CallSid"])
+    message = voice.parse(form, received_at, turn)
+    if not message.content:
+        return calls.or_apologise(runtime(), lambda: calls.ask_silent(runtime(), turn))
+    return take(runtime(), message)
 
 
 def _turn(call_sid: str) -> CallTurn:
     number = _number("turn")
     if number < 1:
-        return CallTurn(call_sid, calls.number_turn(call_sid))
+        return CallTurn(call_sid, UNNUMBERED)
     return runtime().line.read_turn(call_sid, number, request.args.get("state", ""))
 
 
@@ -52,52 +52,38 @@ def _number(name: str) -> int:
 def wait(form: Form, _received_at: datetime) -> str:
     """Say what the call waits for; to one that does not say for what, what it was told last."""
     require(form, "CallSid")
-    number = _number("turn")
-    turn = runtime().line.read_turn(form["CallSid"], number, request.args.get("state", ""))
-    if turn.session_id:
-        return calls.wait(runtime(), turn, _number("wait"))
-    return calls.wait_unsigned(runtime(), form["CallSid"], _number("wait"))
+    turn = runtime().line.read_turn(form["CallSid"], _number("turn"), request.args.get("state", ""))
+    return calls.or_apologise(runtime(), lambda: calls.wait(runtime(), turn, _number("wait")))
 
 
 @bp.post("/recording")
 @twilio_webhook
 def recording(form: Form, received_at: datetime) -> str:
     """Keep a recording; serves as its status callback, and as the action of <Record>, which goes on with the call."""
-    calls.apply_callback(runtime(), voice.parse_recording(form, received_at))
+    take(runtime(), voice.parse_recording(form, received_at))
     if "RecordingStatus" in form:
         return EMPTY
-    return forwarding.after_recording(runtime(), form["CallSid"], _ends(form))
+    return forwarding.say_after_recording(runtime(), form["CallSid"], voice.parse_ends(form))
 
 
 @bp.post("/transcription")
 @twilio_webhook
 def transcription(form: Form, received_at: datetime) -> None:
     """Keep what a recording says."""
-    calls.apply_callback(runtime(), voice.parse_transcription(form, received_at))
+    take(runtime(), voice.parse_transcription(form, received_at))
 
 
 @bp.post("/dial")
 @twilio_webhook
 def dial(form: Form, received_at: datetime) -> str:
     """Keep what became of a forwarded call, and go on with it."""
-    require(form, "CallSid", "DialCallStatus")
-    note = CallNote(form["CallSid"], received_at, parameters(form, leave_out=_SAID_ELSEWHERE))
-    calls.apply_callback(runtime(), note)
-    return forwarding.after_dial(runtime(), form["CallSid"], _ends(form), form["DialCallStatus"].lower())
+    outcome = voice.parse_dial(form, received_at)
+    take(runtime(), outcome)
+    return forwarding.say_after_dial(runtime(), outcome)
 
 
 @bp.post("/status")
 @twilio_webhook
 def status(form: Form, received_at: datetime) -> None:
     """Keep the status of a call."""
-    event = voice.parse_status(form, received_at)
-    calls.apply_callback(runtime(), event)
-    forwarding.after_call(runtime(), event.sid, _ends(form), event.status)
-
-
-def _ends(form: Form) -> CallEnds:
-    """Read who called whom, where a callback says so."""
-    # A call of ours to somebody has its ends the other way round, and is not ours to answer.
-    came_in = not form.text("Direction").startswith("outbound")
-    caller, line = (form.text(name) if came_in else "" for name in ("From", "To"))
-    return CallEnds("", caller, line, form.text("AccountSid") or None)
+    take(runtime(), voice.parse_status(form, received_at))

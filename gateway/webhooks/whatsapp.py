@@ -6,7 +6,8 @@ from flask import Blueprint
 
 from gateway.channels import messaging
 from gateway.channels.base import Form
-from gateway.conversation.receive import Outcome, receive
+from gateway.conversation.intake import Kept, take
+from gateway.conversation.receive import Outcome
 from gateway.webhooks.guard import runtime, twilio_webhook
 
 bp = Blueprint("whatsapp", __name__, url_prefix="/webhooks")
@@ -14,6 +15,6 @@ bp = Blueprint("whatsapp", __name__, url_prefix="/webhooks")
 
 @bp.post("/whatsapp")
 @twilio_webhook
-def inbound(form: Form, received_at: datetime) -> Outcome:
+def inbound(form: Form, received_at: datetime) -> Outcome | Kept:
     """Answer one WhatsApp message."""
-    return receive(runtime(), messaging.parse(form, received_at))
+    return take(runtime(), messaging.parse(form, received_at))

@@ -3,28 +3,18 @@
 import hashlib
 import io
 import json
-import os
-import signal
-import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import mongoengine
-import pymongo
 import pytest
 from flask import Flask
-from pymongo.errors import AutoReconnect
 
-from gateway import settings as settings_module
-from gateway.app import create_app
 from gateway.channels.base import Form
 from gateway.channels.signature import SETTINGS_HEADER, sign
 from gateway.channels.speech import speakable
 from gateway.responders import Responder
-from gateway.store import connection, messages
-from gateway.store.embedded import EmbeddedMongo
-from tests.conftest import ACCOUNT, HOST, TOKEN, StoppedClock, Twilio, fixture
+from tests.conftest import ACCOUNT, HOST, TOKEN, Twilio, fixture
 from tests.webhooks.conftest import captured, contents, named, said, texts, twiml
 
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -358,8 +348,8 @@ def test_an_error_nobody_foresaw_gets_an_empty_500(app, twilio, monkeypatch, pat
     def burst(*_: Any) -> None:
         raise RuntimeError("secret detail")
 
-    for name in ("receive.messages.insert", "status.delivery.apply_status"):
-        monkeypatch.setattr(f"gateway.conversation.{name}", burst)
+    for name in ("sms", "voice", "status"):
+        monkeypatch.setattr(f"gateway.webhooks.{name}.take", burst)
     with captured() as events:
         answer = twilio.post(path, fixture("sms/text") | fixture("voice/incoming") | fixture("status/sent"))
     assert (answer.status_code, answer.data) == (500, b"<Response/>")
@@ -376,88 +366,3 @@ def test_a_responder_that_fails_costs_its_answer_and_not_the_message(app, twilio
     answer = db.messages.find_one({"direction": "outbound"})
     assert (answer["has_error"], answer["error_message"]) == (True, "no")
     assert db.messages.count_documents({}) == db.sessions.find_one()["message_count"] == 2
-
-
-# MongoDB away
-
-
-@pytest.fixture(scope="module")
-def own_mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMongo]:
-    """A mongod that tests may stop."""
-    server = EmbeddedMongo(tmp_path_factory.mktemp("own-mongo"))
-    server.start()
-    yield server
-    server.stop()
-    connection.disconnect()
-
-
-@pytest.fixture
-def outage(own_mongo: EmbeddedMongo, tmp_path: Any) -> Iterator[Twilio]:
-    """Twilio's side of an app over that mongod; one message has been taken already."""
-    given: dict[str, Any] = {
-        "env": "test", "data_dir": tmp_path, "mongodb_uri": own_mongo.uri, "public_url": HOST,
-        "twilio_account_sid": ACCOUNT, "twilio_auth_token": [TOKEN], "secret_key": "test-secret-key",
-    }  # fmt: skip
-    app = create_app(settings_module.load(**given), clock=StoppedClock())
-    connection.create_indexes()
-    twilio = Twilio(app.test_client())
-    assert twilio.sms("before").status_code == 200
-    yield twilio
-    with pymongo.MongoClient(own_mongo.uri) as client:
-        client.drop_database("gateway")
-
-
-def expect_503_in_time(twilio: Twilio, path: str, form: dict[str, str]) -> None:
-    with captured() as events:
-        started = time.monotonic()
-        answer = twilio.post(path, form)
-        spent = time.monotonic() - started
-    assert (answer.status_code, answer.data, answer.mimetype) == (503, b"<Response/>", "text/xml")
-    assert spent < 2
-    assert [event["log_level"] for event in named(events, "store_unavailable")] == ["error"]
-
-
-STORED_TWICE_NEVER = {"MessageSid": "SM" + "d" * 32, "Body": "during"}
-
-
-def expect_it_is_taken_once(twilio: Twilio) -> None:
-    form = fixture("sms/text") | STORED_TWICE_NEVER
-    for _ in range(2):
-        assert texts(twilio.post(SMS, form)) == ["during"]
-    db = mongoengine.get_db()
-    assert db.messages.count_documents({}) == 4
-    assert [session["message_count"] for session in db.sessions.find()] == [4]
-
-
-def test_a_mongodb_that_hangs_costs_a_quick_503_and_no_message(outage, own_mongo):
-    os.kill(own_mongo.process.pid, signal.SIGSTOP)
-    try:
-        expect_503_in_time(outage, SMS, fixture("sms/text") | STORED_TWICE_NEVER)
-        expect_503_in_time(outage, STATUS, fixture("status/sent"))
-    finally:
-        os.kill(own_mongo.process.pid, signal.SIGCONT)
-    expect_it_is_taken_once(outage)
-
-
-def test_a_mongodb_that_was_killed_costs_a_quick_503_and_no_message(outage, own_mongo):
-    own_mongo.kill()
-    try:
-        for path, name in ((SMS, "sms/text"), (VOICE, "voice/incoming"), (STATUS, "status/sent")):
-            expect_503_in_time(outage, path, fixture(name) | STORED_TWICE_NEVER)
-    finally:
-        own_mongo.start()
-    assert mongoengine.get_db().messages.count_documents({}) == 2
-    expect_it_is_taken_once(outage)
-
-
-def test_a_store_that_fails_midway_leaves_one_session_to_the_redelivery(twilio, db, monkeypatch):
-    def lost(*_: Any) -> None:
-        raise AutoReconnect("connection closed")
-
-    form = fixture("sms/text")
-    with monkeypatch.context() as patch:
-        patch.setattr(messages, "insert", lost)
-        assert twilio.post(SMS, form).status_code == 503
-    assert db.messages.count_documents({}) == 0
-    assert texts(twilio.post(SMS, form)) == [form["Body"]]
-    assert [session["message_count"] for session in db.sessions.find()] == [2]

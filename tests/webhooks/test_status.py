@@ -103,9 +103,9 @@ def test_a_status_is_logged(twilio, sent, logged):
 def test_a_status_of_an_unknown_message_is_parked(twilio, db, logged):
     report(twilio, "sent", "delivered", "sent")
     assert contents(db) == {"callbacks": 2}
-    parked = db.callbacks.find_one({"parameters.MessageStatus": "delivered"})
+    parked = db.callbacks.find_one({"event.status": "delivered"})
     assert (parked["about"], parked["receivedAt"]) == (SID, TEN)
-    assert parked["parameters"] == fixture("status/delivered")
+    assert parked["event"]["parameters"] == fixture("status/delivered")
     assert {event["message_sid"] for event in named(logged, "callback_parked")} == {SID}
 
 

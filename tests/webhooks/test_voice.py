@@ -611,7 +611,7 @@ def test_a_callback_of_an_unknown_call_is_parked_and_answered(call, db, path, na
         "RecordingSid",
     ):
         if parameter in carried:
-            assert parked["parameters"].get(parameter) == carried[parameter], parameter
+            assert parked["event"]["parameters"].get(parameter) == carried[parameter], parameter
 
 
 def test_callbacks_parked_at_one_moment_are_all_kept(call, db):

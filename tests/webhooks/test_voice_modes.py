@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.conversation import forwarding
-from gateway.core.errors import StoreUnavailable
+from gateway.core.errors import GatewayError
 from tests.conftest import HOST, Twilio, fixture
 from tests.webhooks.conftest import Call, captured, is_empty, named, said, twiml
 
@@ -213,7 +213,7 @@ def test_who_said_stop_is_not_texted(make_call, database, listen):
 
 def test_a_text_that_fails_costs_the_call_nothing(make_call, listen, monkeypatch):
     def fail(*_args, **_kwargs):
-        raise StoreUnavailable("away")
+        raise GatewayError("broken")
 
     call, events = make_call(**DIALS), listen()
     call.begin()

@@ -1,0 +1,120 @@
+"""What waited in the spool, applied when MongoDB is back: oldest first, decided on as it would have been on time.
+
+One drainer a host. A record leaves the spool only after MongoDB has confirmed what it says, and applying repeats
+well, so whoever dies in between leaves nothing undone and nothing doubled.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gateway.conversation import intake
+from gateway.conversation.runtime import Runtime
+from gateway.core.errors import SpoolUnavailable, StoreRefused, StoreUnavailable
+from gateway.core.messages import Delivery
+from gateway.core.times import ms_between
+from gateway.logs import log
+from gateway.store import connection
+from gateway.store.connection import DEADLINE_SECONDS
+from gateway.store.spool import Record
+
+BATCH = 100
+
+# Whatever was under way when MongoDB failed is in the spool after this, so nothing older can come behind.
+QUIET_SECONDS = DEADLINE_SECONDS + 0.55
+
+# An event that MongoDB does not take although it takes others is set aside after so many tries, some half a minute.
+TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What a run did. `elsewhere` says that another process of this host was at it."""
+
+    applied: int = 0
+    set_aside: int = 0
+    elsewhere: bool = False
+
+
+def drain(runtime: Runtime) -> Drained:
+    """Apply what waits until nothing does; StoreUnavailable or SpoolUnavailable where that stops being possible."""
+    with runtime.spool.draining() as mine:
+        if not mine:
+            return Drained(elsewhere=True)
+        applied = aside = 0
+        try:
+            while records := _next(runtime):
+                for record in records:
+                    if _apply(runtime, record):
+                        applied += 1
+                    else:
+                        aside += 1
+        finally:
+            if applied or aside:
+                waiting = runtime.spool.depth().waiting
+                log.info("spool_drained", applied=applied, set_aside=aside, waiting=waiting)
+        if applied or aside:
+            runtime.spool.shrink()
+        return Drained(applied, aside)
+
+
+def drain_if_needed(runtime: Runtime) -> None:
+    """Do so in the background: nothing while there is nothing to do, or MongoDB is away."""
+    try:
+        if not runtime.spool.is_empty() and not connection.breaker.is_open:
+            drain(runtime)
+    except StoreUnavailable as error:
+        connection.breaker.trip(str(error))
+    except SpoolUnavailable as error:
+        log.error("spool_unavailable", message=str(error)[:300])
+    except Exception:
+        log.exception("job_failed")
+
+
+def _next(runtime: Runtime) -> list[Record]:
+    """Give what was received first, once nothing older can be on its way."""
+    since = runtime.spool.seconds_since_refused()
+    if since is not None and 0 <= since < QUIET_SECONDS:
+        time.sleep(QUIET_SECONDS - since)
+    return runtime.spool.oldest(BATCH)
+
+
+def _apply(runtime: Runtime, record: Record) -> bool:
+    """Apply a record and let go of it; False where it was set aside, for somebody to look at."""
+    if record.event is None:
+        _set_aside(runtime, record, record.error)
+        return False
+    try:
+        intake.apply(runtime, record.event, _delivery(runtime, record))
+    except StoreRefused as error:
+        _set_aside(runtime, record, str(error))
+        return False
+    except StoreUnavailable as error:
+        connection.ping()
+        return _try_again(runtime, record, str(error))
+    except Exception as error:
+        log.exception("event_failed", kind=record.kind, key=record.key)
+        _set_aside(runtime, record, repr(error))
+        return False
+    runtime.spool.remove(record)
+    return True
+
+
+def _delivery(runtime: Runtime, record: Record) -> Delivery:
+    late = timedelta(milliseconds=ms_between(record.received_at, runtime.clock.now()))
+    allowed = timedelta(seconds=runtime.settings.reply.max_age_seconds)
+    return Delivery(record.webhooks, waiting=False, told=record.told, late=late > allowed)
+
+
+def _try_again(runtime: Runtime, record: Record, error: str) -> bool:
+    """Note that MongoDB takes writes, and did not take this one."""
+    if record.tries + 1 >= TRIES:
+        _set_aside(runtime, record, error)
+        return False
+    runtime.spool.note_failure(record, error, set_aside=False)
+    raise StoreUnavailable(error)
+
+
+def _set_aside(runtime: Runtime, record: Record, error: str) -> None:
+    runtime.spool.note_failure(record, error, set_aside=True)
+    log.error("event_set_aside", kind=record.kind, key=record.key, message=error[:300])

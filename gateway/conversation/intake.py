@@ -1,0 +1,119 @@
+"""Everything that arrives comes through here: applied at once, or kept in the spool until it can be.
+
+An event goes to the spool where MongoDB does not take it, and where others of this host wait there already, so that
+each is decided on in its turn. It is kept before anything is looked up; what its webhook is answered meanwhile needs
+nothing but the settings.
+"""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import overload
+
+from gateway.channels import CHANNELS, messaging
+from gateway.conversation import calls, forwarding, respond, status
+from gateway.conversation.receive import Outcome, receive
+from gateway.conversation.runtime import Runtime
+from gateway.conversation.unheard import notice_id
+from gateway.core.errors import SpoolUnavailable, StoreRefused, StoreUnavailable
+from gateway.core.events import Callback, Event, key_of, kind_of
+from gateway.core.messages import Attachment, CallEvent, Delivery, DialOutcome, InboundMessage, StatusUpdate
+from gateway.core.optout import keyword
+from gateway.logs import log
+from gateway.store import connection, messages
+from gateway.store.connection import deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An event that waits in the spool. `told` is what its sender was told meanwhile, mostly nothing."""
+
+    id: str
+    twiml: str
+    received_at: datetime
+    told: str = ""
+
+
+@overload
+def take(runtime: Runtime, event: InboundMessage) -> Outcome | Kept: ...
+@overload
+def take(runtime: Runtime, event: Callback) -> None: ...
+def take(runtime: Runtime, event: Event) -> Outcome | Kept | None:
+    """Take one event from a webhook. Whatever this returns, the event is on a disk and stays there.
+
+    SpoolUnavailable where neither MongoDB nor the spool took it.
+    """
+    webhook = secrets.token_hex(8)
+    if _must_wait(runtime, event):
+        return _keep(runtime, event, webhook)
+    try:
+        return apply(runtime, event, Delivery((webhook,)))
+    except StoreRefused as error:
+        return _keep(runtime, event, webhook, error=str(error))
+    except StoreUnavailable as error:
+        connection.breaker.trip(str(error))
+        return _keep(runtime, event, webhook, refused=True)
+    except Exception as error:
+        # A fault of ours must not cost a message either; once it is mended, `gateway spool retry` applies it.
+        log.exception("event_failed", kind=kind_of(event))
+        return _keep(runtime, event, webhook, error=repr(error))
+
+
+def apply(runtime: Runtime, event: Event, delivery: Delivery) -> Outcome | None:
+    """Let an event take effect. Safe to repeat: each is known by its provider's id."""
+    match event:
+        case InboundMessage():
+            return receive(runtime, event, delivery)
+        case StatusUpdate():
+            status.apply_status(runtime, event)
+        case CallEvent() | DialOutcome():
+            calls.apply_callback(runtime, event)
+            forwarding.text_back(runtime, event)
+        case Attachment():
+            calls.apply_callback(runtime, event)
+    return None
+
+
+def _must_wait(runtime: Runtime, event: Event) -> bool:
+    """Tell whether others wait in the spool; then this one does too, so that all are decided on in their order."""
+    try:
+        return not runtime.spool.is_empty() and not _is_answered(runtime, event)
+    except SpoolUnavailable as error:
+        log.error("spool_unavailable", message=str(error)[:300])
+        return False
+
+
+def _is_answered(runtime: Runtime, event: Event) -> bool:
+    """Tell whether this is stored in MongoDB and nowhere else: then it is told the same again, and changes nothing."""
+    if not isinstance(event, InboundMessage) or connection.breaker.is_open or runtime.spool.holds(key_of(event)):
+        return False
+    try:
+        with deadline():
+            return messages.find_claimed(event.id) is not None
+    except StoreUnavailable as error:
+        connection.breaker.trip(str(error))
+        return False
+
+
+def _keep(runtime: Runtime, event: Event, webhook: str, *, refused: bool = False, error: str = "") -> Kept | None:
+    twiml, told = _answer(runtime, event) if isinstance(event, InboundMessage) else ("", "")
+    key = key_of(event)
+    fresh = runtime.spool.put(event, webhook=webhook, told=told, refused=refused, error=error)
+    log.warning("spooled", kind=kind_of(event), key=key, fresh=fresh, set_aside=bool(error))
+    return Kept(key, twiml, event.received_at, told) if isinstance(event, InboundMessage) else None
+
+
+def _answer(runtime: Runtime, message: InboundMessage) -> tuple[str, str]:
+    """Give the TwiML for a message that is only kept, and its text: a notice, once a sender and outage."""
+    if message.call:
+        return respond.outage_call(runtime), ""
+    text = runtime.settings.reply.outage_text.strip()
+    silent = (
+        not text
+        or keyword(message.content, message.opt_out_type) is not None
+        or not runtime.blocked.isdisjoint(message.sender.identities)
+        or runtime.spool.holds_from(message.sender.identities[0])
+    )
+    if silent:
+        return CHANNELS[message.communication_type].no_answer, ""
+    return messaging.render_notice(text, notice_id(message.id), runtime.line), text

@@ -1,0 +1,68 @@
+"""Every event survives being written down, whatever it holds."""
+
+import dataclasses
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.channels import messaging, voice
+from gateway.channels.base import Form
+from gateway.core.events import KINDS, from_plain, key_of, kind_of, to_plain
+from gateway.core.messages import UNNUMBERED, CallTurn
+from tests.conftest import FIXTURES, TEN, fixture
+
+READERS = {
+    "sms": messaging.parse,
+    "whatsapp": messaging.parse,
+    "status": messaging.parse_status,
+    "voice/recording": voice.parse_recording,
+    "voice/transcription": voice.parse_transcription,
+    "voice/dial": voice.parse_dial,
+    "voice/status": voice.parse_status,
+    "voice": voice.parse,
+}
+NAMES = sorted(str(path.relative_to(FIXTURES).with_suffix("")) for path in FIXTURES.glob("*/*.json"))
+
+
+def read(name, **changes):
+    reader = next(reader for start, reader in READERS.items() if name.startswith(start))
+    return reader(Form(fixture(name) | changes), TEN + timedelta(milliseconds=123))
+
+
+def again(event):
+    return from_plain(kind_of(event), json.loads(json.dumps(to_plain(event))))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_captured_payload_is_read_back_as_it_was(name):
+    event = read(name)
+    assert again(event) == event
+    assert key_of(again(event)) == key_of(event)
+
+
+def test_every_kind_is_among_the_payloads():
+    assert {kind_of(read(name)) for name in NAMES} == set(KINDS)
+
+
+def test_signs_of_every_script_and_none_survive():
+    event = read("sms/text", Body='\0 "quoted" \u2028 שלום 👋🏽 \r\n')
+    assert again(event) == event
+
+
+def test_a_turn_keeps_where_it_is_in_its_call():
+    turn = CallTurn("CA1", 3, session_id="6" * 24, silences=1, began=datetime(2026, 1, 1, tzinfo=UTC))
+    event = dataclasses.replace(read("voice/gather_speech"), call=turn)
+    assert again(event) == event
+
+
+def test_turns_without_a_number_are_told_apart_by_their_moment():
+    event = dataclasses.replace(read("voice/gather_speech"), call=CallTurn("CA1", UNNUMBERED), id="CA1:-1")
+    later = dataclasses.replace(event, received_at=TEN + timedelta(seconds=5))
+    assert key_of(event) != key_of(later)
+
+
+@pytest.mark.parametrize("plain", [{}, {"id": "x"}, {"nobody": "knows"}, {"received_at": "never"}])
+def test_what_is_no_event_is_refused(plain):
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        from_plain("message", plain)

@@ -1,0 +1,166 @@
+"""The spool's file: what is in it stays in it, through kill -9, full disks and broken records."""
+
+import dataclasses
+import multiprocessing
+import os
+import signal
+import stat
+import time
+from datetime import timedelta
+
+import pytest
+
+from gateway.core.errors import ConfigError, SpoolUnavailable
+from gateway.core.messages import InboundMessage
+from gateway.core.participant import address, participant
+from gateway.store import spool as spool_module
+from gateway.store.spool import Spool
+from tests.conftest import TEN
+
+
+def message(number, seconds=0.0, content="Hello"):
+    return InboundMessage(
+        id=f"SM{number}",
+        communication_type="sms",
+        sender=participant("+15558675310"),
+        recipient=address("+15017122661"),
+        content=content,
+        received_at=TEN + timedelta(seconds=seconds),
+        provider_sid=f"SM{number}",
+    )
+
+
+@pytest.fixture
+def spool(tmp_path):
+    spool = Spool(tmp_path / "spool", max_bytes=10_000_000)
+    yield spool
+    spool.close()
+
+
+def keys(spool, **given):
+    return [record.key for record in spool.oldest(1000, **given)]
+
+
+def test_only_its_owner_may_read_it(spool):
+    spool.put(message(1), webhook="a")
+    for path in spool.folder.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+    assert stat.S_IMODE(spool.folder.stat().st_mode) == 0o700
+
+
+def test_what_was_received_first_comes_first(spool):
+    for number, seconds in ((1, 3), (2, 1), (3, 2), (4, 1)):
+        assert spool.put(message(number, seconds), webhook="a")
+    assert keys(spool) == ["SM2", "SM4", "SM3", "SM1"]
+
+
+def test_a_second_delivery_is_noted_and_not_kept_twice(spool):
+    assert spool.put(message(1), webhook="a", told="Wait.")
+    assert not spool.put(message(1), webhook="b")
+    (record,) = spool.oldest(9)
+    assert (record.webhooks, record.told, record.event) == (("a", "b"), "Wait.", message(1))
+
+
+def test_what_is_delivered_again_while_it_is_applied_stays_until_that_is_seen_to(spool):
+    spool.put(message(1), webhook="a")
+    (record,) = spool.oldest(9)
+    spool.put(message(1), webhook="b")
+    spool.remove(record)
+    assert keys(spool) == ["SM1"]
+    spool.remove(spool.oldest(9)[0])
+    assert spool.is_empty()
+
+
+def test_a_record_nobody_can_read_is_told_apart(spool):
+    spool.put(message(1), webhook="a")
+    spool._connection().execute("UPDATE events SET event = '{\"broken\"'")
+    (record,) = spool.oldest(9)
+    assert record.event is None
+    assert "unreadable" in record.error
+
+
+def test_what_is_set_aside_waits_for_nobody_and_is_tried_again_on_demand(spool):
+    spool.put(message(1), webhook="a")
+    spool.note_failure(spool.oldest(1)[0], "why", set_aside=True)
+    assert spool.is_empty()
+    assert (spool.depth().waiting, spool.depth().set_aside) == (0, 1)
+    assert [record.error for record in spool.oldest(9, set_aside=True)] == ["why"]
+    assert spool.retry() == 1
+    assert keys(spool) == ["SM1"]
+
+
+def test_its_limit_is_refused_loudly_and_keeps_what_is_there(tmp_path):
+    spool = Spool(tmp_path, max_bytes=100_000)
+    with pytest.raises(SpoolUnavailable, match="GATEWAY_SPOOL__MAX_BYTES"):
+        for number in range(1000):
+            spool.put(message(number, content="x" * 1000), webhook="a")
+    kept = spool.depth().waiting
+    assert 20 < kept < 100
+    assert len(keys(spool)) == kept
+
+
+def test_a_folder_that_cannot_be_written_is_a_settings_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="GATEWAY_SPOOL__DIR"):
+        Spool(tmp_path / "file" / "spool", max_bytes=1).require_writable()
+
+
+def test_a_file_that_is_no_spool_is_said_so(tmp_path):
+    (tmp_path / spool_module.FILE).write_bytes(b"something else entirely " * 100)
+    with pytest.raises(ConfigError, match="not a database"):
+        Spool(tmp_path, max_bytes=1_000_000).require_writable()
+
+
+def test_a_nearly_full_disk_is_emptied_with_what_was_kept_for_that(spool, monkeypatch):
+    spool.require_writable()
+    reserve = spool.folder / spool_module.RESERVE
+    assert reserve.stat().st_blocks * 512 >= spool_module.RESERVE_BYTES
+    spool.put(message(1), webhook="a")
+    monkeypatch.setattr(spool_module, "_is_full", lambda _folder: True)
+    spool.remove(spool.oldest(1)[0])
+    assert not reserve.exists()
+    monkeypatch.undo()
+    spool.shrink()
+    assert reserve.exists()
+
+
+def _put_until_killed(folder, first, acknowledged):
+    spool = Spool(folder, max_bytes=100_000_000)
+    for number in range(first, first + 100_000):
+        spool.put(message(number), webhook="a")
+        acknowledged.value = number
+
+
+def test_i4_what_was_acknowledged_before_kill_9_is_there(tmp_path):
+    context = multiprocessing.get_context("fork")
+    values = [context.Value("q", 0) for _ in range(3)]
+    writers = [
+        context.Process(target=_put_until_killed, args=(tmp_path, number * 1_000_000 + 1, value))
+        for number, value in enumerate(values)
+    ]
+    for writer in writers:
+        writer.start()
+    time.sleep(1)
+    for writer in writers:
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.join()
+    kept = {record.key for record in Spool(tmp_path, max_bytes=1).oldest(1_000_000)}
+    for number, value in enumerate(values):
+        assert value.value > 0
+        assert {f"SM{one}" for one in range(number * 1_000_000 + 1, value.value + 1)} <= kept
+
+
+def test_many_processes_and_threads_may_write_at_once(tmp_path):
+    def put(first):
+        spool = Spool(tmp_path, max_bytes=100_000_000)
+        for number in range(first, first + 50):
+            assert spool.put(dataclasses.replace(message(number), received_at=TEN), webhook="a")
+
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=put, args=(number * 100,)) for number in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * 8
+    assert Spool(tmp_path, max_bytes=1).depth().waiting == 400
