@@ -42,8 +42,8 @@ def _page(status: int, title: str, words: str, **headers: str) -> ResponseReturn
 def _store_unavailable(error: StoreUnavailable) -> ResponseReturnValue:
     log.error("store_unavailable", message=str(error)[:300], path=request.path)
     words = (
-        "MongoDB does not answer, so there is nothing the console can show. It connects again by itself: "
-        "reload this page in a moment."
+        "MongoDB does not answer, so there is nothing the console can show. What people send meanwhile is kept, "
+        "and filed when it is back. The console connects again by itself: reload this page in a moment."
     )
     return _page(503, "The database is away", words, Retry_After="5")
 

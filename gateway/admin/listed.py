@@ -11,7 +11,11 @@ from gateway.store.listing import COUNT_LIMIT
 
 WITHHELD = "withheld number"
 
-_REASONS = {"hourly_limit": "too many automatic answers", "handed_over": "handed over by the bot"}
+_REASONS = {
+    "hourly_limit": "too many automatic answers",
+    "handed_over": "handed over by the bot",
+    "too_late": "too late for an automatic answer",
+}
 
 
 @dataclass(frozen=True, slots=True)

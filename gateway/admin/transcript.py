@@ -120,6 +120,8 @@ def _tags(message: Mapping[str, Any], metadata: Mapping[str, Any], call: bool) -
         yield Tag(f"lasted {lasted}")
     if how := metadata.get("input"):
         yield Tag("keyed in" if how == "dtmf" else "spoken")
+    if unanswered := wording.UNANSWERED.get((message.get("answer") or {}).get("reason", "")):
+        yield Tag(unanswered, "warn")
     if keyword := metadata.get("keyword"):
         yield Tag(wording.KEYWORDS.get(keyword, wording.value(keyword)), "warn")
 

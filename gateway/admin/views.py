@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from typing import Any
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -12,7 +13,9 @@ from gateway.admin.login import runtime
 from gateway.channels import CHANNELS
 from gateway.conversation import actions, media, send
 from gateway.conversation.send import CannotSend, Draft
+from gateway.core.errors import SpoolUnavailable
 from gateway.core.fetching import MediaFailed, MediaNotThere, MediaRefused
+from gateway.logs import log
 from gateway.store import listing, messages, users
 from gateway.store.connection import deadline
 
@@ -25,6 +28,16 @@ bp = Blueprint("admin", __name__, url_prefix="/admin", template_folder="template
 bp.before_request(login.require)
 errors.register(bp)
 headers.register(bp)
+
+
+@bp.context_processor
+def _outage() -> dict[str, Any]:
+    """Let every page tell of what waits in this host's spool."""
+    try:
+        return {"spooled": runtime().spool.depth()}
+    except SpoolUnavailable as error:
+        log.error("spool_unavailable", message=str(error)[:300])
+        return {"spooled": None}
 
 
 @bp.get("/")

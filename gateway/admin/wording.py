@@ -11,6 +11,12 @@ KEYWORDS = {
     "help": "HELP · asked for help",
 }
 
+# Why nobody answered a message that came out of the spool.
+UNANSWERED = {
+    "too_late": "filed too late to be answered",
+    "outage": "came while MongoDB was away",
+}
+
 # What is shown beside a message: these parameters, the first of which stands for the rest.
 FACTS = {
     "Location": ("Label", "Address", "Latitude", "Longitude"),

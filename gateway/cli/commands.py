@@ -15,6 +15,7 @@ from rich.table import Table
 from gateway import __version__, settings
 from gateway.cli import running
 from gateway.cli.simulate import simulate
+from gateway.cli.spool import spool
 from gateway.conversation.runtime import Clock
 from gateway.core.errors import GatewayError
 from gateway.store import connection, users
@@ -45,6 +46,7 @@ def cli() -> None:
 
 
 cli.add_command(simulate)
+cli.add_command(spool)
 
 
 @cli.command()

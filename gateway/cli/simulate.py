@@ -58,7 +58,7 @@ def _refusal(status: int, url: str) -> str:
     remedy = {
         403: "It could not verify the signature: use the same TWILIO_AUTH_TOKEN, SECRET_KEY and PUBLIC_URL "
         "(or the same folder), and --at and --gap only in development.",
-        503: "Its MongoDB does not take writes; see /readyz.",
+        503: "Neither its MongoDB nor its spool takes writes; see /readyz.",
     }.get(status, "Its log says why.")
     return f"{url.partition('?')[0]} answered {status}. {remedy}"
 
@@ -113,7 +113,9 @@ def _show(line: Line, as_json: bool) -> None:
         return
     for step in line.told:
         click.secho(step["twiml"] or "(no content)", fg="cyan")
-        if step["decision"]:
+        if step["decision"] and step["decision"]["answer"] == "spooled":
+            click.echo("  MongoDB is away: kept in the spool, and filed when it is back (see `gateway spool status`)")
+        elif step["decision"]:
             again = " (redelivery: nothing stored)" if step["decision"]["duplicate"] else ""
             click.echo(f"  {explain(step['decision']['decision'])}{again}")
             click.echo(f"  session {step['decision']['session_id']}, message {step['decision']['message_id']}")

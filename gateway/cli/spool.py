@@ -1,0 +1,114 @@
+"""`gateway spool`: look after what arrived while MongoDB was away."""
+
+import json
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from gateway import logs, settings
+from gateway.cli import running
+from gateway.conversation import draining, runtime
+from gateway.conversation.runtime import Clock
+from gateway.core.times import ms_between, spoken
+from gateway.store.spool import Record, Spool
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+@click.group()
+def spool() -> None:
+    """Look after this host's spool: what arrived while MongoDB was away.
+
+    \b
+    It drains by itself as soon as MongoDB takes writes again. See docs/outages.md.
+    """
+
+
+def _spool() -> Spool:
+    configured = settings.load()
+    return Spool(configured.spool_dir, max_bytes=configured.spool.max_bytes)
+
+
+@spool.command()
+@as_json
+def status(as_json: bool) -> None:
+    """Say how much waits, since when, and what could not be applied. Exit code 1 where something could not."""
+    kept = _spool()
+    depth = kept.depth()
+    waited = ms_between(depth.oldest, Clock().now()) if depth.oldest else 0
+    if as_json:
+        facts: dict[str, Any] = {
+            "path": str(kept.path),
+            "waiting": depth.waiting,
+            "set_aside": depth.set_aside,
+            "oldest": depth.oldest and depth.oldest.isoformat(),
+            "bytes": depth.bytes,
+        }
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        click.echo(f"{kept.path} ({depth.bytes / 1000:,.0f} kB)")
+        since = f", the oldest for {spoken(waited)}" if depth.oldest else ""
+        click.echo(f"  {depth.waiting} waiting{since}")
+        hint = ": `gateway spool list` says why, `gateway spool retry` tries them again" if depth.set_aside else ""
+        click.echo(f"  {depth.set_aside} set aside{hint}")
+    raise SystemExit(1 if depth.set_aside else 0)
+
+
+@spool.command("list")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
+@click.option("--set-aside", "set_aside", is_flag=True, help="Only what could not be applied.")
+@as_json
+def list_records(limit: int, set_aside: bool, as_json: bool) -> None:
+    """List what is in the spool, what was received first at the top; never what people wrote."""
+    kept = _spool()
+    aside = kept.oldest(limit, set_aside=True)
+    rows = [(record, "set aside") for record in aside]
+    if not set_aside:
+        rows += [(record, "waiting") for record in kept.oldest(limit - len(rows))]
+    if as_json:
+        click.echo(json.dumps([_facts(record, state) for record, state in rows], indent=2))
+        return
+    if not rows:
+        click.echo("Nothing is in the spool.")
+        return
+    table = Table("received (UTC)", "kind", "id", "state", "tries", "why")
+    for record, state in rows:
+        received = f"{record.received_at:%Y-%m-%d %H:%M:%S}"
+        table.add_row(received, record.kind, record.key, state, str(record.tries), record.error)
+    Console().print(table)
+
+
+def _facts(record: Record, state: str) -> dict[str, Any]:
+    return {
+        "id": record.key,
+        "kind": record.kind,
+        "received_at": record.received_at.isoformat(),
+        "state": state,
+        "tries": record.tries,
+        "error": record.error,
+    }
+
+
+@spool.command()
+@as_json
+def drain(as_json: bool) -> None:
+    """Apply what waits, now. The web processes of a running gateway do so by themselves."""
+    configured = running.connect()
+    logs.configure(fmt=configured.log.format, redact=configured.log.redact)
+    done = draining.drain(runtime.build(configured))
+    if done.elsewhere:
+        raise click.ClickException("A running gateway is draining the spool already; see `gateway spool status`.")
+    if as_json:
+        click.echo(json.dumps({"applied": done.applied, "set_aside": done.set_aside}))
+    else:
+        click.echo(f"{done.applied} applied, {done.set_aside} set aside.")
+
+
+@spool.command()
+@as_json
+def retry(as_json: bool) -> None:
+    """Let what was set aside be tried again, once its cause is mended."""
+    count = _spool().retry()
+    click.echo(json.dumps({"retried": count}) if as_json else f"{count} will be tried again.")
