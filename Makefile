@@ -6,13 +6,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: run test lint types contracts lock install clean
+.PHONY: run test chaos lint types contracts lock install clean
 
 run: install
 	@exec $(BIN)/gateway serve
 
 test: install
 	$(BIN)/python -m pytest
+
+# Ten minutes: what is killed under load, and what that cost. See benchmarks/reliability/README.md.
+chaos: install
+	@$(BIN)/python -m benchmarks.reliability --json benchmarks/reliability/results.json
 
 lint: install
 	$(BIN)/ruff check .
