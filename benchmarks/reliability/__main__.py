@@ -16,10 +16,12 @@ def main() -> int:
     """Run what was asked for; gives the exit code."""
     given = _arguments()
     amount = Load(given.seconds, given.rate, given.senders, seed=given.seed)
-    results = [_run(name, amount, given) for name in given.fault or FAULTS]
+    results = []
+    for name in given.fault or FAULTS:
+        results.append(_run(name, amount, given))
+        if given.json:  # after each, so that a run which is cut short leaves what it has
+            given.json.write_text(json.dumps({"load": vars(amount), "results": results}, indent=2) + "\n")
     print(report.table(results))
-    if given.json:
-        given.json.write_text(json.dumps({"load": vars(amount), "results": results}, indent=2) + "\n")
     return int(not all(one.get("ok", True) for one in results))
 
 

@@ -99,7 +99,11 @@ class ReplicaSet:
             "members": [{"_id": number, "host": host} for number, host in enumerate(self._hosts())],
             "settings": {"electionTimeoutMillis": self.election_ms},
         }
-        with _ask(self.ports[0], patience=START_SECONDS) as client:
+        # The set is refused where a member does not listen yet.
+        for port in reversed(self.ports):
+            with _ask(port, patience=START_SECONDS) as client:
+                client.admin.command("hello")
+        with _ask(self.ports[0]) as client:
             client.admin.command("replSetInitiate", config)
 
     def _wait_for_primary(self) -> int:
@@ -116,5 +120,5 @@ class ReplicaSet:
 
 def _ask(port: int, *, patience: float = 1) -> pymongo.MongoClient[dict[str, Any]]:
     return pymongo.MongoClient(
-        "127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=int(patience * 1000), socketTimeoutMS=5000
+        "127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=int(patience * 1000), socketTimeoutMS=30_000
     )

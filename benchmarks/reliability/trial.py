@@ -93,9 +93,11 @@ def _depths(gateway: Gateway) -> Iterator[list[tuple[float, int]]]:
 
     watching = threading.Thread(target=look, daemon=True)
     watching.start()
-    yield depths
-    stop.set()
-    watching.join()
+    try:
+        yield depths
+    finally:
+        stop.set()
+        watching.join()
 
 
 def _wait_for_rest(db: Any, gateway: Gateway) -> bool:
