@@ -9,7 +9,7 @@ from benchmarks.reliability.load import Delivery
 from benchmarks.reliability.trial import Outcome
 
 COLUMNS = ["fault", "sent", "acknowledged", "and lost", "stored twice", "wrong session", "refused", "allowed"]
-LATENCIES = ["fault", "before", "during", "after", "deepest spool", "drained after", "reordered"]
+LATENCIES = ["fault", "before", "during", "after", "deepest spool", "drained after", "reordered", "sent late"]
 _EXAMPLES = 5
 
 
@@ -91,7 +91,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
             for one in done]  # fmt: skip
     times = [[one["title"], *(_spent(one["latency_ms"][name]) for name in ("before", "during", "after")),
               one["deepest_spool"], "" if one["drained_seconds"] is None else f"{one['drained_seconds']} s",
-              one["reordered"]] for one in done]  # fmt: skip
+              one["reordered"], f"{one['generator_late_ms']:.0f} ms"] for one in done]  # fmt: skip
     lines = [*_lay_out([COLUMNS, *main]), "", "Latency in ms: p50 / p99 / max", "", *_lay_out([LATENCIES, *times]), ""]
     lines += [f"SKIPPED {one['title']}: {one['skipped']}" for one in results if "skipped" in one]
     lines += [f"MISSED  {one['title']}: {_missed(one)}" for one in done if not one["ok"]]
