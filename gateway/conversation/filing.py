@@ -5,7 +5,7 @@ needed, insert the message, touch the session. Everything here may be repeated; 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -67,6 +67,8 @@ def find_session(
         joined = _joined(neighbours, decision)
         if joined is not None:
             return Filed(joined, decision.as_stored(), message.received_at)
+        if decision.rule is Rule.PAST_THRESHOLD and (uncounted := _join_uncounted(message, neighbours, policy)):
+            return uncounted
         if not claimed and messages.find_claimed(message.id) is not None:
             return None
         filed = _open(message, channel, keys, neighbours, decision, now)
@@ -80,6 +82,22 @@ def _joined(neighbours: Neighbours, decision: SessionDecision) -> SessionView | 
         if session is not None and session.id == decision.session_id:
             return session
     return None
+
+
+def _join_uncounted(message: InboundMessage, neighbours: Neighbours, policy: Policy) -> Filed | None:
+    """Look, before a session is left behind, whether it has a message that its writer did not come to count.
+
+    A writer that dies in between leaves the session's times behind its messages, so a gap measured from them is too
+    long. Only a rollover pays for this look.
+    """
+    before = neighbours.before
+    newest = messages.last_received_at(before.id) if before else None
+    if before is None or newest is None or newest <= (before.last_inbound_at or before.first_message_at):
+        return None
+    seen = replace(before, last_inbound_at=newest, last_message_at=max(newest, before.last_message_at))
+    decision = decide(replace(neighbours, before=seen), message.received_at, policy)
+    # Counting this message moves the session's times past the other's; its count is settled by the worker.
+    return Filed(seen, decision.as_stored(), message.received_at) if decision.session_id == seen.id else None
 
 
 def _opened_for(message: InboundMessage, neighbours: Neighbours) -> Filed | None:

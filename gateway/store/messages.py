@@ -167,6 +167,14 @@ def find_claimed(message_id: str) -> Claimed | None:
     return claimed(found) if found else None
 
 
+def last_received_at(session_id: str) -> datetime | None:
+    """Tell when a session's newest inbound message was received, counted there or not yet."""
+    found = collection(MessageDocument).find_one(
+        {"session_id": ObjectId(session_id), "direction": "inbound"}, {"createdAt": 1}, sort=[("createdAt", -1)]
+    )
+    return found["createdAt"] if found else None
+
+
 def claimed(document: Mapping[str, Any]) -> Claimed:
     """Read a stored message as what a redelivery is answered from."""
     answer = document.get("answer") or {}

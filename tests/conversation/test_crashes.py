@@ -131,6 +131,26 @@ def test_i5_counts_are_right_after_kill_9_even_if_it_never_comes_again(
     _assert_sessions_are_right()
 
 
+def test_i6_a_message_that_its_writer_did_not_count_still_keeps_its_session_alive(make_app, make_settings, clock):
+    """Five minutes are measured from the uncounted message at 4, not from the one at 0 that the session knows of."""
+
+    def ada(app):
+        return Person(Twilio(app.test_client()), clock, "sms")
+
+    ada(make_app()).say(sid="A" * 34)
+    died = _in_a_process_that_dies(
+        make_app, (sessions, "touch", "before"), lambda app: ada(app).say(minutes=4, sid="B" * 34)
+    )
+    assert died
+    ada(make_app()).say(minutes=8, sid="C" * 34)
+    db = mongoengine.get_db()
+    assert db.sessions.count_documents({}) == 1
+    decision = db.messages.find_one({"_id": "C" * 34})["decision"]
+    assert (decision["kind"], decision["rule"], decision["gap_seconds"]) == ("reused", "within_threshold", 240)
+    _settle(build(make_settings(), clock=clock), clock)
+    _assert_sessions_are_right()
+
+
 def test_every_step_is_reached_by_some_delivery(make_app, clock):
     """A step that no delivery comes to would make the tests above prove nothing."""
 
