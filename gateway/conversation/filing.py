@@ -158,6 +158,8 @@ def _give_way(message: InboundMessage, open_keys: tuple[str, ...], policy: Polic
     holder = finding.find_holder(open_keys) if open_keys else None
     if holder is None:
         return None
+    if own := _opened_for(message, Neighbours(before=holder)):
+        return own  # another copy of this very message was faster
     later = holder.first_message_at > message.received_at
     decision = decide(Neighbours(after=holder) if later else Neighbours(before=holder), message.received_at, policy)
     if decision.session_id is not None:

@@ -1,5 +1,6 @@
 """kill -9 at each step of a message, then Twilio delivers it again: same answer, nothing twice, counts right."""
 
+import dataclasses
 import os
 import signal
 from datetime import timedelta
@@ -149,6 +150,20 @@ def test_i6_a_message_that_its_writer_did_not_count_still_keeps_its_session_aliv
     assert (decision["kind"], decision["rule"], decision["gap_seconds"]) == ("reused", "within_threshold", 240)
     _settle(build(make_settings(), clock=clock), clock)
     _assert_sessions_are_right()
+
+
+def test_a_message_whose_other_copy_opens_the_session_first_is_still_the_one_that_began_it(app, monkeypatch, clock):
+    real = sessions.open_session
+
+    def other_copy_first(new):
+        monkeypatch.setattr(sessions, "open_session", real)
+        assert real(dataclasses.replace(new, id=sessions.new_id()))
+        return real(new)
+
+    monkeypatch.setattr(sessions, "open_session", other_copy_first)
+    Person(Twilio(app.test_client()), clock, "sms").say(sid="A" * 34)
+    decision = mongoengine.get_db().messages.find_one({"_id": "A" * 34})["decision"]
+    assert (decision["kind"], decision["rule"]) == ("created", "first_message")
 
 
 def test_every_step_is_reached_by_some_delivery(make_app, clock):
