@@ -1,17 +1,17 @@
 """Finding a message of ours in Twilio's list of messages, where nobody knows whether it was taken."""
 
-import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from gateway.core.logged import letters
 from gateway.core.sending import Found, LookupFailed, Outgoing
 
 # Our clock and Twilio's are two clocks, and DateCreated has whole seconds.
 CLOCK_SKEW = timedelta(seconds=5)
 # One request; two numbers that exchange more than this within a look-up's window are not found out about.
 LOOKUP_SIZE = 200
-_TRIAL_PREFIX = "Sent from your Twilio trial account - "
+TRIAL_PREFIX = "Sent from your Twilio trial account - "
 
 
 def listing(outgoing: Outgoing, has_service: bool) -> dict[str, Any]:
@@ -50,16 +50,11 @@ def _same_text(messages: list[Any], text: str, *, smart: bool) -> list[Any]:
     A trial account puts a sentence in front. A service with Smart Encoding replaces punctuation and nothing else,
     so where no text is the same the letters decide.
     """
-    bodies = [(message, (message.body or "").strip().removeprefix(_TRIAL_PREFIX).strip()) for message in messages]
+    bodies = [(message, (message.body or "").strip().removeprefix(TRIAL_PREFIX).strip()) for message in messages]
     same = [message for message, body in bodies if body == text.strip()]
-    letters = _letters(text)
-    if same or not smart or not letters:
+    if same or not smart or not letters(text):
         return same
-    return [message for message, body in bodies if _letters(body) == letters]
-
-
-def _letters(text: str) -> str:
-    return "".join(sign for sign in unicodedata.normalize("NFKC", text) if sign.isalnum())
+    return [message for message, body in bodies if letters(body) == letters(text)]
 
 
 def _found(message: Any) -> Found:

@@ -12,6 +12,8 @@ GatewayError
 ├── NotSent              the provider refused a message; `core.sending` says what is done about it
 ├── OutcomeUnknown       the provider may have taken a message or not; looked up before anything is sent again
 ├── LookupFailed         the look-up itself failed; asked again later
+├── LogUnreadable        the provider's log did not come; says what to do about it
+├── BadSpan              how far back to look cannot be read, or has no sensible end
 ├── MediaRefused         a file we will never take: its host, its path, its type or its size
 └── MediaFailed          a file that did not come this time
     └── MediaNotThere    404: gone, or not there yet

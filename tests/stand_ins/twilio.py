@@ -14,7 +14,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -88,6 +88,8 @@ class TwilioStandIn(Served):
         self.list_delay = 0.0
         self.statuses: list[str] = []
         self.messages: list[dict[str, Any]] = []
+        self.calls: list[dict[str, Any]] = []
+        self.media: dict[str, list[dict[str, Any]]] = {}
         self.requests: list[Request] = []
         self.deleted: list[str] = []
 
@@ -117,6 +119,7 @@ class TwilioStandIn(Served):
             "date_created": format_datetime(self.now()),
             "date_sent": None,
             "error_code": None,
+            "num_media": "0",
         }
         self.messages.append(message | {"_shown_at": time.monotonic() + self.list_delay} | changes)
         if form.get("StatusCallback") and self.statuses:
@@ -133,6 +136,34 @@ class TwilioStandIn(Served):
             if name in query:
                 found = [one for one in found if one["date_sent"] and _compare(one["date_sent"], name, query[name])]
         return [_public(one) for one in reversed(found)]
+
+    def called(self, account: str, **fields: Any) -> dict[str, Any]:
+        """Keep a call as if it had come in; `fields` are those of the resource."""
+        call = {
+            "sid": f"CA{uuid.uuid4().hex}",
+            "account_sid": account,
+            "parent_call_sid": None,
+            "direction": "inbound",
+            "status": "completed",
+            "start_time": format_datetime(self.now()),
+            "end_time": None,
+            "duration": None,
+            "caller_name": "",
+        }
+        self.calls.append(call | fields)
+        return self.calls[-1]
+
+    def listed_calls(self, account: str, query: Any) -> list[dict[str, Any]]:
+        """List the calls a filter lets through, the newest first; of StartTime only the date counts."""
+        found = [one for one in self.calls if one["account_sid"] == account]
+        found = [
+            one for one in found if all(one[name.lower()] == query[name] for name in ("To", "From") if name in query)
+        ]
+        for name, fits in (("StartTime>", date.__ge__), ("StartTime<", date.__lt__)):
+            if name in query:
+                wanted = date.fromisoformat(query[name][:10])
+                found = [one for one in found if fits(_moment(one["start_time"]).date(), wanted)]
+        return found[::-1]
 
     def _report(self, message: dict[str, Any], url: str) -> None:
         """Post the statuses, signed as Twilio does."""
@@ -157,12 +188,16 @@ def _public(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _compare(sent: str, name: str, wanted: str) -> bool:
-    moment = datetime.strptime(sent, "%a, %d %b %Y %H:%M:%S %z")
+    moment = _moment(sent)
     limit = datetime.fromisoformat(wanted)
     limit = limit if limit.tzinfo else limit.replace(tzinfo=UTC)
     if name == "DateSent":
         return limit <= moment < limit + timedelta(days=1)
     return moment >= limit if name == "DateSent>" else moment <= limit
+
+
+def _moment(written: str) -> datetime:
+    return datetime.strptime(written, "%a, %d %b %Y %H:%M:%S %z")
 
 
 def _refusal(status: int, code: int, message: str, retry_after: str = "") -> Response:
@@ -181,6 +216,14 @@ def _act_out(fault: Fault) -> Response | None:
     if fault.raw is not None:
         return Response(fault.raw, fault.status or 201, content_type="application/json")
     return _refusal(fault.status, fault.code, fault.message, fault.retry_after) if fault.status else None
+
+
+def _page(key: str, found: list[dict[str, Any]]) -> Any:
+    """Give the page of a list that the request asks for, with the address of the next one."""
+    page, size = request.args.get("Page", 0, int), min(request.args.get("PageSize", 50, int), 1000)
+    rest = urlencode(request.args.to_dict() | {"Page": str(page + 1)})
+    following = f"{request.path}?{rest}" if len(found) > (page + 1) * size else None
+    return jsonify({key: found[page * size : (page + 1) * size], "page": page, "next_page_uri": following})
 
 
 def _app(twilio: TwilioStandIn) -> Flask:
@@ -209,12 +252,16 @@ def _app(twilio: TwilioStandIn) -> Flask:
 
     @app.get(f"{API}/Messages.json")
     def list_messages(account: str) -> Any:
-        page, size = request.args.get("Page", 0, int), min(request.args.get("PageSize", 50, int), 1000)
-        found = twilio.listed(account, request.args)
-        rest = urlencode(request.args.to_dict() | {"Page": str(page + 1)})
-        following = f"{request.path}?{rest}" if len(found) > (page + 1) * size else None
-        shown = found[page * size : (page + 1) * size]
-        return _act_out(twilio.fault("list")) or jsonify(messages=shown, page=page, next_page_uri=following)
+        return _act_out(twilio.fault("list")) or _page("messages", twilio.listed(account, request.args))
+
+    @app.get(f"{API}/Calls.json")
+    def list_calls(account: str) -> Any:
+        return _act_out(twilio.fault("list")) or _page("calls", twilio.listed_calls(account, request.args))
+
+    @app.get(f"{API}/Messages/<sid>/Media.json")
+    def list_media(account: str, sid: str) -> Any:
+        known = sid in twilio.media
+        return _page("media_list", twilio.media[sid]) if known else _refusal(404, 20404, "Not found")
 
     @app.get(f"{API}/Messages/<sid>.json")
     def fetch_message(account: str, sid: str) -> Any:
