@@ -8,7 +8,7 @@ from gateway.core.optout import Keyword, keyword
 from gateway.core.participant import Participant, address
 from gateway.core.sessions import SessionView
 from gateway.logs import log
-from gateway.store import asked, contacts, delivery, outbox, sessions
+from gateway.store import asked, contacts, delivery, keywords, outbox, sessions
 from gateway.store.outbox import Address
 
 
@@ -40,10 +40,14 @@ def record(runtime: Runtime, message: InboundMessage, session: SessionView, word
     What is queued for somebody who says STOP is canceled.
 
     Done before the message is stored: repeated after a crash it changes nothing, forgotten it would break a law.
+    A word that comes late takes back nothing its sender said since.
     """
     if word is Keyword.HELP or session.contact_id is None:
         return
     out, covered = word is Keyword.STOP, lines(message)
+    if keywords.said_since(session.contact_id, covered, message.received_at):
+        log.info("keyword_overruled", session_id=session.id, message_sid=message.provider_sid, keyword=str(word))
+        return
     contacts.record_opt_out(session.contact_id, covered, out=out, message_id=message.id, at=message.received_at)
     sessions.mark_opted_out(session.contact_id, covered, out=out)
     if out:

@@ -77,7 +77,7 @@ def learn(contact_id: str, sender: Participant) -> None:
 
 
 def _contact(document: Mapping[str, Any]) -> Contact:
-    return Contact(str(document["_id"]), tuple(map(_unescaped, document.get("opted_out") or ())))
+    return Contact(str(document["_id"]), tuple(map(unescaped, document.get("opted_out") or ())))
 
 
 def record_opt_out(contact_id: str, lines: Sequence[str], *, out: bool, message_id: str, at: datetime) -> None:
@@ -102,5 +102,6 @@ def _escaped(line: str) -> str:
     return line.replace(".", "\uff0e").replace("\0", "\ufffd")
 
 
-def _unescaped(line: str) -> str:
+def unescaped(line: str) -> str:
+    """Read an address that was a field name."""
     return line.replace("\uff0e", ".")

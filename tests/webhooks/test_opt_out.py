@@ -254,3 +254,21 @@ def test_opting_out_and_in_is_logged_without_the_number(twilio, logged):
         (event,) = named(logged, name)
         assert event["session_id"]
         assert "8675310" not in str(event)
+
+
+@pytest.mark.parametrize(("late", "said_since", "lines"), [("STOP", "START", set()), ("START", "STOP", {LINE})])
+def test_a_keyword_that_comes_late_takes_back_nothing_said_since(twilio, db, clock, late, said_since, lines):
+    clock.move_to(minutes=2)
+    twilio.sms(said_since)
+    clock.move_to(minutes=1)
+    assert is_empty(twilio.sms(late))
+    assert opted_out(db) == lines
+
+
+def test_a_keyword_that_comes_late_counts_on_a_line_of_its_own(twilio, db, clock):
+    twilio.sms("Hello", To="+15017122699")
+    clock.move_to(minutes=2)
+    twilio.sms("START", To="+15017122699")
+    clock.move_to(minutes=1)
+    twilio.sms("STOP")
+    assert opted_out(db) == {LINE}
