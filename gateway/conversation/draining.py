@@ -6,12 +6,13 @@ well, so whoever dies in between leaves nothing undone and nothing doubled.
 
 import time
 from dataclasses import dataclass
-from datetime import timedelta
 
 from gateway.conversation import intake
+from gateway.conversation.respond import TOO_LATE
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import SpoolUnavailable, StoreRefused, StoreUnavailable
-from gateway.core.messages import Delivery
+from gateway.core.events import Event
+from gateway.core.messages import Delivery, InboundMessage
 from gateway.core.times import ms_between
 from gateway.logs import log
 from gateway.store import connection
@@ -85,7 +86,7 @@ def _apply(runtime: Runtime, record: Record) -> bool:
         _set_aside(runtime, record, record.error)
         return False
     try:
-        intake.apply(runtime, record.event, _delivery(runtime, record))
+        intake.apply(runtime, record.event, _delivery(runtime, record, record.event))
     except StoreRefused as error:
         _set_aside(runtime, record, str(error))
         return False
@@ -100,10 +101,11 @@ def _apply(runtime: Runtime, record: Record) -> bool:
     return True
 
 
-def _delivery(runtime: Runtime, record: Record) -> Delivery:
-    late = timedelta(milliseconds=ms_between(record.received_at, runtime.clock.now()))
-    allowed = timedelta(seconds=runtime.settings.reply.max_age_seconds)
-    return Delivery(record.webhooks, waiting=False, told=record.told, late=late > allowed)
+def _delivery(runtime: Runtime, record: Record, event: Event) -> Delivery:
+    waited = ms_between(record.received_at, runtime.clock.now()) / 1000
+    calling = isinstance(event, InboundMessage) and event.call
+    late = waited > runtime.settings.reply.max_age_seconds and not calling
+    return Delivery(record.webhooks, waiting=False, told=record.told, unanswered=TOO_LATE if late else "")
 
 
 def _try_again(runtime: Runtime, record: Record, error: str) -> bool:

@@ -89,9 +89,9 @@ def _turn(
             return None
         optouts.record(runtime, message, filed.session, word)
         message = dataclasses.replace(message, metadata={**message.metadata, "keyword": str(word)})
-    silent = word is not None or optouts.is_out(message, filed.session)
+    silent = delivery.unanswered or word is not None or optouts.is_out(message, filed.session)
     answer = (
-        respond.silence(runtime, message, filed.session.id)
+        respond.silence(runtime, message, filed.session.id, reason=delivery.unanswered)
         if silent
         else respond.compose(runtime, message, channel, filed, delivery)
     )
@@ -101,7 +101,7 @@ def _turn(
         channel_id=channel.id,
         contact_id=filed.session.contact_id,
         decision=filed.decision,
-        answer=answer,
+        answer=dataclasses.replace(answer, webhook=delivery.webhooks[0]) if delivery.webhooks else answer,
         now=runtime.clock.now(),
     )
 

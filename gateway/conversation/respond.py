@@ -29,16 +29,13 @@ def compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed: 
 
     A responder that fails costs its answer, never the message.
     """
-    if message.call and not delivery.waiting:
-        answer = Answer(NONE, outage_call(runtime), reason=OUTAGE)
-    elif delivery.late:
-        answer = Answer(NONE, CHANNELS[message.communication_type].no_answer, reason=TOO_LATE)
-    else:
-        answer = _compose(runtime, message, channel, filed)
-        if not delivery.waiting:
-            # It is sent through the outbox, so a redelivery must not be told it as well.
-            answer = replace(answer, twiml=CHANNELS[message.communication_type].no_answer)
-    return replace(answer, webhook=delivery.webhooks[0]) if delivery.webhooks else answer
+    if delivery.waiting:
+        return _compose(runtime, message, channel, filed)
+    if message.call:
+        return Answer(NONE, outage_call(runtime), reason=OUTAGE)
+    # It is sent through the outbox, so a redelivery must not be told it as well.
+    answer = _compose(runtime, message, channel, filed)
+    return replace(answer, twiml=CHANNELS[message.communication_type].no_answer)
 
 
 def outage_call(runtime: Runtime) -> str:
@@ -65,9 +62,9 @@ def _compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed:
     return _written(line, message, session_id, reply, milliseconds)
 
 
-def silence(runtime: Runtime, message: InboundMessage, session_id: str) -> Answer:
-    """Answer nothing: what Twilio answers itself, or somebody who opted out."""
-    return _written(runtime.line, message, session_id, Reply())
+def silence(runtime: Runtime, message: InboundMessage, session_id: str, *, reason: str = "") -> Answer:
+    """Answer nothing: what Twilio answers itself, somebody who opted out, or for another reason."""
+    return _written(runtime.line, message, session_id, Reply(), reason=reason)
 
 
 def rewrite(runtime: Runtime, message: InboundMessage, channel: Channel, answer: Answer, session_id: str) -> Answer:

@@ -19,7 +19,7 @@ def answer(runtime: Runtime, message: InboundMessage, place: Place, delivery: De
     """See to it that the sender of a message from the spool gets the answer that is stored; safe to repeat."""
     if delivery.told:
         _keep_told(runtime, message, place, delivery.told)
-    if delivery.late:
+    if delivery.unanswered:
         _call_off(runtime, message, place, pieces)
     elif pieces:
         queue.untold(runtime, place.session_id, place.contact_id, message.id, message.metadata, pieces)

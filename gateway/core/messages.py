@@ -65,13 +65,13 @@ class Delivery:
     """How a message came to us. `webhooks` are the requests it came with, under names of our own.
 
     While `waiting` somebody will be told the answer in the webhook's own answer. What comes from the spool had its
-    webhooks answered long ago, with no more than `told`; what comes too `late` is not answered any more.
+    webhooks answered long ago, with no more than `told`. `unanswered` is the reason why nobody is to answer it.
     """
 
     webhooks: tuple[str, ...] = ()
     waiting: bool = True
     told: str = ""
-    late: bool = False
+    unanswered: str = ""
 
 
 AT_ONCE = Delivery()

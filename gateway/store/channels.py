@@ -28,7 +28,7 @@ class Channels:
         key = (communication_type, line.identity)
         until, channel = self._seen.get(key, (0.0, None))
         if channel is None or until < time.monotonic():
-            channel = _find(communication_type, line) or _create(communication_type, line, account_sid)
+            channel = find(communication_type, line) or _create(communication_type, line, account_sid)
             self._seen[key] = (time.monotonic() + CACHE_SECONDS, channel)
         return channel
 
@@ -41,7 +41,8 @@ class Channels:
         return channel
 
 
-def _find(communication_type: str, line: Address) -> Channel | None:
+def find(communication_type: str, line: Address) -> Channel | None:
+    """Look up the channel of one of our addresses, and make none."""
     # Collections that were adopted may hold the number with its `whatsapp:` prefix.
     found = collection(ChannelDocument).find_one(
         {"phone_number": {"$in": [line.identity, line.raw]}, "communication_type": communication_type}
@@ -85,7 +86,7 @@ def _create(communication_type: str, line: Address, account_sid: str | None) -> 
     try:
         collection(ChannelDocument).insert_one(document)
     except DuplicateKeyError:
-        return _find(communication_type, line) or _channel(document)
+        return find(communication_type, line) or _channel(document)
     log.info(
         "channel_created",
         message=f"First message to {show_number(line.label)}: created channel {show_number(document['_id'])}",
