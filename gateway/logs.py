@@ -84,6 +84,15 @@ def configure(*, fmt: str, redact: bool) -> None:
     _configure_stdlib(shared, last)
 
 
+def configure_for_commands(*, redact: bool) -> None:
+    """Keep standard output for what a command prints: only warnings and worse are told, on stderr."""
+    configure(fmt="console", redact=redact)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
 def _dumps(event: Event, **_: Any) -> bytes:
     return orjson.dumps(event, default=str)
 
