@@ -22,7 +22,7 @@ from datetime import timedelta
 
 from gateway import jobs, logs, settings
 from gateway.clients.broker import Consumer
-from gateway.conversation import runtime, upkeep, work
+from gateway.conversation import backfill_turns, runtime, upkeep, work
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import ConfigError, StoreUnavailable
 from gateway.logs import log
@@ -35,6 +35,8 @@ SETTLE_SECONDS = 10
 SWEEP_SECONDS = 30
 CLOCK_SECONDS = 60
 MEASURE_SECONDS = 5
+# How often a worker looks whether a backfill is due.
+BACKFILL_SECONDS = 20
 
 # An idle worker asks this often whether something is due: what a caller on the phone notices least.
 POLL_SECONDS = 0.2
@@ -64,6 +66,8 @@ def run(settings: Settings) -> None:
         _start(lambda: upkeep.sweep(serving), SWEEP_SECONDS, stop),
         _start(lambda: work.measure(serving), MEASURE_SECONDS, stop),
     ]
+    if settings.backfill.every_minutes:
+        working.append(_start(backfill_turns.by_itself(serving, stop), BACKFILL_SECONDS, stop))
     log.info("worker_started")
     Desk(serving, stop).work()
     for thread in working:

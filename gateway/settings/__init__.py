@@ -22,6 +22,7 @@ from gateway.settings.folders import keep_secret, require_writable
 from gateway.settings.refusals import bad_json, broken_file, one_line, refuse_unknown_variables
 from gateway.settings.sections import (
     Admin,
+    Backfill,
     Broker,
     Canned,
     CannedRule,
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     twilio: Twilio = Twilio()
     spool: Spool = Spool()
     outbox: Outbox = Outbox()
+    backfill: Backfill = Backfill()
     broker: Broker = Broker()
     media: MediaSettings = MediaSettings()
     llm: Llm = Llm()

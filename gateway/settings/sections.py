@@ -179,6 +179,13 @@ class Spool(Section):
     max_bytes: int = Field(1_000_000_000, ge=1_000_000)
 
 
+class Backfill(Section):
+    """How often the worker compares with Twilio's log (0: never), and how far back it looks again each time."""
+
+    every_minutes: int = Field(0, ge=0, le=10_080)
+    overlap_minutes: int = Field(60, ge=5, le=10_080)
+
+
 class Broker(Section):
     """What hurries replies along; empty is the outbox alone."""
 

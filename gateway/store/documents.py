@@ -279,12 +279,15 @@ class PaceDocument(Document):
 
 
 class JobDocument(Document):
-    """How far a job of the worker has come."""
+    """How far a job of the worker has come; `due`, `lease` and `owner` where one worker at a time does it."""
 
     meta = {"collection": "jobs", "strict": False, "auto_create_index": False}  # noqa: RUF012
 
     id = StringField(primary_key=True)
     until = DateTimeField()
+    due = DateTimeField()
+    lease = DateTimeField()
+    owner = StringField()
 
 
 DOCUMENTS: tuple[type[Document], ...] = (
