@@ -28,6 +28,7 @@ COLUMNS = {
     "inserted_inbound": "in",
     "inserted_outbound": "out",
     "inserted_calls": "calls",
+    "inserted_recordings": "recordings",
     "matched": "matched",
     "repaired": "statuses",
     "ended": "calls ended",
@@ -102,7 +103,7 @@ def _cells(tally: Tally) -> list[str]:
 def _in_words(drift: Drift) -> str:
     """Say in a sentence what was, or would be, done."""
     tally = drift.total
-    missing = tally.inserted_inbound + tally.inserted_outbound + tally.inserted_calls
+    missing = sum(count for name, count in tally.as_row().items() if name.startswith("inserted_"))
     changed = missing + tally.matched + tally.repaired + tally.ended
     left = f" {tally.left} still being sent were left alone." if tally.left else ""
     if not changed:

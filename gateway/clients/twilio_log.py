@@ -17,7 +17,7 @@ from gateway.clients.credentials import Credentials, NoCredentials
 from gateway.clients.downloads import API
 from gateway.clients.lookup import TRIAL_PREFIX
 from gateway.clients.twilio import retry_after
-from gateway.core.logged import LoggedCall, LoggedMessage, LogUnreadable
+from gateway.core.logged import LoggedCall, LoggedMessage, LoggedRecording, LogUnreadable
 from gateway.core.messages import Media
 from gateway.core.times import floor_ms
 from gateway.settings import Settings
@@ -64,11 +64,18 @@ class TwilioLog:
 
         Twilio documents StartTime as a date and has ignored its time of day, so whole days are asked for.
         """
-        span = {"StartTime>": f"{since:%Y-%m-%d}", "StartTime<": f"{until + timedelta(days=1):%Y-%m-%d}"}
-        for entry in self._read(account, "Calls", "calls", span | ({"To": number} if number else {})):
+        query = _whole_days("StartTime", since, until) | ({"To": number} if number else {})
+        for entry in self._read(account, "Calls", "calls", query):
             call = _call(account, entry)
             if call and since <= call.at < until:
                 yield call
+
+    def recordings(self, account: str, since: datetime, until: datetime) -> Iterator[LoggedRecording]:
+        """List the recordings of this time that are finished, of whatever call."""
+        for entry in self._read(account, "Recordings", "recordings", _whole_days("DateCreated", since, until)):
+            recording = _recording(account, entry, self._base)
+            if recording and since <= recording.at < until:
+                yield recording
 
     def files(self, account: str, message_sid: str) -> tuple[Media, ...]:
         """List the files that came with a message, at the addresses a webhook would have named.
@@ -173,6 +180,12 @@ def _written(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def _whole_days(name: str, since: datetime, until: datetime) -> dict[str, str]:
+    """Ask for days by their dates, in UTC; the last one is asked for by the next, whether or not that is meant too."""
+    after = until.astimezone(UTC) + timedelta(days=1)
+    return {f"{name}>": f"{since.astimezone(UTC):%Y-%m-%d}", f"{name}<": f"{after:%Y-%m-%d}"}
+
+
 def _message(account: str, entry: Mapping[str, Any]) -> LoggedMessage | None:
     """Read an entry; None for one that names no sender, receiver or time yet."""
     created, sent = _moment(entry.get("date_created")), _moment(entry.get("date_sent"))
@@ -215,6 +228,16 @@ def _call(account: str, entry: Mapping[str, Any]) -> LoggedCall | None:
         duration=str(entry["duration"]) if entry.get("duration") else None,
         caller_name=entry.get("caller_name") or None,
     )
+
+
+def _recording(account: str, entry: Mapping[str, Any], base: str) -> LoggedRecording | None:
+    """Read an entry; None for one that is not finished, or belongs to no call."""
+    at = _moment(entry.get("date_created"))
+    sid, call_sid, path = (str(entry.get(name) or "") for name in ("sid", "call_sid", "uri"))
+    if entry.get("status") != "completed" or not (at and sid and call_sid and path):
+        return None
+    duration = str(entry["duration"]) if entry.get("duration") else None
+    return LoggedRecording(sid, account, call_sid, base + path.removesuffix(".json"), at, duration)
 
 
 def _moment(written: object) -> datetime | None:

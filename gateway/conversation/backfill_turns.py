@@ -6,7 +6,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from gateway.clients.twilio_log import TwilioLog
-from gateway.conversation.backfill import Stopped, backfill
+from gateway.conversation.backfill import backfill
+from gateway.conversation.backfilled import Stopped
 from gateway.conversation.runtime import Runtime
 from gateway.core.drift import Drift
 from gateway.core.logged import LogUnreadable

@@ -3,6 +3,7 @@
 Nothing here answers anybody or sends anything again, whatever the log says.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -41,14 +42,25 @@ class How(Enum):
     BUSY = 3
 
 
+class Stopped(Exception):
+    """Whoever runs the process wants it to end; what was done stays done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One run over the log. `taken` are the rows of ours that were matched to an entry in it."""
+    """One run over the log. `taken` are the rows of ours that were matched, `lines` whom the calls in it called."""
 
     runtime: Runtime
     source: TwilioLog
-    dry_run: bool = False
+    dry_run: bool
+    is_stopping: Callable[[], bool]
     taken: set[str] = field(default_factory=set)
+    lines: dict[str, str] = field(default_factory=dict)
+
+    def go_on(self) -> None:
+        """Raise Stopped where the process is to end; asked before each entry is read, and seen to."""
+        if self.is_stopping():
+            raise Stopped
 
 
 def settle_message(run: Pass, entry: LoggedMessage, known: Known | None, tally: Tally) -> None:

@@ -20,6 +20,7 @@ class Tally:
     inserted_inbound: int = 0
     inserted_outbound: int = 0
     inserted_calls: int = 0
+    inserted_recordings: int = 0
     repaired: int = 0
     ended: int = 0
     left: int = 0

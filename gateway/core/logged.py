@@ -77,6 +77,18 @@ class LoggedCall:
         return address(self.line)
 
 
+@dataclass(frozen=True, slots=True)
+class LoggedRecording:
+    """One finished recording of a call, and where it lies."""
+
+    sid: str
+    account_sid: str
+    call_sid: str
+    url: str
+    at: datetime
+    duration: str | None = None
+
+
 class Match(Enum):
     """How well a row of ours fits an entry."""
 

@@ -15,17 +15,18 @@ from gateway.store.outbox import WAITING
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A row that carries a provider's id already."""
+    """A row that carries a provider's id already. A recording may only be announced, its file still to come."""
 
     id: str
     inbound: bool
     status: str | None
     contact_id: str | None = None
+    is_announced: bool = False
 
 
 def known(sids: Sequence[str]) -> dict[str, Known]:
     """Find what is stored under these provider ids: as its own id, or on a message of ours; calls by `<sid>:0`."""
-    wanted = {"direction": 1, "status": 1, "provider_sid": 1, "contact_id": 1}
+    wanted = {"direction": 1, "status": 1, "provider_sid": 1, "contact_id": 1, "metadata.RecordingStatus": 1}
     messages, found = collection(MessageDocument), {}
     by_id = {"_id": {"$in": [*sids, *(f"{sid}:0" for sid in sids)]}}
     by_sid = {"direction": "outbound", "provider_sid": {"$in": list(sids)}}
@@ -38,7 +39,13 @@ def known(sids: Sequence[str]) -> dict[str, Known]:
 
 def _known(row: dict[str, Any]) -> Known:
     contact_id = row.get("contact_id")
-    return Known(str(row["_id"]), row.get("direction") == "inbound", row.get("status"), contact_id and str(contact_id))
+    return Known(
+        id=str(row["_id"]),
+        inbound=row.get("direction") == "inbound",
+        status=row.get("status"),
+        contact_id=contact_id and str(contact_id),
+        is_announced=(row.get("metadata") or {}).get("RecordingStatus") == "in-progress",
+    )
 
 
 def candidates(

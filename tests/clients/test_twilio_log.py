@@ -88,6 +88,17 @@ def test_calls_are_those_that_came_in(stand_in, source):
     assert (call.sid, call.status, call.ended_at, call.duration) == (sid, "completed", TEN + HOUR, "4")
 
 
+def test_recordings_are_those_that_are_finished(stand_in, source):
+    when = {"date_created": format_datetime(TEN)}
+    sid = stand_in.recorded(ACCOUNT, "CA1", **when)["sid"]
+    stand_in.recorded(ACCOUNT, "CA1", **when, status="processing")
+    stand_in.recorded(ACCOUNT, None, **when)
+    stand_in.recorded(ACCOUNT, "CA1", date_created=format_datetime(TEN + HOUR))
+    (recording,) = source().recordings(ACCOUNT, TEN, TEN + HOUR)
+    path = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/{sid}"
+    assert (recording.call_sid, recording.url, recording.duration) == ("CA1", stand_in.url + path, "5")
+
+
 def test_a_passing_refusal_is_asked_again_as_twilio_says(stand_in, source):
     sid = put(stand_in, TEN)
     stand_in.faults += [

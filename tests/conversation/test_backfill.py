@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import mongoengine
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.conversation import upkeep
-from gateway.conversation.backfill import Stopped
+from gateway.conversation.backfilled import Stopped
 from gateway.core.logged import LogUnreadable
 from gateway.core.messages import StatusUpdate
 from gateway.core.spans import BadSpan
@@ -346,6 +347,42 @@ def test_the_end_of_a_call_that_was_never_told_lets_go_of_its_session(book):
     assert message(f"{sid}:0")["status"] == "completed"
 
 
+@pytest.mark.parametrize("lost", [True, False], ids=["of a lost call", "of a call that is here"])
+def test_a_recording_that_was_never_told_is_put_into_the_session_of_its_call(book, stand_in, lost):
+    call = book.call(at(0), lost=lost)
+    recording = stand_in.recorded(ACCOUNT, call, date_created=format_datetime(at(0, 20)))
+    stand_in.recorded(ACCOUNT, "CAunknown", date_created=format_datetime(at(0, 20)))
+    assert counts(book.backfill())["inserted_recordings"] == 1
+    stored = message(recording["sid"])
+    assert stored["session_id"] == message(f"{call}:0")["session_id"]
+    url = stand_in.url + recording["uri"].removesuffix(".json")
+    assert stored["media"] == [{"url": url, "content_type": "audio/x-wav", "duration_seconds": 5}]
+    db = mongoengine.get_db()
+    assert db.outbox.find_one()["_id"] == f"media:{recording['sid']}"
+    assert db.sessions.find_one()["message_count"] == 2
+    before = dump()
+    assert counts(book.backfill()) == {"in_log": 2, "here": 2}
+    assert dump() == before
+
+
+@pytest.mark.parametrize(("numbers", "found"), [((), 1), ((OURS,), 0)], ids=["of all", "of one number"])
+def test_a_recording_of_a_call_before_the_span_is_read_with_all_numbers(book, stand_in, numbers, found):
+    call = book.call(at(-90), lost=False)
+    stand_in.recorded(ACCOUNT, call, date_created=format_datetime(at(0)))
+    assert book.backfill(numbers=numbers).total.inserted_recordings == found
+
+
+def test_a_recording_that_was_only_announced_gets_its_file(book, stand_in):
+    call = book.call(at(0), lost=False)
+    sid = stand_in.recorded(ACCOUNT, call, date_created=format_datetime(at(0, 20)))["sid"]
+    told = {"CallSid": call, "RecordingSid": sid, "RecordingStatus": "in-progress", "AccountSid": ACCOUNT}
+    assert book.twilio.post("/webhooks/voice/recording", told).status_code in (200, 204)
+    assert message(sid)["media"] == []
+    book.backfill()
+    assert len(message(sid)["media"]) == 1
+    assert counts(book.backfill()) == {"in_log": 2, "here": 2}
+
+
 def test_a_missed_call_is_stored_as_what_it_was(book):
     sid = book.call(at(0), status="no-answer")
     book.backfill()
@@ -364,8 +401,9 @@ def test_a_dry_run_says_the_same_and_changes_nothing(make_logbook):
     for second in (1, 2):
         book.sent("ok", at(0, second))
     book.text("lost", at(1), lost=True, ours="+15017122699")
-    book.call(at(30))
-    book.call(at(50), lost=False)
+    for minute, lost in ((30, True), (50, False)):
+        call = book.call(at(minute), lost=lost)
+        book.stand_in.recorded(ACCOUNT, call, date_created=format_datetime(at(minute, 20)))
     before = dump()
     said = book.backfill(dry_run=True)
     assert dump() == before
@@ -507,11 +545,14 @@ def test_runs_at_the_same_time_double_nothing(make_logbook):
         assert session["message_count"] == db.messages.count_documents({"session_id": session["_id"]})
 
 
-def test_a_run_that_is_told_to_stop_stops(book):
-    book.text("lost", at(0), lost=True)
+@pytest.mark.parametrize(("looks", "done"), [(2, []), (4, [["0"]])], ids=["while it reads", "while it writes"])
+def test_a_run_that_is_told_to_stop_stops(book, looks, done):
+    for minute in range(3):
+        book.text(f"{minute}", at(minute), lost=True)
+    answers = [False] * looks + [True]
     with pytest.raises(Stopped):
-        book.backfill(is_stopping=lambda: True)
-    assert sessions() == []
+        book.backfill(is_stopping=lambda: answers.pop(0))
+    assert sessions() == done
 
 
 SPOKEN = st.tuples(

@@ -89,6 +89,7 @@ class TwilioStandIn(Served):
         self.statuses: list[str] = []
         self.messages: list[dict[str, Any]] = []
         self.calls: list[dict[str, Any]] = []
+        self.recordings: list[dict[str, Any]] = []
         self.media: dict[str, list[dict[str, Any]]] = {}
         self.requests: list[Request] = []
         self.deleted: list[str] = []
@@ -159,11 +160,27 @@ class TwilioStandIn(Served):
         found = [
             one for one in found if all(one[name.lower()] == query[name] for name in ("To", "From") if name in query)
         ]
-        for name, fits in (("StartTime>", date.__ge__), ("StartTime<", date.__lt__)):
-            if name in query:
-                wanted = date.fromisoformat(query[name][:10])
-                found = [one for one in found if fits(_moment(one["start_time"]).date(), wanted)]
-        return found[::-1]
+        return _by_date(found, "StartTime", "start_time", query)
+
+    def recorded(self, account: str, call_sid: str, **fields: Any) -> dict[str, Any]:
+        """Keep a recording of a call; `fields` are those of the resource."""
+        sid = f"RE{uuid.uuid4().hex}"
+        recording = {
+            "sid": sid,
+            "account_sid": account,
+            "call_sid": call_sid,
+            "status": "completed",
+            "date_created": format_datetime(self.now()),
+            "duration": "5",
+            "uri": f"/2010-04-01/Accounts/{account}/Recordings/{sid}.json",
+        }
+        self.recordings.append(recording | fields)
+        return self.recordings[-1]
+
+    def listed_recordings(self, account: str, query: Any) -> list[dict[str, Any]]:
+        """List the recordings a filter lets through, the newest first."""
+        found = [one for one in self.recordings if one["account_sid"] == account]
+        return _by_date(found, "DateCreated", "date_created", query)
 
     def _report(self, message: dict[str, Any], url: str) -> None:
         """Post the statuses, signed as Twilio does."""
@@ -194,6 +211,15 @@ def _compare(sent: str, name: str, wanted: str) -> bool:
     if name == "DateSent":
         return limit <= moment < limit + timedelta(days=1)
     return moment >= limit if name == "DateSent>" else moment <= limit
+
+
+def _by_date(found: list[dict[str, Any]], name: str, field: str, query: Any) -> list[dict[str, Any]]:
+    """Filter by dates, in which a time of day is ignored; the newest come first."""
+    for key, fits in ((f"{name}>", date.__ge__), (f"{name}<", date.__lt__)):
+        if key in query:
+            wanted = date.fromisoformat(query[key][:10])
+            found = [one for one in found if fits(_moment(one[field]).date(), wanted)]
+    return found[::-1]
 
 
 def _moment(written: str) -> datetime:
@@ -257,6 +283,10 @@ def _app(twilio: TwilioStandIn) -> Flask:
     @app.get(f"{API}/Calls.json")
     def list_calls(account: str) -> Any:
         return _act_out(twilio.fault("list")) or _page("calls", twilio.listed_calls(account, request.args))
+
+    @app.get(f"{API}/Recordings.json")
+    def list_recordings(account: str) -> Any:
+        return _act_out(twilio.fault("list")) or _page("recordings", twilio.listed_recordings(account, request.args))
 
     @app.get(f"{API}/Messages/<sid>/Media.json")
     def list_media(account: str, sid: str) -> Any:
