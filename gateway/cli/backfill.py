@@ -16,7 +16,7 @@ from gateway.clients.twilio_log import TwilioLog
 from gateway.conversation import runtime
 from gateway.conversation.backfill import YOUNG
 from gateway.conversation.backfill import backfill as bring_up_to_date
-from gateway.core.drift import Drift, Tally
+from gateway.core.drift import Drift
 from gateway.core.spans import moment_of
 from gateway.settings import Settings
 from gateway.store import connection
@@ -34,6 +34,7 @@ COLUMNS = {
     "ended": "calls ended",
     "left": "left",
 }
+ALWAYS = ("in_log", "here", "drift")
 
 
 @click.command("backfill")
@@ -88,16 +89,16 @@ def _print(drift: Drift) -> None:
     rows = [(number, tally) for number, tally in sorted(drift.numbers.items())]
     if len(rows) > 1:
         rows.append(("all", drift.total))
-    table = Table("number", *COLUMNS.values(), title=f"Twilio's log, {span}", title_justify="left")
+    # What is nought everywhere would only push the numbers out of a narrow terminal.
+    shown = [name for name in COLUMNS if name in ALWAYS or drift.total.as_row()[name]]
+    table = Table(title=f"Twilio's log, {span}", title_justify="left")
+    table.add_column("number", no_wrap=True)
+    for name in shown:
+        table.add_column(COLUMNS[name], justify="right")
     for number, tally in rows:
-        table.add_row(number, *_cells(tally))
+        table.add_row(number, *(str(tally.as_row()[name]) for name in shown))
     Console().print(table)
     click.echo(_in_words(drift))
-
-
-def _cells(tally: Tally) -> list[str]:
-    counts = tally.as_row()
-    return [str(counts[name]) for name in COLUMNS]
 
 
 def _in_words(drift: Drift) -> str:

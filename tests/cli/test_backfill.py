@@ -50,7 +50,7 @@ def test_json_is_all_that_is_printed(stand_in, environ, db):
 def test_the_table_names_each_number_and_a_dry_run_changes_nothing(stand_in, environ, db):
     put(stand_in, minutes_ago=30)
     put(stand_in, minutes_ago=20, to=f"whatsapp:{OURS}", **{"from": f"whatsapp:{PERSON}"})
-    done = run("backfill", "--since", "2h", "--dry-run", **environ, COLUMNS="200")
+    done = run("backfill", "--since", "2h", "--dry-run", **environ, COLUMNS="80")
     assert done.returncode == 0, done.stderr
     assert f" {OURS} " in done.stdout
     assert f" whatsapp:{OURS} " in done.stdout
