@@ -1,15 +1,20 @@
 """The backfill a worker does by itself: when, from where, and by whom."""
 
+import subprocess
+import sys
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
 from gateway.conversation import backfill_turns
 from gateway.conversation.backfill_turns import JOB, LEASE, take_turn
 from gateway.store import turns
+from tests.brokers import wait_for
+from tests.cli.test_serve import ROOT, clean_environment
 from tests.conftest import ACCOUNT, TEN, TOKEN
-from tests.conversation.logbook import Logbook, at, sessions
+from tests.conversation.logbook import OURS, PERSON, Logbook, at, sessions
 from tests.stand_ins.twilio import Fault, TwilioStandIn
 
 
@@ -110,3 +115,32 @@ def test_a_worker_that_stops_stops_reading(book, clock):
     stop.set()
     backfill_turns.by_itself(book.runtime, stop)()
     assert sessions() == []
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("minutes", [0, 15])
+def test_a_worker_fills_the_gap_when_it_starts_if_it_is_told_to(db, make_settings, tmp_path, minutes):
+    when = format_datetime(datetime.now(UTC) - timedelta(minutes=30))
+    told = {"date_created": when, "date_sent": when, "direction": "inbound", "status": "received"}
+    with TwilioStandIn() as stand_in:
+        sid = stand_in.accept(ACCOUNT, {"From": PERSON, "To": OURS, "Body": "Hello"}, **told)["sid"]
+        environ = {
+            "GATEWAY_ENV": "test",
+            "MONGODB_URI": make_settings().mongodb_uri,
+            "TWILIO_ACCOUNT_SID": ACCOUNT,
+            "TWILIO_AUTH_TOKEN": TOKEN,
+            "GATEWAY_TWILIO__API_BASE_URL": stand_in.url,
+            "GATEWAY_DATA_DIR": str(tmp_path),
+            "GATEWAY_BACKFILL__EVERY_MINUTES": str(minutes),
+        }
+        worker = subprocess.Popen([sys.executable, "-m", "gateway.worker"], cwd=ROOT, env=clean_environment(**environ))
+        try:
+            if minutes:
+                wait_for(lambda: db.jobs.find_one({"_id": JOB, "until": {"$exists": True}}), seconds=30)
+            else:
+                wait_for(lambda: db.jobs.find_one({"_id": "settle"}), seconds=30)
+        finally:
+            worker.terminate()
+        assert worker.wait(20) == 0
+        assert [row["_id"] for row in db.messages.find()] == ([sid] if minutes else [])
+        assert bool(stand_in.requests) is bool(minutes)
