@@ -22,7 +22,7 @@ from datetime import timedelta
 
 from gateway import jobs, logs, settings
 from gateway.clients.broker import Consumer
-from gateway.conversation import backfill_turns, runtime, upkeep, work
+from gateway.conversation import backfill_turns, retention, runtime, upkeep, work
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import ConfigError, StoreUnavailable
 from gateway.logs import log
@@ -37,6 +37,8 @@ CLOCK_SECONDS = 60
 MEASURE_SECONDS = 5
 # How often a worker looks whether a backfill is due.
 BACKFILL_SECONDS = 20
+# How often a worker looks whether another one deleted what is old within the hour.
+RETENTION_SECONDS = 60
 
 # An idle worker asks this often whether something is due: what a caller on the phone notices least.
 POLL_SECONDS = 0.2
@@ -65,6 +67,7 @@ def run(settings: Settings) -> None:
         _start(lambda: upkeep.settle(serving), SETTLE_SECONDS, stop),
         _start(lambda: upkeep.sweep(serving), SWEEP_SECONDS, stop),
         _start(lambda: work.measure(serving), MEASURE_SECONDS, stop),
+        _start(lambda: retention.clean_by_settings(serving, stop.wait), RETENTION_SECONDS, stop),
     ]
     if settings.backfill.every_minutes:
         working.append(_start(backfill_turns.by_itself(serving, stop), BACKFILL_SECONDS, stop))

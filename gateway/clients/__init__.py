@@ -29,6 +29,9 @@ class Sender(Protocol):
     def delete(self, url: str) -> None:
         """Delete a file at the provider; raises MediaRefused or MediaFailed."""
 
+    def redact(self, sid: str, account_sid: str | None) -> None:
+        """Take the text out of a message the provider keeps; raises NotRedacted."""
+
 
 def build(settings: Settings) -> Sender:
     """Make the sender of these settings: Twilio, or in development without any account a loopback."""

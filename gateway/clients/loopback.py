@@ -26,3 +26,6 @@ class Loopback:
 
     def delete(self, url: str) -> None:
         """Do nothing: there is no provider that would hold a file."""
+
+    def redact(self, sid: str, account_sid: str | None) -> None:
+        """Do nothing: there is no provider that would keep a message."""

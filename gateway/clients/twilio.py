@@ -23,7 +23,7 @@ from gateway.clients.downloads import Downloads
 from gateway.clients.lookup import listing, matching
 from gateway.core.codes import CODES, explain, reaction
 from gateway.core.fetching import Fetched
-from gateway.core.sending import Found, LookupFailed, NotSent, OutcomeUnknown, Outgoing, Reaction, Sent
+from gateway.core.sending import Found, LookupFailed, NotRedacted, NotSent, OutcomeUnknown, Outgoing, Reaction, Sent
 from gateway.settings import Settings
 
 LONGEST_WAIT_SECONDS = 3600
@@ -119,6 +119,21 @@ class Twilio:
     def delete(self, url: str) -> None:
         """Delete a photograph or a recording at Twilio; raises MediaRefused or MediaFailed."""
         self._downloads.delete(url)
+
+    def redact(self, sid: str, account_sid: str | None) -> None:
+        """Take the text out of a message at Twilio, which takes that only when it is finished; raises NotRedacted.
+
+        One that Twilio does not have any more is redacted.
+        """
+        try:
+            self._call(account_sid, lambda client: client.messages(sid).update(body=""))
+        except NoCredentials as error:
+            raise NotRedacted(str(error)) from error
+        except _Failed as failure:
+            if failure.status == 404:
+                return
+            passing = failure.status is None or failure.status == 429 or failure.status >= 500
+            raise NotRedacted(_reason(failure), passing=passing) from failure.error
 
     def _call(self, account_sid: str | None, call: Callable[[Any], Any]) -> Any:
         """Make a call with one token after the other until Twilio knows one: a 401 has changed nothing."""

@@ -14,6 +14,8 @@ GatewayError
 ├── LookupFailed         the look-up itself failed; asked again later
 ├── LogUnreadable        the provider's log did not come; says what to do about it
 ├── BadSpan              how far back to look cannot be read, or has no sensible end
+├── NotRedacted          the provider keeps a message's text; what is deleted here stays until it does not
+├── ArchiveFailed        an archive of old conversations cannot be written or read; nothing is deleted after it
 ├── MediaRefused         a file we will never take: its host, its path, its type or its size
 └── MediaFailed          a file that did not come this time
     └── MediaNotThere    404: gone, or not there yet

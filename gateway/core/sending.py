@@ -75,3 +75,11 @@ class OutcomeUnknown(GatewayError):
 
 class LookupFailed(GatewayError):
     """The provider could not tell whether it has a message; to be asked again, nothing is sent meanwhile."""
+
+
+class NotRedacted(GatewayError):
+    """A message the provider still keeps with its text. `passing` where asking again may help."""
+
+    def __init__(self, detail: str, *, passing: bool = False) -> None:
+        super().__init__(detail)
+        self.passing = passing

@@ -34,6 +34,7 @@ from gateway.settings.sections import (
     Networks,
     Outbox,
     ReplySettings,
+    Retention,
     Secrets,
     Sessions,
     Spool,
@@ -79,6 +80,7 @@ class Settings(BaseSettings):
     backfill: Backfill = Backfill()
     broker: Broker = Broker()
     media: MediaSettings = MediaSettings()
+    retention: Retention = Retention()
     llm: Llm = Llm()
     http_bot: HttpBot = HttpBot()
     crm: Crm = Crm()

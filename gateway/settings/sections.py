@@ -172,6 +172,13 @@ class MediaSettings(Section):
     delete_at_twilio: bool = False
 
 
+class Retention(Section):
+    """How long conversations are kept; 0 days is for ever."""
+
+    days: int = Field(0, ge=0, le=36_500)
+    redact_at_twilio: bool = False
+
+
 class Spool(Section):
     """Where events wait while MongoDB is away, and how much of them at most."""
 

@@ -52,6 +52,12 @@ class SessionDocument(Document):
             },
             {"name": "listing", "fields": ["communication_type", "-last_message_at", "-_id"]},
             {"name": "contact", "fields": ["contact_id"]},
+            {
+                # Nearly empty at all times: sessions on their way out of here.
+                "name": "retired",
+                "fields": ["retired.at"],
+                "partialFilterExpression": {"retired": {"$exists": True}},
+            },
         ],
     }
 
@@ -84,6 +90,7 @@ class SessionDocument(Document):
     needs_person = DictField()
     bot_off = BooleanField()
     tags = ListField(StringField())
+    retired = DictField()
 
 
 class MessageDocument(Document):

@@ -30,9 +30,11 @@ def renew(job: str, owner: str, lease: datetime) -> bool:
     return done.matched_count == 1
 
 
-def give_back(job: str, owner: str, *, due: datetime, until: datetime | None = None) -> None:
+def give_back(job: str, owner: str, *, due: datetime | None = None, until: datetime | None = None) -> None:
     """End a turn; with `until` the job is done up to there, and never less than that again."""
-    change: dict[str, Any] = {"$set": {"due": due}, "$unset": {"lease": "", "owner": ""}}
+    change: dict[str, Any] = {"$unset": {"lease": "", "owner": ""}}
+    if due:
+        change["$set"] = {"due": due}
     if until:
         change["$max"] = {"until": until}
     collection(JobDocument).update_one({"_id": job, "owner": owner}, change)

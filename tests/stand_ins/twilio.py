@@ -31,7 +31,7 @@ API = "/2010-04-01/Accounts/<account>"
 
 @dataclass
 class Fault:
-    """What goes wrong with one request (`on` create, list or media), before or after the message was accepted."""
+    """What goes wrong with one request (`on` create, list, redact or media), before or after it was accepted."""
 
     status: int = 0
     code: int = 0
@@ -297,6 +297,15 @@ def _app(twilio: TwilioStandIn) -> Flask:
     def fetch_message(account: str, sid: str) -> Any:
         found = [one for one in twilio.messages if one["sid"] == sid and one["account_sid"] == account]
         return jsonify(_public(found[0])) if found else _refusal(404, 20404, "Not found")
+
+    @app.post(f"{API}/Messages/<sid>.json")
+    def redact(account: str, sid: str) -> Any:
+        known = [one for one in twilio.messages if one["sid"] == sid and one["account_sid"] == account]
+        if failed := _act_out(twilio.fault("redact")):
+            return failed
+        for one in known:
+            one["body"] = request.form["Body"]
+        return jsonify(_public(known[0]) if known else {"sid": sid, "account_sid": account, "body": ""})
 
     @app.route(f"{API}/<path:rest>", methods=["GET", "DELETE"])
     @app.get("/files/<path:rest>")

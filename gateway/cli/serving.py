@@ -1,0 +1,38 @@
+"""A use case run from the command line: with the settings' runtime, and its log lines beside the output, not in it."""
+
+import sys
+
+import structlog
+
+from gateway import logs
+from gateway.cli import running
+from gateway.conversation import runtime
+from gateway.conversation.runtime import Runtime
+
+
+def build() -> Runtime:
+    """Connect and put the runtime together; what is logged goes to standard error."""
+    configured = running.connect()
+    logs.configure(fmt="console", redact=configured.log.redact)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    serving = runtime.build(configured)
+    serving.clock.correct()
+    return serving
+
+
+def amount(sessions: int, messages: int, files: int, size: int) -> str:
+    """Say how much something is."""
+    parts = [f"{count:,} {noun if count == 1 else noun + 's'}" for count, noun in _nouns(sessions, messages, files)]
+    return f"{parts[0]} with {parts[1]} and {parts[2]} ({_size(size)})"
+
+
+def _nouns(sessions: int, messages: int, files: int) -> list[tuple[int, str]]:
+    return [(sessions, "session"), (messages, "message"), (files, "file")]
+
+
+def _size(size: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

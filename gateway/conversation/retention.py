@@ -1,0 +1,259 @@
+"""Old conversations: closed, archived and deleted, in batches and by one process at a time.
+
+`gateway.store.retention` says in which steps, and why nothing that arrives meanwhile gets lost.
+"""
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway.conversation import redaction
+from gateway.conversation.redaction import TwilioRefuses
+from gateway.conversation.runtime import Runtime
+from gateway.conversation.upkeep import IN_FLIGHT
+from gateway.core.errors import GatewayError, StoreUnavailable
+from gateway.logs import log
+from gateway.store import removal, retention, turns
+from gateway.store.archive import Archive, ArchiveFailed
+from gateway.store.connection import deadline
+from gateway.store.retention import AGE, FORGOTTEN, Amount
+
+JOB = "retention"
+LEASE = timedelta(minutes=5)
+EVERY = timedelta(hours=1)
+
+# How long a webhook that saw a session may still write into it, and a second for clocks.
+GRACE = IN_FLIGHT + timedelta(seconds=1)
+
+# So many sessions share one such wait.
+ROUND = 5000
+STEP_SECONDS = 60
+
+Session = dict[str, Any]
+
+
+class Busy(GatewayError):
+    """Another process is deleting old conversations or forgetting somebody."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be deleted and how. `wait` sleeps some seconds and says True to stop; `progress` hears what went."""
+
+    older_than: datetime
+    archive: Archive | None = None
+    at_twilio: bool = False
+    wait: Callable[[float], object] = time.sleep
+    progress: Callable[[Amount], object] = lambda _gone: None
+
+
+@dataclass
+class Cleaned:
+    """What became of the old sessions: how much went, how many were open, how many stay because something came."""
+
+    gone: Amount = field(default_factory=Amount)
+    closed: int = 0
+    stayed: int = 0
+    not_redacted: int = 0
+
+    def as_counts(self) -> dict[str, int]:
+        """Give it as numbers by name."""
+        gone = {name: getattr(self.gone, name) for name in Amount.__slots__}
+        return gone | {name: getattr(self, name) for name in ("closed", "stayed", "not_redacted")}
+
+
+def preview(older_than: datetime, now: datetime) -> Amount:
+    """Tell what `clean` would delete now."""
+    amount = Amount()
+    pages = retention.old(older_than)
+    while True:
+        with deadline(STEP_SECONDS):
+            page = next(pages, None)
+            if page is None:
+                return amount
+            amount += removal.measure(retention.may_go(page, older_than, now))
+
+
+def count(older_than: datetime) -> int:
+    """Count the old sessions, those that will stay included."""
+    with deadline(STEP_SECONDS):
+        return retention.count_old(older_than)
+
+
+def clean_by_settings(runtime: Runtime, wait: Callable[[float], object]) -> None:
+    """Delete what is older than the settings say, if that was not done within the hour, and tell it in a line."""
+    kept = runtime.settings.retention
+    if not kept.days:
+        return
+    now = runtime.clock.now()
+    order = Order(now - timedelta(days=kept.days), at_twilio=kept.redact_at_twilio, wait=wait)
+    try:
+        done = clean(runtime, order, hourly=True)
+    except Busy:
+        return
+    except TwilioRefuses as error:
+        log.error("retention_failed", message=str(error)[:300])
+        return
+    log.info("retention_done", days=kept.days, **done.as_counts())
+
+
+def clean(runtime: Runtime, order: Order, *, hourly: bool = False) -> Cleaned:
+    """Close, archive and delete what is old. Busy where another process does; with `hourly` also where it was done.
+
+    ArchiveFailed, TwilioRefuses and StoreUnavailable stop it; what is left is gone on with the next time.
+    """
+    with held(runtime, if_due=hourly) as hold:
+        done = Cleaned()
+        pages = retention.old(order.older_than)
+        while True:
+            found = _retire(runtime, order, pages, done)
+            with deadline(STEP_SECONDS):
+                if not found and not retention.left():
+                    return done
+            if order.wait(GRACE.total_seconds()):
+                return done
+            with deadline(STEP_SECONDS):
+                retention.drop(runtime.clock.now() - GRACE)
+            try:
+                _empty(runtime, order, done, hold)
+            except (ArchiveFailed, TwilioRefuses):
+                _let_stay(runtime)
+                raise
+
+
+def _let_stay(runtime: Runtime) -> None:
+    """Bring back what was hidden and will not be deleted now."""
+    while True:
+        with deadline(STEP_SECONDS):
+            batch = retention.retired(runtime.clock.now(), why=AGE)
+        if not batch:
+            return
+        _bring_back(batch)
+
+
+@contextlib.contextmanager
+def held(runtime: Runtime, *, if_due: bool = False) -> Iterator[Callable[[], None]]:
+    """Be the one that deletes; gives what to call now and then to go on being it. Raises Busy."""
+    owner, clock = secrets.token_hex(8), runtime.clock
+    with deadline():
+        if not turns.take(JOB, owner, clock.now(), lease=clock.now() + LEASE, due_only=if_due):
+            raise Busy(
+                "Another process deletes old conversations or forgets somebody, or died in doing so within the last "
+                f"{LEASE // timedelta(minutes=1)} minutes. Try again later."
+            )
+
+    def hold() -> None:
+        with deadline():
+            if not turns.renew(JOB, owner, clock.now() + LEASE):
+                raise Busy("Another process took over, because this one stood still for minutes.")
+
+    try:
+        yield hold
+    finally:
+        with contextlib.suppress(StoreUnavailable), deadline():
+            turns.give_back(JOB, owner, due=clock.now() + EVERY if if_due else None)
+
+
+def _retire(runtime: Runtime, order: Order, pages: Iterator[list[Any]], done: Cleaned) -> int:
+    """Close and hide a round of old sessions; gives how many there were."""
+    found, bound = 0, order.older_than
+    while found < ROUND:
+        now = runtime.clock.now()
+        with deadline(STEP_SECONDS):
+            page = next(pages, None)
+            if page is None:
+                break
+            going = retention.may_go(page, bound, now)
+            done.closed += retention.close(going, bound, now)
+            found += retention.retire(going, now, bound=bound)
+    return found
+
+
+def _empty(runtime: Runtime, order: Order, done: Cleaned, hold: Callable[[], None]) -> None:
+    """Archive and delete what the sessions hold that were hidden long enough."""
+    for why in (FORGOTTEN, AGE):
+        while True:
+            now = runtime.clock.now()
+            with deadline(STEP_SECONDS):
+                batch = retention.retired(now - GRACE, why=why)
+            if not batch or order.wait(0):
+                break
+            if why == AGE:
+                batch = _still_old(batch, order, now, done)
+                batch = _redacted(runtime, batch, done) if order.at_twilio else batch
+            done.gone += empty(batch, now, order.archive if why == AGE else None)
+            order.progress(done.gone)
+            hold()
+
+
+def _still_old(batch: Sequence[Session], order: Order, now: datetime, done: Cleaned) -> list[Session]:
+    """Leave out, and bring back, what got a message just before it was hidden."""
+    with deadline(STEP_SECONDS):
+        going = set(retention.may_go([session["_id"] for session in batch], order.older_than, now))
+    staying = [session for session in batch if session["_id"] not in going]
+    _bring_back(staying)
+    done.stayed += len(staying)
+    return [session for session in batch if session["_id"] in going]
+
+
+def _redacted(runtime: Runtime, batch: list[Session], done: Cleaned) -> list[Session]:
+    """Leave out, and bring back, what Twilio still keeps."""
+    redacted = redaction.redact(runtime, batch)
+    kept = [session for session in batch if session["_id"] not in redacted]
+    _bring_back(kept)
+    done.not_redacted += len(kept)
+    return [session for session in batch if session["_id"] in redacted]
+
+
+def _bring_back(sessions: Sequence[Session]) -> None:
+    for session in sessions:
+        with deadline(STEP_SECONDS):
+            retention.come_back(session)
+
+
+def empty(batch: Sequence[Session], now: datetime, archive: Archive | None = None) -> Amount:
+    """Delete what sessions hold, once it is in the archive, and link later ones around them; gives how much it was."""
+    if not batch:
+        return Amount()
+    ids = [session["_id"] for session in batch]
+    with deadline(STEP_SECONDS):
+        amount = removal.measure(ids)
+    linked = [_linked(session) for session in batch]
+    held = [_archived(session, links, archive) for session, links in zip(batch, linked, strict=True)]
+    if archive:
+        archive.commit()
+    for session, links, (messages, with_files) in zip(batch, linked, held, strict=True):
+        with deadline(STEP_SECONDS):
+            retention.link_around(session, links["followed_by"], links["linked_to"])
+            removal.delete_files(with_files)
+            removal.delete_messages(messages)
+    with deadline(STEP_SECONDS):
+        retention.emptied(ids, now)
+    return amount
+
+
+def _linked(session: Session) -> dict[str, Any]:
+    with deadline(STEP_SECONDS):
+        return {"followed_by": retention.followers(session), "linked_to": retention.before(session)}
+
+
+def _archived(session: Session, links: Mapping[str, Any], archive: Archive | None) -> tuple[list[str], list[str]]:
+    """Write a session into the archive, if there is one; gives its messages' ids, and which of them have files."""
+    if archive and not archive.has(session["_id"]):
+        archive.add("session", retention.as_it_was(session), **links)
+    ids, with_files = [], []
+    for message in removal.messages_of(session["_id"]):
+        ids.append(message["_id"])
+        if message.get("media"):
+            with_files.append(message["_id"])
+        if archive and not archive.has(message["_id"]):
+            archive.add("message", message)
+            for file in removal.files_of(message):
+                for chunk in removal.chunks_of(file):
+                    archive.add("chunk", chunk)
+                archive.add("file", file)
+    return ids, with_files
