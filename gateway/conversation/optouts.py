@@ -64,8 +64,7 @@ def has_opted_out(contact_id: str | None, to: Address | None) -> bool:
 
 def is_known_to_be_out(person: Participant, to: Address) -> bool:
     """Tell the same of somebody who may be no contact yet, before anything is stored for them."""
-    contact = contacts.find(person)
-    return contact is not None and not set(_lines_of(to)).isdisjoint(contact.opted_out)
+    return not set(_lines_of(to)).isdisjoint(contacts.opted_out_of(person))
 
 
 def record_refusal(runtime: Runtime, contact_id: str, to: Address, message_id: str) -> None:

@@ -10,6 +10,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from gateway.core.participant import Participant
+from gateway.store import suppressions
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument
 
@@ -41,6 +42,9 @@ def resolve(sender: Participant, now: datetime) -> Contact | None:
     contacts = collection(ContactDocument)
     found = contacts.find_one({"$or": known})
     if found is None:
+        # Who was forgotten keeps what they said STOP to.
+        said_stop = suppressions.lines_of(sender.identities)
+        document["opted_out"] = {_escaped(line): {"at": now, "message_id": None} for line in said_stop}
         try:
             contacts.insert_one(document)
             found = document
@@ -55,6 +59,12 @@ def find(person: Participant) -> Contact | None:
     """Find the contact behind a person, and make none."""
     found = collection(ContactDocument).find_one({"$or": _known_by(person)})
     return _contact(found) if found else None
+
+
+def opted_out_of(person: Participant) -> tuple[str, ...]:
+    """Give the lines a person said STOP to, who may be no contact, or none any more."""
+    known = find(person)
+    return known.opted_out if known else suppressions.lines_of(person.identities)
 
 
 def _by_kind(person: Participant) -> tuple[list[str], list[str]]:

@@ -297,6 +297,16 @@ class JobDocument(Document):
     owner = StringField()
 
 
+class SuppressionDocument(Document):
+    """The STOP of somebody who was forgotten: a slow, salted hash of who it was, and the lines of ours it is about."""
+
+    meta = {"collection": "suppressions", "strict": False, "auto_create_index": False}  # noqa: RUF012
+
+    id = StringField(primary_key=True)
+    lines = ListField(StringField())
+    at = DateTimeField()
+
+
 DOCUMENTS: tuple[type[Document], ...] = (
     SessionDocument,
     MessageDocument,
@@ -307,4 +317,5 @@ DOCUMENTS: tuple[type[Document], ...] = (
     OutboxDocument,
     PaceDocument,
     JobDocument,
+    SuppressionDocument,
 )

@@ -1,0 +1,145 @@
+"""Forgetting a person: everything the database holds of them, but for the fact that they said STOP.
+
+The steps are those of `retention`, so what arrives meanwhile is either found and erased too, or is the beginning of
+something new. Each step may be repeated: after a crash the command is given again.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.conversation import redaction, retention
+from gateway.conversation.runtime import Runtime
+from gateway.core.participant import address
+from gateway.logs import log
+from gateway.store import forgetting, removal, suppressions
+from gateway.store import retention as steps
+from gateway.store.connection import deadline
+from gateway.store.forgetting import Person
+from gateway.store.retention import FORGOTTEN, Amount
+
+# Who writes all the time is erased so often; then whoever forgets them has to try again when it is quieter.
+ROUNDS = 20
+
+# All sessions are read once.
+SEARCH_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was erased. `suppressed` are the identities whose STOP is still heeded."""
+
+    contacts: int = 0
+    amount: Amount = field(default_factory=Amount)
+    queued: int = 0
+    callbacks: int = 0
+    suppressed: int = 0
+
+    def as_counts(self) -> dict[str, int]:
+        """Give it as numbers by name."""
+        amount = {name: getattr(self.amount, name) for name in Amount.__slots__}
+        rest = {"queued": self.queued, "callbacks": self.callbacks, "opt_outs_kept": self.suppressed}
+        return {"contacts": self.contacts, **amount, **rest}
+
+
+def preview(written: str) -> Forgotten:
+    """Tell what would be erased of a person."""
+    with deadline(SEARCH_SECONDS):
+        who = _person(written)
+        amount = removal.measure(forgetting.sessions_of(who))
+        suppressed = len(who.identities) if who.opted_out else 0
+        return Forgotten(len(who.contacts), amount, suppressed=suppressed)
+
+
+def _person(written: str) -> Person:
+    """Read who is meant: a number in any spelling, a WhatsApp user id or an e-mail address."""
+    return forgetting.person(written.strip() if "@" in written else address(written).identity)
+
+
+def forget(
+    runtime: Runtime, written: str, *, at_twilio: bool = False, wait: Callable[[float], object] = time.sleep
+) -> Forgotten:
+    """Erase a person; gives what that was. Busy, TwilioRefuses and StoreUnavailable stop it; then do it again.
+
+    The contact goes when the sessions are gone, since it says which they are; a STOP is kept before anything goes.
+    """
+    with retention.held(runtime) as hold:
+        with deadline(SEARCH_SECONDS):
+            who = _person(written)
+            sessions = forgetting.sessions_of(who)
+            done = Forgotten(suppressed=_keep_opt_out(runtime, who))
+        for _ in range(ROUNDS):
+            done = _erase(runtime, who, sessions, done, at_twilio=at_twilio, wait=wait, hold=hold)
+            with deadline():
+                # Whoever looked the contact up before it went may have opened a session for it.
+                done = replace(done, contacts=done.contacts + forgetting.delete_contacts(who.contacts))
+            wait(retention.GRACE.total_seconds())
+            with deadline():
+                steps.drop(runtime.clock.now() - retention.GRACE)
+                sessions = forgetting.kept_under(who.contacts)
+            hold()
+            if not sessions:
+                break
+    log.info("contact_forgotten", **done.as_counts())
+    return done
+
+
+def _keep_opt_out(runtime: Runtime, who: Person) -> int:
+    """Keep what a person says STOP to. One who was forgotten half before has no contact to tell it any more."""
+    if not who.contacts:
+        return 0
+    return suppressions.keep(who.identities, who.opted_out, runtime.clock.now())
+
+
+def _erase(
+    runtime: Runtime,
+    who: Person,
+    sessions: list[Any],
+    done: Forgotten,
+    *,
+    at_twilio: bool,
+    wait: Callable[[float], object],
+    hold: Callable[[], None],
+) -> Forgotten:
+    """Hide sessions, let what is on its way to them arrive, and empty them."""
+    with deadline(SEARCH_SECONDS):
+        forgetting.ask_nobody(sessions)
+        queued = forgetting.delete_queued(sessions, who.contacts, runtime.clock.now())
+        steps.retire(sessions, runtime.clock.now())
+    wait(retention.GRACE.total_seconds())
+    _let_finish(runtime, who, sessions, wait)
+    with deadline(SEARCH_SECONDS):
+        callbacks = forgetting.delete_callbacks(who, sessions)
+        queued += forgetting.delete_queued(sessions, who.contacts)
+    amount = done.amount
+    while batch := _hidden(runtime):
+        if at_twilio:
+            _redact(runtime, batch)
+        amount += retention.empty(batch, runtime.clock.now())
+        hold()
+    return replace(done, amount=amount, queued=done.queued + queued, callbacks=done.callbacks + callbacks)
+
+
+def _let_finish(runtime: Runtime, who: Person, sessions: list[Any], wait: Callable[[float], object]) -> None:
+    """Wait for the workers that answer or send right now: what they store next must be found."""
+    for _ in range(int(runtime.settings.outbox.lease_seconds) + 1):
+        with deadline():
+            if not forgetting.in_hand(sessions, who.contacts, runtime.clock.now()):
+                return
+        wait(1)
+
+
+def _hidden(runtime: Runtime) -> list[dict[str, Any]]:
+    with deadline(retention.STEP_SECONDS):
+        return steps.retired(runtime.clock.now() - retention.GRACE, why=FORGOTTEN)
+
+
+def _redact(runtime: Runtime, batch: list[dict[str, Any]]) -> None:
+    """Redact at Twilio; unlike old sessions, none may be left out."""
+    left = len(batch) - len(redaction.redact(runtime, batch))
+    if left:
+        raise redaction.TwilioRefuses(
+            f"Twilio did not redact all messages of {left} of {len(batch)} sessions (see the log). Nothing of them "
+            "was deleted here: try again later, or without --at-twilio."
+        )
