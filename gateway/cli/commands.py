@@ -15,6 +15,7 @@ from rich.table import Table
 from gateway import __version__, settings
 from gateway.cli import running
 from gateway.cli.backfill import backfill
+from gateway.cli.backups import after_restore
 from gateway.cli.contacts import contacts
 from gateway.cli.retention import cleanup
 from gateway.cli.simulate import simulate
@@ -52,6 +53,7 @@ cli.add_command(simulate)
 cli.add_command(spool)
 cli.add_command(backfill)
 cli.add_command(cleanup)
+cli.add_command(after_restore)
 cli.add_command(contacts)
 
 

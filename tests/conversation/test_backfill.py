@@ -18,7 +18,7 @@ from gateway.conversation.backfilled import Stopped
 from gateway.core.logged import LogUnreadable
 from gateway.core.messages import StatusUpdate
 from gateway.core.spans import BadSpan
-from gateway.store import backfilling, connection, messages, outbound, outbox
+from gateway.store import backfilling, connection, delivery, messages, outbound, outbox
 from gateway.store import sessions as store_sessions
 from gateway.store.outbox import Row
 from tests.conftest import ACCOUNT, TEN, TOKEN, StoppedClock
@@ -216,7 +216,7 @@ def test_an_adopted_row_named_by_its_sid_is_there(book):
 def test_a_message_the_provider_refused_is_no_entry_of_its_log(make_logbook):
     book = make_logbook(responder="echo")
     asked = book.text("ok", at(0))
-    outbound.fail(f"re:{asked}", status="failed", code="21610", reason="STOP", at=at(0))
+    delivery.fail(f"re:{asked}", status="failed", code="21610", reason="STOP", at=at(0))
     sid = book.sent("ok", at(0, 5))
     book.backfill()
     assert message(sid)["_id"] == sid
@@ -265,8 +265,8 @@ def test_a_status_that_is_behind_is_repaired_and_none_regresses(make_logbook, ou
     book = make_logbook(responder="echo")
     asked = book.text("ok", at(0))
     sid = book.sent("ok", at(0, 1), status=theirs)
-    outbound.set_sid(f"re:{asked}", sid)
-    outbound.apply_status(StatusUpdate(sid, ours, at(0, 2), {}))
+    delivery.set_sid(f"re:{asked}", sid)
+    delivery.apply_status(StatusUpdate(sid, ours, at(0, 2), {}))
     drift = book.backfill()
     assert message(sid)["status"] == after
     assert drift.total.repaired == (after != ours)
@@ -276,10 +276,10 @@ def test_a_refusal_that_was_never_told_opts_out_and_nothing_is_sent_again(make_l
     book = make_logbook(responder="echo")
     asked = book.text("one", at(0))
     sid = book.sent("one", at(0, 1), status="undelivered", error_code="21610")
-    outbound.set_sid(f"re:{asked}", sid)
+    delivery.set_sid(f"re:{asked}", sid)
     asked = book.text("two", at(1), person="+15558675399")
     sid = book.sent("two", at(1, 1), status="undelivered", error_code="30003", person="+15558675399")
-    outbound.set_sid(f"re:{asked}", sid)
+    delivery.set_sid(f"re:{asked}", sid)
     assert counts(book.backfill())["repaired"] == 2
     db = mongoengine.get_db()
     assert OURS in db.contacts.find_one({"phones": PERSON})["opted_out"]
@@ -289,7 +289,7 @@ def test_a_refusal_that_was_never_told_opts_out_and_nothing_is_sent_again(make_l
 def test_a_refusal_takes_back_no_start_said_since(make_logbook):
     book = make_logbook(responder="echo")
     asked = book.text("one", at(0))
-    outbound.set_sid(f"re:{asked}", book.sent("one", at(0, 1), status="failed", error_code="21610"))
+    delivery.set_sid(f"re:{asked}", book.sent("one", at(0, 1), status="failed", error_code="21610"))
     book.text("START", at(5))
     assert counts(book.backfill())["repaired"] == 1
     assert mongoengine.get_db().contacts.find_one()["opted_out"] == {}
