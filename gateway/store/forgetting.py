@@ -97,7 +97,8 @@ def delete_callbacks(who: Person, sessions: Sequence[ObjectId]) -> int:
     """Delete the callbacks that wait for a message or call of these sessions, or come from this person."""
     sids = {row.get("provider_sid") for row in _sids(sessions)} | {row["_id"].split(":")[0] for row in _sids(sessions)}
     addresses = [f"{prefix}{identity}" for identity in who.identities for prefix in ("", "whatsapp:", "rcs:")]
-    ends = [{f"parameters.{name}": {"$in": addresses}} for name in ("From", "To", "Caller", "Called")]
+    named = [f"event.parameters.{name}" for name in ("From", "To", "Caller", "Called")]
+    ends = [{name: {"$in": addresses}} for name in [*named, "event.ends.caller", "event.ends.line"]]
     wanted = {"$or": [{"about": {"$in": sorted(filter(None, sids))}}, *ends]}
     return collection(CallbackDocument).delete_many(wanted).deleted_count
 
