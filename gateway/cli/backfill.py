@@ -63,6 +63,11 @@ def backfill(since: str, until: str | None, numbers: tuple[str, ...], dry_run: b
 def _run(configured: Settings, since: str, until: str | None, numbers: tuple[str, ...], dry_run: bool) -> Drift:
     serving = runtime.build(configured)
     connection.ping()
+    if waiting := serving.spool.depth().waiting:
+        raise click.ClickException(
+            f"{waiting} events wait in this host's spool and would look as if they were missing. A running gateway "
+            "drains it; without one: `gateway spool drain`."
+        )
     serving.clock.correct()
     now = serving.clock.now()
     begin, end = moment_of(since, now), min(moment_of(until, now) if until else now, now - YOUNG)

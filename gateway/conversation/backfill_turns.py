@@ -73,6 +73,8 @@ def by_itself(runtime: Runtime, stop: threading.Event) -> Callable[[], None]:
 
     def turn() -> None:
         nonlocal on_start
+        if not runtime.spool.is_empty():
+            return  # What waits there would be put in as missing, and never be answered.
         take_turn(runtime, source, on_start=on_start, is_stopping=stop.is_set)
         on_start = False
 

@@ -45,7 +45,11 @@ def take(runtime: Runtime, event: Event) -> Outcome | Kept | None:
     """
     webhook = secrets.token_hex(8)
     if _must_wait(runtime, event):
-        return _keep(runtime, event, webhook)
+        try:
+            return _keep(runtime, event, webhook)
+        except SpoolUnavailable as error:
+            # Better out of its turn than not at all.
+            log.error("spool_unavailable", message=str(error)[:300])
     try:
         return apply(runtime, event, Delivery((webhook,)))
     except StoreRefused as error:

@@ -26,8 +26,11 @@ FILE, RESERVE, LOCK = "spool.sqlite3", "reserve", "drain.lock"
 # A writer waits this long for another one, whose write takes a few milliseconds.
 BUSY_SECONDS = 2.0
 
-# Kept free of records: on a full disk nothing could be deleted either, for SQLite writes down what it deletes.
-RESERVE_BYTES = 262_144
+# SQLite writes ahead what it changes, also what it deletes; this much of it before that goes into the file itself.
+WAL_PAGES = 64
+
+# Kept free of records: on a full disk nothing could be deleted either. It takes all that was written ahead, and more.
+RESERVE_BYTES = 524_288
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -224,6 +227,7 @@ class Spool:
         try:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
+            database.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
             database.executescript(_SCHEMA)
         except sqlite3.Error:
             database.close()
@@ -246,6 +250,7 @@ class Spool:
         with self._using() as database:
             if _is_full(self.folder):
                 (self.folder / RESERVE).unlink(missing_ok=True)
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             yield database
 
     def _keep_reserve(self) -> None:

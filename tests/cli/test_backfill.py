@@ -6,9 +6,11 @@ from email.utils import format_datetime
 
 import pytest
 
+from gateway.store.spool import Spool
 from tests.cli.test_commands import run
 from tests.conftest import ACCOUNT, TOKEN
 from tests.stand_ins.twilio import Fault, TwilioStandIn
+from tests.store.test_spool import message
 
 PERSON, OURS = "+15558675310", "+15017122661"
 
@@ -96,3 +98,14 @@ def test_a_wrong_token_is_one_line_with_the_remedy(stand_in, environ):
 def test_without_an_account_it_says_which_variable(environ):
     done = run("backfill", "--since", "2h", **(environ | {"TWILIO_ACCOUNT_SID": ""}))
     assert "set TWILIO_ACCOUNT_SID" in done.stderr
+
+
+def test_what_waits_in_the_spool_comes_first(stand_in, environ, db, tmp_path):
+    put(stand_in, minutes_ago=30)
+    spool = Spool(tmp_path / "spool", max_bytes=1_000_000)
+    spool.put(message(1), webhook="a")
+    spool.close()
+    done = run("backfill", "--since", "2h", **environ)
+    assert done.returncode != 0
+    assert "1 events wait in this host's spool" in done.stderr
+    assert db.messages.count_documents({}) == 0

@@ -490,6 +490,16 @@ def test_i4_where_neither_takes_it_twilio_is_told(scene, away, monkeypatch):
     assert [event["log_level"] for event in named(events, "spool_unavailable")] == ["error"]
 
 
+def test_a_full_spool_refuses_nothing_that_mongodb_takes(scene, away, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise SpoolUnavailable("disk full")
+
+    with away:
+        scene.twilio.sms("first", From=BEN)
+    monkeypatch.setattr(scene.spool, "put", full)
+    assert texts(scene.twilio.sms("Hello")) == ["Hello"]
+
+
 def test_a_spool_that_cannot_be_read_stops_nobody_while_mongodb_is_there(scene, monkeypatch):
     def broken():
         raise SpoolUnavailable("malformed")

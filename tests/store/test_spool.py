@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import stat
+import subprocess
 import time
 from datetime import timedelta
 
@@ -164,3 +165,40 @@ def test_many_processes_and_threads_may_write_at_once(tmp_path):
         writer.join()
     assert [writer.exitcode for writer in writers] == [0] * 8
     assert Spool(tmp_path, max_bytes=1).depth().waiting == 400
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_refuses_loses_nothing_and_is_emptied_again(tiny_disk):
+    spool = Spool(tiny_disk, max_bytes=100_000_000)
+    spool.require_writable()
+    acknowledged = []
+    for number in range(10_000):
+        try:
+            spool.put(message(number, number), webhook="a")
+        except SpoolUnavailable as full:
+            assert "full" in str(full)
+            if len(acknowledged) + 50 < number:
+                break
+        else:
+            acknowledged.append(f"SM{number}")
+    assert len(acknowledged) > 500
+    seen = []
+    while records := spool.oldest(100):
+        for record in records:
+            spool.remove(record)
+            seen.append(record.key)
+    assert seen == acknowledged
+    spool.shrink()
+    assert spool.put(message(0), webhook="a")
+    assert (tiny_disk / spool_module.RESERVE).exists()
+    spool.close()
