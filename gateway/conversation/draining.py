@@ -5,13 +5,15 @@ well, so whoever dies in between leaves nothing undone and nothing doubled.
 """
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from gateway.conversation import intake
 from gateway.conversation.respond import TOO_LATE
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import SpoolUnavailable, StoreRefused, StoreUnavailable
-from gateway.core.events import Event
+from gateway.core.events import Event, chains
 from gateway.core.messages import Delivery, InboundMessage
 from gateway.core.times import ms_between
 from gateway.logs import log
@@ -19,7 +21,10 @@ from gateway.store import connection
 from gateway.store.connection import DEADLINE_SECONDS
 from gateway.store.spool import Record
 
-BATCH = 100
+BATCH = 400
+
+# A write waits for the journal most of its time, so several people are seen to at once.
+HANDS = 16
 
 # Whatever was under way when MongoDB failed is in the spool after this, so nothing older can come behind.
 QUIET_SECONDS = DEADLINE_SECONDS + 0.55
@@ -37,23 +42,32 @@ class Drained:
     elsewhere: bool = False
 
 
+@dataclass(slots=True)
+class _Chain:
+    """Records about the same person or call, and what became of them."""
+
+    records: list[Record]
+    applied: list[Record] = field(default_factory=list)
+    set_aside: int = 0
+    problem: StoreUnavailable | None = None
+
+
 def drain(runtime: Runtime) -> Drained:
     """Apply what waits until nothing does; StoreUnavailable or SpoolUnavailable where that stops being possible."""
     with runtime.spool.draining() as mine:
         if not mine:
             return Drained(elsewhere=True)
         applied = aside = 0
-        try:
-            while records := _next(runtime):
-                for record in records:
-                    if _apply(runtime, record):
-                        applied += 1
-                    else:
-                        aside += 1
-        finally:
-            if applied or aside:
-                waiting = runtime.spool.depth().waiting
-                log.info("spool_drained", applied=applied, set_aside=aside, waiting=waiting)
+        problem: StoreUnavailable | None = None
+        with ThreadPoolExecutor(HANDS, "drain") as hands:
+            while problem is None and (records := _next(runtime)):
+                for chain in _apply_all(runtime, records, hands):
+                    applied, aside = applied + len(chain.applied), aside + chain.set_aside
+                    problem = problem or chain.problem
+        if applied or aside:
+            log.info("spool_drained", applied=applied, set_aside=aside, waiting=runtime.spool.depth().waiting)
+        if problem:
+            raise problem
         if applied or aside:
             runtime.spool.shrink()
         return Drained(applied, aside)
@@ -80,8 +94,30 @@ def _next(runtime: Runtime) -> list[Record]:
     return runtime.spool.oldest(BATCH)
 
 
+def _apply_all(runtime: Runtime, records: Sequence[Record], hands: Executor) -> list[_Chain]:
+    """Apply records side by side, but what is about the same person or call in its order; then let go of them."""
+    readable = [(record, record.event) for record in records if record.event]
+    done = [_Chain([readable[position][0] for position in chain]) for chain in chains([event for _, event in readable])]
+    done += [_Chain([record]) for record in records if record.event is None]
+    list(hands.map(lambda chain: _apply_chain(runtime, chain), done))
+    runtime.spool.remove([record for chain in done for record in chain.applied])
+    return done
+
+
+def _apply_chain(runtime: Runtime, chain: _Chain) -> None:
+    for record in chain.records:
+        try:
+            if _apply(runtime, record):
+                chain.applied.append(record)
+            else:
+                chain.set_aside += 1
+        except StoreUnavailable as problem:
+            chain.problem = problem
+            return
+
+
 def _apply(runtime: Runtime, record: Record) -> bool:
-    """Apply a record and let go of it; False where it was set aside, for somebody to look at."""
+    """Apply a record; False where it was set aside, for somebody to look at."""
     if record.event is None:
         _set_aside(runtime, record, record.error)
         return False
@@ -97,7 +133,6 @@ def _apply(runtime: Runtime, record: Record) -> bool:
         log.exception("event_failed", kind=record.kind, key=record.key)
         _set_aside(runtime, record, repr(error))
         return False
-    runtime.spool.remove(record)
     return True
 
 

@@ -2,7 +2,7 @@
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -43,6 +43,39 @@ def key_of(event: Event) -> str:
             # A recording, its status and its text are told apart by what they say.
             said = (event.parameters.get(name, "") for name in ("RecordingStatus", "TranscriptionSid"))
             return ":".join([event.id, *map(str, said)])
+
+
+def subjects_of(event: Event) -> tuple[str, ...]:
+    """Give whom or what an event is about: events that share one must be applied in their order."""
+    match event:
+        case InboundMessage():
+            return (event.id, *event.sender.identities, *([event.call.sid] if event.call else []))
+        case StatusUpdate():
+            # The status of an answer names what it answers: `re:SM...`, or `outage:SM...` for a notice.
+            return (event.sid, *filter(None, [event.message_id.partition(":")[2]]))
+        case Attachment():
+            return (event.call_sid,)
+        case _:
+            return (event.sid,)
+
+
+def chains(events: Sequence[Event]) -> list[list[int]]:
+    """Part events into chains that have nothing to do with one another; gives their positions, in order."""
+    leader: dict[str, str] = {}
+
+    def find(subject: str) -> str:
+        while leader.setdefault(subject, subject) != subject:
+            leader[subject] = subject = leader[leader[subject]]
+        return subject
+
+    for event in events:
+        first, *others = (find(subject) for subject in subjects_of(event))
+        for other in others:
+            leader[other] = first
+    parted: dict[str, list[int]] = {}
+    for position, event in enumerate(events):
+        parted.setdefault(find(subjects_of(event)[0]), []).append(position)
+    return list(parted.values())
 
 
 def to_plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -171,12 +171,15 @@ class Spool:
             ).fetchall()
         return [_record(row) for row in rows]
 
-    def remove(self, record: Record) -> None:
+    def remove(self, records: Sequence[Record]) -> None:
         """Let go of what is in MongoDB by now, unless it was delivered once more meanwhile."""
         with self._changing() as database:
-            database.execute(
-                "DELETE FROM events WHERE number = ? AND webhooks = ?", (record.number, " ".join(record.webhooks))
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany(
+                "DELETE FROM events WHERE number = ? AND webhooks = ?",
+                [(record.number, " ".join(record.webhooks)) for record in records],
             )
+            database.execute("COMMIT")
 
     def note_failure(self, record: Record, error: str, *, set_aside: bool) -> None:
         """Note that a record could not be applied; with `set_aside` the others no longer wait for it."""

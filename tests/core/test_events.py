@@ -8,7 +8,7 @@ import pytest
 
 from gateway.channels import messaging, voice
 from gateway.channels.base import Form
-from gateway.core.events import KINDS, from_plain, key_of, kind_of, to_plain
+from gateway.core.events import KINDS, chains, from_plain, key_of, kind_of, to_plain
 from gateway.core.messages import UNNUMBERED, CallTurn
 from tests.conftest import FIXTURES, TEN, fixture
 
@@ -66,3 +66,22 @@ def test_turns_without_a_number_are_told_apart_by_their_moment():
 def test_what_is_no_event_is_refused(plain):
     with pytest.raises((KeyError, TypeError, ValueError)):
         from_plain("message", plain)
+
+
+def test_what_is_about_the_same_person_or_call_stays_in_one_chain_and_in_order():
+    def text(number, *people):
+        event = read("sms/text", MessageSid=f"SM{number}")
+        return dataclasses.replace(event, sender=dataclasses.replace(event.sender, identities=people))
+
+    events = [
+        text(0, "ada"),
+        text(1, "ben"),
+        text(2, "user-1"),
+        text(3, "ada", "user-1"),  # shows that two are one
+        read("voice/status_completed", CallSid="CA1"),
+        text(5, "ben"),
+        dataclasses.replace(read("status/sent"), sid="SM9", message_id="outage:SM1"),
+        read("voice/recording", CallSid="CA1"),
+    ]
+    assert sorted(chains(events)) == [[0, 2, 3], [1, 5, 6], [4, 7]]
+    assert chains([]) == []

@@ -66,9 +66,9 @@ def test_what_is_delivered_again_while_it_is_applied_stays_until_that_is_seen_to
     spool.put(message(1), webhook="a")
     (record,) = spool.oldest(9)
     spool.put(message(1), webhook="b")
-    spool.remove(record)
+    spool.remove([record])
     assert keys(spool) == ["SM1"]
-    spool.remove(spool.oldest(9)[0])
+    spool.remove(spool.oldest(9))
     assert spool.is_empty()
 
 
@@ -118,7 +118,7 @@ def test_a_nearly_full_disk_is_emptied_with_what_was_kept_for_that(spool, monkey
     assert reserve.stat().st_blocks * 512 >= spool_module.RESERVE_BYTES
     spool.put(message(1), webhook="a")
     monkeypatch.setattr(spool_module, "_is_full", lambda _folder: True)
-    spool.remove(spool.oldest(1)[0])
+    spool.remove(spool.oldest(1))
     assert not reserve.exists()
     monkeypatch.undo()
     spool.shrink()
@@ -195,7 +195,7 @@ def test_a_full_disk_refuses_loses_nothing_and_is_emptied_again(tiny_disk):
     seen = []
     while records := spool.oldest(100):
         for record in records:
-            spool.remove(record)
+            spool.remove([record])
             seen.append(record.key)
     assert seen == acknowledged
     spool.shrink()
