@@ -19,7 +19,7 @@ from gateway.core.statuses import CALL_ENDS
 from gateway.store import calls as store_calls
 from gateway.store import messages, sessions
 from gateway.store.connection import deadline
-from gateway.store.messages import PENDING, Claimed, StoredTurn
+from gateway.store.messages import PENDING, Answer, Claimed, StoredTurn
 from gateway.store.outbound import Place
 
 
@@ -101,9 +101,16 @@ def _turn(
         channel_id=channel.id,
         contact_id=filed.session.contact_id,
         decision=filed.decision,
-        answer=dataclasses.replace(answer, webhook=delivery.webhooks[0]) if delivery.webhooks else answer,
+        answer=_from(delivery, answer),
         now=runtime.clock.now(),
     )
+
+
+def _from(delivery: Delivery, answer: Answer) -> Answer:
+    """Note on an answer which webhook is to tell it; should that fail, it is known to be untold."""
+    if not delivery.webhooks or not (answer.pieces or delivery.unanswered):
+        return answer
+    return dataclasses.replace(answer, webhook=delivery.webhooks[0])
 
 
 def _counted(

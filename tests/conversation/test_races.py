@@ -62,7 +62,7 @@ def messages(**query):
     return mongoengine.get_db().messages.count_documents(query)
 
 
-ROUNDS, AT_ONCE = 30, 64
+ROUNDS, AT_ONCE = 20, 64
 
 
 def test_i2_simultaneous_first_messages_share_one_open_session(make_fleet, channel):
