@@ -10,6 +10,7 @@ from gateway.admin import attached, wording
 from gateway.admin.attached import Attached
 from gateway.core.explain import explain
 from gateway.core.messages import VOICE
+from gateway.core.times import spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,8 @@ def _tags(message: Mapping[str, Any], metadata: Mapping[str, Any], call: bool) -
         yield Tag(f"lasted {lasted}")
     if how := metadata.get("input"):
         yield Tag("keyed in" if how == "dtmf" else "spoken")
+    if waited := metadata.get("spooledSeconds"):
+        yield Tag(f"filed {spoken(round(waited) * 1000)} later")
     if unanswered := wording.UNANSWERED.get((message.get("answer") or {}).get("reason", "")):
         yield Tag(unanswered, "warn")
     if keyword := metadata.get("keyword"):

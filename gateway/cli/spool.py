@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -49,7 +50,7 @@ def status(as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2))
     else:
         click.echo(f"{kept.path} ({depth.bytes / 1000:,.0f} kB)")
-        since = f", the oldest for {spoken(waited)}" if depth.oldest else ""
+        since = f", the oldest for {spoken(waited // 1000 * 1000)}" if depth.oldest else ""
         click.echo(f"  {depth.waiting} waiting{since}")
         hint = ": `gateway spool list` says why, `gateway spool retry` tries them again" if depth.set_aside else ""
         click.echo(f"  {depth.set_aside} set aside{hint}")
@@ -71,12 +72,15 @@ def list_records(limit: int, set_aside: bool, as_json: bool) -> None:
         click.echo(json.dumps([_facts(record, state) for record, state in rows], indent=2))
         return
     if not rows:
-        click.echo("Nothing is in the spool.")
+        click.echo("Nothing is set aside." if set_aside else "Nothing is in the spool.")
         return
-    table = Table("received (UTC)", "kind", "id", "state", "tries", "why")
-    for record, state in rows:
-        received = f"{record.received_at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(received, record.kind, record.key, state, str(record.tries), record.error)
+    table = Table(box=box.SIMPLE)
+    for name in ("received (UTC)", "what", "id"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("why it is set aside")
+    for record, _ in rows:
+        received = f"{record.received_at:%m-%d %H:%M:%S}"
+        table.add_row(received, record.kind.replace("_", " "), record.key, record.error)
     Console().print(table)
 
 

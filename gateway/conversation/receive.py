@@ -16,6 +16,7 @@ from gateway.core.messages import AT_ONCE, Channel, Delivery, InboundMessage
 from gateway.core.replies import answer_id
 from gateway.core.sessions import Policy, session_keys
 from gateway.core.statuses import CALL_ENDS
+from gateway.core.times import ms_between
 from gateway.store import calls as store_calls
 from gateway.store import messages, sessions
 from gateway.store.connection import deadline
@@ -83,6 +84,9 @@ def _turn(
 ) -> StoredTurn | None:
     """Answer the message in its session; None for a keyword that was taken already."""
     message = dataclasses.replace(message, received_at=filed.moment)
+    if not delivery.waiting:
+        waited = ms_between(message.received_at, runtime.clock.now()) / 1000
+        message = dataclasses.replace(message, metadata={**message.metadata, "spooledSeconds": waited})
     word = optouts.read(runtime, message, filed.session)
     if word:
         if messages.find_claimed(message.id):
