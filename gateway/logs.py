@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -31,6 +32,12 @@ def show_number(text: str) -> str:
 def _shortened(number: re.Match[str]) -> str:
     digits = number[1]
     return f"+{digits[: min(4, len(digits) - 6)]}...{digits[-4:]}"
+
+
+def where(error: BaseException) -> str:
+    """Say what broke and at which line; never what it was about, as the error's own words may."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(error).__name__
 
 
 def _redact(_logger: object, _method: str, event: Event) -> Event:

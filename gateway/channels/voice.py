@@ -12,7 +12,7 @@ from gateway.channels.base import Form, parameters, require, writable
 from gateway.channels.line import DIAL, VOICEMAIL, Line
 from gateway.channels.speech import SAY_LIMIT, speakable
 from gateway.core.errors import Malformed
-from gateway.core.messages import VOICE, Attachment, CallEnds, CallEvent, CallTurn, DialOutcome, InboundMessage, Media
+from gateway.core.messages import VOICE, CallTurn, InboundMessage
 from gateway.core.participant import address, caller
 from gateway.core.replies import Reply
 
@@ -22,8 +22,6 @@ SILENCES_ALLOWED = 1
 SHORT_WAITS, SHORT_PAUSE, LONG_PAUSE = 4, 1, 2
 # Outcomes of a <Dial> (and statuses of a call) that mean: nobody was reached.
 MISSED = frozenset({"no-answer", "busy", "failed", "canceled"})
-
-_SAID_BY_ENDS = frozenset({"CallSid", "From", "To"})
 
 NO_ANSWER = str(VoiceResponse())
 
@@ -191,72 +189,6 @@ def _ask(words: str, turn: CallTurn, line: Line) -> str:
     _say(gather, words, line)
     response.append(gather)
     return str(response)
-
-
-def parse_status(form: Form, received_at: datetime) -> CallEvent:
-    """Read a call's status callback: https://www.twilio.com/docs/voice/api/call-resource#statuscallback"""
-    require(form, "CallSid", "CallStatus")
-    return CallEvent(
-        sid=form.text("CallSid"),
-        status=form.text("CallStatus").lower(),
-        received_at=received_at,
-        sequence=form.text("SequenceNumber"),
-        parameters=parameters(form, leave_out=_SAID_BY_ENDS),
-        ends=parse_ends(form),
-    )
-
-
-def parse_dial(form: Form, received_at: datetime) -> DialOutcome:
-    """Read what became of a forwarded call: https://www.twilio.com/docs/voice/twiml/dial#action"""
-    require(form, "CallSid", "DialCallStatus")
-    return DialOutcome(
-        sid=form.text("CallSid"),
-        status=form.text("DialCallStatus").lower(),
-        received_at=received_at,
-        parameters=parameters(form, leave_out=_SAID_BY_ENDS),
-        ends=parse_ends(form),
-    )
-
-
-def parse_ends(form: Form) -> CallEnds:
-    """Read who called whom, where a callback says so."""
-    # A call of ours to somebody has its ends the other way round, and is not ours to answer.
-    came_in = not form.text("Direction").startswith("outbound")
-    caller, line = (form.text(name) if came_in else "" for name in ("From", "To"))
-    return CallEnds("", caller, line, form.text("AccountSid") or None)
-
-
-def parse_recording(form: Form, received_at: datetime) -> Attachment:
-    """Read a <Record> action or a recording status callback; the latter has no From and To."""
-    require(form, "CallSid", "RecordingSid")
-    url = form.text("RecordingUrl")
-    media = Media(url, "audio/x-wav", _duration(form)) if url else None
-    return _attachment(form, received_at, media=media)
-
-
-def _duration(form: Form) -> dict[str, int]:
-    seconds = form.text("RecordingDuration")
-    return {"duration_seconds": int(seconds)} if seconds.isdecimal() and len(seconds) < 10 else {}
-
-
-def parse_transcription(form: Form, received_at: datetime) -> Attachment:
-    """Read a transcription: what it says becomes the content of its recording."""
-    require(form, "CallSid", "RecordingSid")
-    return _attachment(form, received_at, content=form.text("TranscriptionText") or None)
-
-
-def _attachment(
-    form: Form, received_at: datetime, *, media: Media | None = None, content: str | None = None
-) -> Attachment:
-    return Attachment(
-        id=form.text("RecordingSid"),
-        call_sid=form.text("CallSid"),
-        received_at=received_at,
-        parameters=parameters(form),
-        final=form.text("RecordingStatus") != "in-progress",
-        media=media,
-        content=content,
-    )
 
 
 def playable(url: str) -> str:

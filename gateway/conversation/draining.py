@@ -16,7 +16,7 @@ from gateway.core.errors import SpoolUnavailable, StoreRefused, StoreUnavailable
 from gateway.core.events import Event, chains
 from gateway.core.messages import Delivery, InboundMessage
 from gateway.core.times import ms_between
-from gateway.logs import log
+from gateway.logs import log, where
 from gateway.store import connection
 from gateway.store.connection import DEADLINE_SECONDS
 from gateway.store.spool import Record
@@ -130,8 +130,7 @@ def _apply(runtime: Runtime, record: Record) -> bool:
         connection.ping()
         return _try_again(runtime, record, str(error))
     except Exception as error:
-        log.exception("event_failed", kind=record.kind, key=record.key)
-        _set_aside(runtime, record, repr(error))
+        _set_aside(runtime, record, where(error))
         return False
     return True
 

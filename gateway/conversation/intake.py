@@ -19,7 +19,7 @@ from gateway.core.errors import SpoolUnavailable, StoreRefused, StoreUnavailable
 from gateway.core.events import Callback, Event, key_of, kind_of
 from gateway.core.messages import Attachment, CallEvent, Delivery, DialOutcome, InboundMessage, StatusUpdate
 from gateway.core.optout import keyword
-from gateway.logs import log
+from gateway.logs import log, where
 from gateway.store import connection, messages
 from gateway.store.connection import deadline
 
@@ -59,8 +59,8 @@ def take(runtime: Runtime, event: Event) -> Outcome | Kept | None:
         return _keep(runtime, event, webhook, refused=True)
     except Exception as error:
         # A fault of ours must not cost a message either; once it is mended, `gateway spool retry` applies it.
-        log.exception("event_failed", kind=kind_of(event))
-        return _keep(runtime, event, webhook, error=repr(error))
+        log.error("event_failed", kind=kind_of(event), error=where(error))
+        return _keep(runtime, event, webhook, error=where(error))
 
 
 def apply(runtime: Runtime, event: Event, delivery: Delivery) -> Outcome | None:

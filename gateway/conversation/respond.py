@@ -1,7 +1,6 @@
 """Answers given within the webhook, written the way their channel speaks; all others are queued."""
 
 import time
-import traceback
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,7 +12,7 @@ from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import Channel, Delivery, InboundMessage
 from gateway.core.replies import Reply, Turn
-from gateway.logs import log
+from gateway.logs import log, where
 from gateway.store import calls as store_calls
 from gateway.store.messages import DONE, NONE, PENDING, QUEUED, Answer
 
@@ -105,8 +104,7 @@ def ask(runtime: Runtime, name: str, turn: Turn) -> tuple[Reply, float]:
             responder=name,
             message_id=turn.message_id,
             session_id=turn.session_id,
-            error=type(error).__name__,
-            where=_where(error),
+            error=where(error),
         )
         reply, outcome = apology(runtime, name, str(error) or type(error).__name__), "failed"
     spent = time.perf_counter() - started
@@ -114,12 +112,6 @@ def ask(runtime: Runtime, name: str, turn: Turn) -> tuple[Reply, float]:
         outcome = "silent"
     metrics.REPLY_SECONDS.labels(name, outcome).observe(spent)
     return reply, round(spent * 1000, 3)
-
-
-def _where(error: Exception) -> str:
-    """Say at which line something broke."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
 def apology(runtime: Runtime, name: str, error: str) -> Reply:

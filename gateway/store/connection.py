@@ -131,7 +131,9 @@ def _bounded(seconds: float) -> Iterator[None]:
 
 
 def _in_short(error: Exception) -> str:
-    """Say what failed without the documents that a bulk error quotes: they hold what people wrote."""
+    """Say what failed without the documents that some errors quote: they hold what people wrote."""
+    if isinstance(error, BSONError | DocumentTooLarge):
+        return type(error).__name__
     if isinstance(error, BulkWriteError):
         problems = error.details["writeErrors"] or error.details["writeConcernErrors"]
         return f"BulkWriteError: code {problems[0].get('code') if problems else 'unknown'}"

@@ -4,12 +4,8 @@ One SQLite file for all processes of a host (WAL, synchronous=FULL). Records lea
 received, one drainer at a time; what cannot be read or applied is set aside and never thrown away.
 """
 
-import contextlib
 import fcntl
 import json
-import os
-import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,19 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gateway.core.errors import ConfigError, SpoolUnavailable
+from gateway.core.errors import SpoolUnavailable
 from gateway.core.events import Event, from_plain, key_of, kind_of, to_plain
+from gateway.store.spool_file import SpoolFile
 
-FILE, RESERVE, LOCK = "spool.sqlite3", "reserve", "drain.lock"
-
-# A writer waits this long for another one, whose write takes a few milliseconds.
-BUSY_SECONDS = 2.0
-
-# SQLite writes ahead what it changes, also what it deletes; this much of it before that goes into the file itself.
-WAL_PAGES = 64
-
-# Kept free of records: on a full disk nothing could be deleted either. It takes all that was written ahead, and more.
-RESERVE_BYTES = 524_288
+LOCK = "drain.lock"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -82,34 +70,12 @@ class Depth:
     bytes: int
 
 
-class Spool:
-    """This host's spool. The threads of a process share one connection, opened when it is first needed."""
+class Spool(SpoolFile):
+    """The events of this host that wait for MongoDB, and those that could not be applied."""
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
-        self.folder, self._max_bytes = folder, max_bytes
-        self._guard = threading.RLock()
-        self._opened: sqlite3.Connection | None = None
-
-    @property
-    def path(self) -> Path:
-        """Say where it is."""
-        return self.folder / FILE
-
-    def require_writable(self) -> None:
-        """Raise a ConfigError where what arrives could not be kept. Leaves nothing open, so a fork may follow."""
-        try:
-            self.prove_writable()
-            self._keep_reserve()
-            self.close()
-        except (SpoolUnavailable, OSError) as error:
-            raise ConfigError(
-                f"The spool cannot be written: {error}. Make its folder writable, or set GATEWAY_SPOOL__DIR."
-            ) from None
-
-    def prove_writable(self) -> None:
-        """Write, and keep nothing of it; SpoolUnavailable where that is not possible."""
-        with self._using() as database:
-            database.execute("PRAGMA user_version = 1")
+        super().__init__(folder, _SCHEMA)
+        self._max_bytes = max_bytes
 
     def put(self, event: Event, *, webhook: str, told: str = "", refused: bool = False, error: str = "") -> bool:
         """Keep an event, on disk when this returns; False where it is there already. SpoolUnavailable if it failed.
@@ -119,8 +85,8 @@ class Spool:
         plain = json.dumps(to_plain(event), ensure_ascii=True, separators=(",", ":"))
         sender = event.sender.identities[0] if hasattr(event, "sender") else ""
         row = (key_of(event), kind_of(event), sender, event.received_at.isoformat(timespec="milliseconds"), plain)
-        with self._using() as database:
-            if self._size(database) + len(plain) > self._max_bytes:
+        with self.using() as database:
+            if self.size(database) + len(plain) > self._max_bytes:
                 raise SpoolUnavailable(f"{self.path} has reached its limit (GATEWAY_SPOOL__MAX_BYTES)")
             kept = database.execute(
                 "INSERT INTO events "
@@ -133,38 +99,38 @@ class Spool:
 
     def is_empty(self) -> bool:
         """Tell whether nothing waits. Every webhook asks, so it reads one entry of one index."""
-        with self._using() as database:
+        with self.using() as database:
             return database.execute("SELECT 1 FROM events WHERE set_aside = 0 LIMIT 1").fetchone() is None
 
     def holds(self, key: str) -> bool:
         """Tell whether an event is here."""
-        with self._using() as database:
+        with self.using() as database:
             return database.execute("SELECT 1 FROM events WHERE key = ?", (key,)).fetchone() is not None
 
     def holds_from(self, sender: str) -> bool:
         """Tell whether something of a sender waits."""
-        with self._using() as database:
+        with self.using() as database:
             found = database.execute("SELECT 1 FROM events WHERE sender = ? AND set_aside = 0 LIMIT 1", (sender,))
             return found.fetchone() is not None
 
     def seconds_since_refused(self) -> float | None:
         """Tell how long ago MongoDB last did not take one of the events that wait; None where it is long ago."""
-        with self._using() as database:
+        with self.using() as database:
             (at,) = database.execute("SELECT max(refused_at) FROM events WHERE refused_at IS NOT NULL").fetchone()
             return None if at is None else time.time() - at
 
     def depth(self) -> Depth:
         """Count what is in the spool."""
-        with self._using() as database:
+        with self.using() as database:
             waiting, aside, oldest = database.execute(
                 "SELECT count(*) FILTER (WHERE set_aside = 0), count(*) FILTER (WHERE set_aside = 1), "
                 "min(received_at) FILTER (WHERE set_aside = 0) FROM events"
             ).fetchone()
-            return Depth(waiting, aside, _moment(oldest) if oldest else None, self._size(database))
+            return Depth(waiting, aside, _moment(oldest) if oldest else None, self.size(database))
 
     def oldest(self, limit: int, *, set_aside: bool = False) -> list[Record]:
         """Give the records that were received first."""
-        with self._using() as database:
+        with self.using() as database:
             rows = database.execute(
                 f"SELECT {_COLUMNS} FROM events WHERE set_aside = ? ORDER BY received_at, number LIMIT ?",  # noqa: S608
                 (set_aside, limit),
@@ -173,7 +139,7 @@ class Spool:
 
     def remove(self, records: Sequence[Record]) -> None:
         """Let go of what is in MongoDB by now, unless it was delivered once more meanwhile."""
-        with self._changing() as database:
+        with self.changing() as database:
             database.execute("BEGIN IMMEDIATE")
             database.executemany(
                 "DELETE FROM events WHERE number = ? AND webhooks = ?",
@@ -183,7 +149,7 @@ class Spool:
 
     def note_failure(self, record: Record, error: str, *, set_aside: bool) -> None:
         """Note that a record could not be applied; with `set_aside` the others no longer wait for it."""
-        with self._changing() as database:
+        with self.changing() as database:
             database.execute(
                 "UPDATE events SET tries = tries + 1, error = ?, set_aside = ? WHERE number = ?",
                 (error[:500], set_aside, record.number),
@@ -191,7 +157,7 @@ class Spool:
 
     def retry(self) -> int:
         """Let everything that was set aside be tried again; gives how many that is."""
-        with self._changing() as database:
+        with self.changing() as database:
             return database.execute("UPDATE events SET set_aside = 0, tries = 0 WHERE set_aside = 1").rowcount
 
     @contextmanager
@@ -205,75 +171,6 @@ class Spool:
                 yield False
                 return
             yield True
-
-    def shrink(self) -> None:
-        """Give the disk back what an outage took, and keep the reserve again."""
-        with contextlib.suppress(SpoolUnavailable, OSError):
-            with self._using() as database:
-                database.execute("VACUUM")
-                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._keep_reserve()
-
-    def _size(self, database: sqlite3.Connection) -> int:
-        (pages,) = database.execute("PRAGMA page_count").fetchone()
-        (free,) = database.execute("PRAGMA freelist_count").fetchone()
-        (size,) = database.execute("PRAGMA page_size").fetchone()
-        return int((pages - free) * size)
-
-    def _connection(self) -> sqlite3.Connection:
-        if self._opened:
-            return self._opened
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Made by us first, so that nobody else may ever read it.
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        database = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        try:
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=FULL")
-            database.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
-            database.executescript(_SCHEMA)
-        except sqlite3.Error:
-            database.close()
-            raise
-        self._opened = database
-        return database
-
-    @contextmanager
-    def _using(self) -> Iterator[sqlite3.Connection]:
-        with self._guard:
-            try:
-                yield self._connection()
-            except (sqlite3.Error, OSError) as error:
-                self.close()
-                raise SpoolUnavailable(f"{self.path}: {error}") from error
-
-    @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        """Change what is there; on a full disk with the space that was kept for that."""
-        with self._using() as database:
-            if _is_full(self.folder):
-                (self.folder / RESERVE).unlink(missing_ok=True)
-                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            yield database
-
-    def _keep_reserve(self) -> None:
-        reserve = self.folder / RESERVE
-        if reserve.exists() or _is_full(self.folder):
-            return
-        with reserve.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
-
-    def close(self) -> None:
-        """Close the connection; the next use opens it again."""
-        with self._guard:
-            opened, self._opened = self._opened, None
-            if opened:
-                opened.close()
-
-
-def _is_full(folder: Path) -> bool:
-    disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize < RESERVE_BYTES
 
 
 def _moment(text: str) -> datetime:

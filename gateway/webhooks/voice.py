@@ -4,7 +4,7 @@ from datetime import datetime
 
 from flask import Blueprint, request
 
-from gateway.channels import voice
+from gateway.channels import callbacks, voice
 from gateway.channels.base import Form, require
 from gateway.conversation import calls, forwarding
 from gateway.conversation.intake import Kept, take
@@ -60,24 +60,24 @@ def wait(form: Form, _received_at: datetime) -> str:
 @twilio_webhook
 def recording(form: Form, received_at: datetime) -> str:
     """Keep a recording; serves as its status callback, and as the action of <Record>, which goes on with the call."""
-    take(runtime(), voice.parse_recording(form, received_at))
+    take(runtime(), callbacks.parse_recording(form, received_at))
     if "RecordingStatus" in form:
         return EMPTY
-    return forwarding.say_after_recording(runtime(), form["CallSid"], voice.parse_ends(form))
+    return forwarding.say_after_recording(runtime(), form["CallSid"], callbacks.parse_ends(form))
 
 
 @bp.post("/transcription")
 @twilio_webhook
 def transcription(form: Form, received_at: datetime) -> None:
     """Keep what a recording says."""
-    take(runtime(), voice.parse_transcription(form, received_at))
+    take(runtime(), callbacks.parse_transcription(form, received_at))
 
 
 @bp.post("/dial")
 @twilio_webhook
 def dial(form: Form, received_at: datetime) -> str:
     """Keep what became of a forwarded call, and go on with it."""
-    outcome = voice.parse_dial(form, received_at)
+    outcome = callbacks.parse_dial(form, received_at)
     take(runtime(), outcome)
     return forwarding.say_after_dial(runtime(), outcome)
 
@@ -86,4 +86,4 @@ def dial(form: Form, received_at: datetime) -> str:
 @twilio_webhook
 def status(form: Form, received_at: datetime) -> None:
     """Keep the status of a call."""
-    take(runtime(), voice.parse_status(form, received_at))
+    take(runtime(), callbacks.parse_status(form, received_at))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.channels import messaging, voice
+from gateway.channels import callbacks, messaging, voice
 from gateway.channels.base import Form
 from gateway.core.events import KINDS, chains, from_plain, key_of, kind_of, to_plain
 from gateway.core.messages import UNNUMBERED, CallTurn
@@ -16,10 +16,10 @@ READERS = {
     "sms": messaging.parse,
     "whatsapp": messaging.parse,
     "status": messaging.parse_status,
-    "voice/recording": voice.parse_recording,
-    "voice/transcription": voice.parse_transcription,
-    "voice/dial": voice.parse_dial,
-    "voice/status": voice.parse_status,
+    "voice/recording": callbacks.parse_recording,
+    "voice/transcription": callbacks.parse_transcription,
+    "voice/dial": callbacks.parse_dial,
+    "voice/status": callbacks.parse_status,
     "voice": voice.parse,
 }
 NAMES = sorted(str(path.relative_to(FIXTURES).with_suffix("")) for path in FIXTURES.glob("*/*.json"))

@@ -14,7 +14,7 @@ import pytest
 from gateway.core.errors import ConfigError, SpoolUnavailable
 from gateway.core.messages import InboundMessage
 from gateway.core.participant import address, participant
-from gateway.store import spool as spool_module
+from gateway.store import spool_file
 from gateway.store.spool import Spool
 from tests.conftest import TEN
 
@@ -107,17 +107,17 @@ def test_a_folder_that_cannot_be_written_is_a_settings_error(tmp_path):
 
 
 def test_a_file_that_is_no_spool_is_said_so(tmp_path):
-    (tmp_path / spool_module.FILE).write_bytes(b"something else entirely " * 100)
+    (tmp_path / spool_file.FILE).write_bytes(b"something else entirely " * 100)
     with pytest.raises(ConfigError, match="not a database"):
         Spool(tmp_path, max_bytes=1_000_000).require_writable()
 
 
 def test_a_nearly_full_disk_is_emptied_with_what_was_kept_for_that(spool, monkeypatch):
     spool.require_writable()
-    reserve = spool.folder / spool_module.RESERVE
-    assert reserve.stat().st_blocks * 512 >= spool_module.RESERVE_BYTES
+    reserve = spool.folder / spool_file.RESERVE
+    assert reserve.stat().st_blocks * 512 >= spool_file.RESERVE_BYTES
     spool.put(message(1), webhook="a")
-    monkeypatch.setattr(spool_module, "_is_full", lambda _folder: True)
+    monkeypatch.setattr(spool_file, "_is_full", lambda _folder: True)
     spool.remove(spool.oldest(1))
     assert not reserve.exists()
     monkeypatch.undo()
@@ -200,5 +200,5 @@ def test_a_full_disk_refuses_loses_nothing_and_is_emptied_again(tiny_disk):
     assert seen == acknowledged
     spool.shrink()
     assert spool.put(message(0), webhook="a")
-    assert (tiny_disk / spool_module.RESERVE).exists()
+    assert (tiny_disk / spool_file.RESERVE).exists()
     spool.close()
