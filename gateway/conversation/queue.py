@@ -1,12 +1,14 @@
 """What is put into the outbox, and when it is due."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.conversation.runtime import Runtime
 from gateway.core.replies import answer_id
+from gateway.core.segments import segments
+from gateway.core.times import MILLISECOND
 from gateway.store import asked, backlog, media, outbound, outbox
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import Address, Row
@@ -30,13 +32,14 @@ def answer_call(
     )
 
 
-def untold(
-    runtime: Runtime, session_id: str, contact_id: str | None, message_id: str, metadata: Mapping[str, Any], pieces: int
-) -> bool:
-    """Queue the sending of an answer that is stored, and that no webhook told; once."""
-    now = runtime.clock.now()
-    outbound.make_sendable([answer_id(message_id, number) for number in range(1, pieces + 1)], now)
-    return _put(runtime, _answering(runtime, session_id, contact_id, message_id, metadata, due=now, now=now))
+def untold(runtime: Runtime, message_ids: Sequence[str], to: Address) -> None:
+    """Queue the sending of an answer's pieces that are stored, and that no webhook told; once."""
+    outbound.make_sendable(message_ids, runtime.clock.now())
+    for number, message in enumerate(filter(None, map(outbound.get, message_ids))):
+        if message.status == "queued":
+            row = row_of(message, with_service(runtime, to), runtime.clock.now())
+            in_order = row.queued_at + number * MILLISECOND
+            _put(runtime, replace(row, segments=segments(message.text).count, queued_at=in_order))
 
 
 def answers(runtime: Runtime) -> int:

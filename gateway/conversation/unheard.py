@@ -21,8 +21,9 @@ def answer(runtime: Runtime, message: InboundMessage, place: Place, delivery: De
         _keep_told(runtime, message, place, delivery.told)
     if delivery.unanswered:
         _call_off(runtime, message, place, pieces)
-    elif pieces:
-        queue.untold(runtime, place.session_id, place.contact_id, message.id, message.metadata, pieces)
+    else:
+        ours = [answer_id(message.id, number) for number in range(1, pieces + 1)]
+        queue.untold(runtime, ours, queue.address_of(message.metadata))
 
 
 def _keep_told(runtime: Runtime, message: InboundMessage, place: Place, text: str) -> None:

@@ -79,6 +79,7 @@ def _database_name(uri: str) -> str:
 
 def disconnect() -> None:
     """Close this process's connection."""
+    breaker.reset()
     mongoengine.disconnect()
 
 
@@ -111,8 +112,8 @@ def deadline(seconds: float = DEADLINE_SECONDS) -> Iterator[None]:
 
     While MongoDB is known to be away that is raised at once.
     """
-    breaker.check()
     with _bounded(seconds):
+        breaker.check()
         yield
 
 
@@ -125,7 +126,7 @@ def _bounded(seconds: float) -> Iterator[None]:
         raise
     except (BSONError, DocumentTooLarge) as error:
         raise StoreRefused(_in_short(error)) from error
-    except PyMongoError as error:
+    except (PyMongoError, mongoengine.ConnectionFailure) as error:
         refused = isinstance(error, OperationFailure) and error.code in _REFUSALS
         raise (StoreRefused if refused else StoreUnavailable)(_in_short(error)) from error
 

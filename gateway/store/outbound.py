@@ -168,7 +168,6 @@ def make_sendable(message_ids: Sequence[str], now: datetime) -> None:
             "$set": {
                 "status": "queued",
                 "status_history": [{"status": "queued", "at": now}],
-                "metadata.total": len(message_ids),
             }
         },
     )
