@@ -161,7 +161,8 @@ def _redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery) 
     if claimed is None:
         raise StoreUnavailable(f"{message.id} is being stored by somebody else and not readable yet")
     now = runtime.clock.now()
-    if claimed.answered and (missing := messages.finish_answer(claimed.id, now)):
+    lacking = claimed.answered and not messages.is_whole(claimed)
+    if lacking and (missing := messages.finish_answer(claimed.id, now)):
         sessions.touch_by_id(sessions.Touch(claimed.session_id, claimed.received_at, now, messages=missing))
     if not delivery.waiting and not message.call:
         _tell_at_last(runtime, message, claimed, delivery)
