@@ -47,13 +47,16 @@ def receive(runtime: Runtime, message: InboundMessage, delivery: Delivery = AT_O
     """
     with deadline():
         message = _numbered(message)
+        if message.id in runtime.recent and (claimed := messages.find_claimed(message.id)):
+            return _redelivered(runtime, message, delivery, claimed)
         channel = runtime.channels.resolve(message.communication_type, message.recipient, message.account_sid)
         policy = runtime.policy_for(channel)
         filed = _file(runtime, message, channel, policy)
         turn = _turn(runtime, message, channel, filed, delivery) if filed else None
         stored = messages.insert([turn]) if turn else set()
         if filed is None or turn is None or message.id not in stored:
-            return _redelivered(runtime, message, delivery)
+            return _redelivered(runtime, message, delivery, messages.find_claimed(message.id))
+        runtime.recent.add(message.id)
         filed, turn = _counted(runtime, turn, filed, len(stored), channel, policy)
         if message.call and message.call.number == 0:
             calls.apply_waiting(runtime, message.call.sid)
@@ -155,9 +158,8 @@ def _follow_up(runtime: Runtime, turn: StoredTurn, delivery: Delivery) -> None:
         unheard.answer(runtime, message, place, delivery, pieces=len(answer.pieces))
 
 
-def _redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery) -> Outcome:
+def _redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery, claimed: Claimed | None) -> Outcome:
     """Answer from what is stored, and finish what its writer may have left undone."""
-    claimed = messages.find_claimed(message.id)
     if claimed is None:
         raise StoreUnavailable(f"{message.id} is being stored by somebody else and not readable yet")
     now = runtime.clock.now()

@@ -1,7 +1,7 @@
 """What a process needs to serve: settings, clock, responders and channels, passed along and never imported."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from itsdangerous import URLSafeSerializer
@@ -13,6 +13,7 @@ from gateway.clients.broker import Broker
 from gateway.core.errors import StoreUnavailable
 from gateway.core.messages import Channel
 from gateway.core.participant import address
+from gateway.core.recent import Recent
 from gateway.core.sessions import Anchor, Policy, Scope
 from gateway.core.times import floor_ms
 from gateway.logs import log
@@ -64,7 +65,7 @@ class Clock:
 class Runtime:
     """Everything a use case works with. `notify` tells a broker, where there is one, of a row in the outbox.
 
-    `blocked` are the identities that are never answered automatically.
+    `blocked` are the identities that are never answered automatically. `recent` hints at what is a redelivery.
     """
 
     settings: Settings
@@ -78,6 +79,7 @@ class Runtime:
     notify: Callable[[str, datetime], None] = lambda _row_id, _due: None
     broker: Broker | None = None
     blocked: frozenset[str] = frozenset()
+    recent: Recent = field(default_factory=Recent)
 
     def policy_for(self, channel: Channel) -> Policy:
         """Give the policy of a channel: its own threshold, else its type's, else the default."""
