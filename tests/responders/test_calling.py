@@ -94,7 +94,7 @@ def test_who_does_not_answer_in_time_is_given_up_in_time_and_not_asked_again(ans
         started = time.monotonic()
         with pytest.raises(ResponderFailed, match=r"within 0.5 s.*raise GATEWAY_HTTP_BOT__TIMEOUT_SECONDS"):
             post(url, seconds=0.5)
-        assert 0.5 <= time.monotonic() - started < 0.9
+        assert 0.5 <= time.monotonic() - started < 4
 
 
 @pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzip"])
@@ -122,8 +122,8 @@ def test_retry_after_is_waited_for(server):
     server.answers = [status(429, Retry_After="1"), status(503, Retry_After="0"), {}]
     post(server.url)
     first, second = server.pauses
-    assert 1 <= first < 1.5
-    assert second < 0.3
+    assert 1 <= first < 4
+    assert second < 0.9
 
 
 NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)
