@@ -107,6 +107,11 @@ class TestTheJudge:
         stored.db.messages.update_one({"_id": self.sid(2)}, {"$set": {"decision.kind": "created"}})
         assert stored.faults() == {"wrong": 1}
 
+    def test_lets_a_webhook_that_timed_out_be_taken_whenever_its_turn_came(self, stored):
+        stored.db.messages.update_many({"content": self.sid(2)}, {"$set": {"createdAt": BEGIN + timedelta(seconds=30)}})
+        stored.deliveries[2] = stored.deliveries[2]._replace(outcome="timed out", said=False)
+        assert "misdated" not in stored.faults()
+
     def test_finds_a_message_that_was_dated_when_it_was_replayed(self, stored):
         stored.db.messages.update_many({"content": self.sid(2)}, {"$set": {"createdAt": BEGIN + timedelta(seconds=30)}})
         assert stored.faults() == {"misdated": 1}

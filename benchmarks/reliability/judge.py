@@ -1,5 +1,6 @@
 """What MongoDB holds against what was sent: lost, twice, in the wrong session, answered twice or not at all."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,11 +9,12 @@ from typing import Any
 
 from pymongo.database import Database
 
-from benchmarks.reliability.load import Delivery
+from benchmarks.reliability.load import TIMED_OUT, Delivery
 from benchmarks.reliability.oracle import OURS, Event, Finding, check
 from gateway.core.times import ms_between
 
-# A webhook nobody acknowledged may still be stored until the store's deadline; one that was, is.
+# A webhook nobody acknowledged may still be stored until the store's deadline; one that was, is. One that timed out
+# waits in a queue of the server's, nobody knows how long.
 UNCONFIRMED_MS = 1500
 # Two clocks of one host are read on the way, each in whole milliseconds.
 SLACK_MS = 10
@@ -62,7 +64,8 @@ def group(deliveries: Iterable[Delivery]) -> dict[str, Sent]:
 
 def _together(sid: str, copies: Sequence[Delivery]) -> Sent:
     acknowledged = min((copy.answered * 1000 for copy in copies if copy.acknowledged), default=None)
-    latest = max(copy.answered for copy in copies) * 1000 + UNCONFIRMED_MS
+    waits = any(copy.outcome == TIMED_OUT for copy in copies)
+    latest = math.inf if waits else max(copy.answered for copy in copies) * 1000 + UNCONFIRMED_MS
     return Sent(
         sid,
         copies[0].sender,
