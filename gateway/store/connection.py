@@ -107,12 +107,12 @@ def insert_new(
 
 
 @contextlib.contextmanager
-def deadline(seconds: float = DEADLINE_SECONDS) -> Iterator[None]:
+def deadline(seconds: float | None = None) -> Iterator[None]:
     """Bound all operations inside together, and raise StoreUnavailable for whatever MongoDB did not do.
 
-    While MongoDB is known to be away that is raised at once.
+    Without `seconds` it is DEADLINE_SECONDS. While MongoDB is known to be away that is raised at once.
     """
-    with _bounded(seconds):
+    with _bounded(DEADLINE_SECONDS if seconds is None else seconds):
         breaker.check()
         yield
 

@@ -96,7 +96,7 @@ def own_mongo(tmp_path_factory):
 
 
 @pytest.fixture
-def real(make_scene, own_mongo):
+def real(make_scene, own_mongo, real_deadline):
     scene = make_scene(mongodb_uri=own_mongo.uri)
     assert texts(scene.twilio.sms("before")) == ["before"]
     yield scene
