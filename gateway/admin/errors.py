@@ -13,12 +13,14 @@ from gateway.logs import log
 
 _TITLES = {
     400: "That address is not quite right",
+    403: "That is not yours to do",
     404: "Not found",
     405: "This page does not take that",
     413: "That is too much at once",
     502: "Twilio did not give the file",
 }
 _WORDS = {
+    403: "Your role does not include this. Somebody with the role admin can change that.",
     404: "There is no such page here.",
     405: "The page exists, but not for this kind of request.",
     413: "A form of the console never needs that much.",

@@ -1,14 +1,17 @@
 """Who is using the console: logins in a signed cookie, and the check before every page."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, TypeVar
 
-from flask import Flask, current_app, g, redirect, render_template, request, session, url_for
+from flask import Flask, abort, current_app, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_user, logout_user
 from flask_wtf.csrf import CSRFProtect
 
 from gateway.conversation.runtime import Runtime
+from gateway.core.access import Access, Role
 from gateway.http import client_address
 from gateway.logs import log
 from gateway.store import users
@@ -22,6 +25,8 @@ FIELD_LIMIT = 1000
 _OPEN = frozenset({"admin.login_form", "admin.log_in", "admin.static"})
 
 _csrf = CSRFProtect()
+
+_View = TypeVar("_View", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -96,12 +101,35 @@ def name() -> str:
     return operator.name if operator else ""
 
 
+def access() -> Access:
+    """Give what whoever asks may see and do: nothing before `require` has found out who it is."""
+    operator = g.get("operator")
+    return operator.user.access if operator else Access("", channels=frozenset())
+
+
+def needs(role: Role) -> Callable[[_View], _View]:
+    """Let a view be used by a role and those above it; without this, viewers may read and agents may write."""
+
+    def mark(view: _View) -> _View:
+        view.needs = role  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def _is_allowed() -> bool:
+    view = current_app.view_functions[request.endpoint or ""]
+    return access().has(getattr(view, "needs", "viewer" if request.method in ("GET", "HEAD") else "agent"))
+
+
 def require() -> ResponseReturnValue | None:
     """Send whoever is not logged in to the login page, and refuse what no page of ours posted."""
     if request.endpoint not in _OPEN:
         g.operator = current()
         if g.operator is None:
             return redirect(url_for("admin.login_form", next=_here()))
+        if not _is_allowed():
+            abort(403)
     _csrf.protect()
     return None
 

@@ -203,7 +203,7 @@ class ContactDocument(Document):
 
 
 class UserDocument(Document):
-    """Somebody who may log in to the admin page."""
+    """Somebody who may log in to the admin page: an admin where no role is stored, limited where channels are."""
 
     meta = {  # noqa: RUF012
         "collection": "users",
@@ -213,9 +213,31 @@ class UserDocument(Document):
     }
 
     name = StringField()
+    role = StringField(choices=("admin", "agent", "viewer"))
+    channels = ListField(StringField())
     password_hash = StringField()
     session_token = StringField()
     created_at = DateTimeField(db_field="createdAt")
+
+
+class AuditDocument(Document):
+    """Something a person did by hand, kept for two years."""
+
+    meta = {  # noqa: RUF012
+        "collection": "audit",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {"name": "session", "fields": ["session_id", "-at"]},
+            {"name": "two_years", "fields": ["at"], "expireAfterSeconds": 2 * 365 * 24 * 3600},
+        ],
+    }
+
+    at = DateTimeField()
+    by = StringField()
+    action = StringField()
+    session_id = ObjectIdField()
+    details = DictField()
 
 
 class CallbackDocument(Document):
@@ -313,6 +335,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     ChannelDocument,
     ContactDocument,
     UserDocument,
+    AuditDocument,
     CallbackDocument,
     OutboxDocument,
     PaceDocument,

@@ -9,7 +9,8 @@ from bson import ObjectId
 
 from gateway.core.times import MILLISECOND
 from gateway.store.connection import collection
-from gateway.store.documents import SessionDocument
+from gateway.store.documents import MessageDocument, SessionDocument
+from gateway.store.isolation import Channels, only
 
 # A count is for the eye: beyond this it says "1,000+" instead of reading the whole index.
 COUNT_LIMIT = 1000
@@ -37,9 +38,9 @@ class Page:
     next_cursor: str | None
 
 
-def page(types: Sequence[str], *, cursor: str | None, limit: int) -> Page:
+def page(types: Sequence[str], *, cursor: str | None, limit: int, channels: Channels) -> Page:
     """List sessions of these types by last message, newest first. ValueError if the cursor is not ours."""
-    wanted: dict[str, Any] = {"communication_type": {"$in": list(types)}}
+    wanted: dict[str, Any] = {"communication_type": {"$in": list(types)}} | only(channels)
     if cursor:
         at, session_id = _read_cursor(cursor)
         wanted["$or"] = [
@@ -65,19 +66,24 @@ def _read_cursor(cursor: str) -> tuple[datetime, ObjectId]:
     return _EPOCH + int(at) * MILLISECOND, ObjectId(session_id)
 
 
-def count(communication_type: str) -> int:
+def count(communication_type: str, channels: Channels) -> int:
     """Count the sessions of a type, up to COUNT_LIMIT."""
     return collection(SessionDocument).count_documents(
-        {"communication_type": communication_type}, limit=COUNT_LIMIT, hint="listing"
+        {"communication_type": communication_type} | only(channels), limit=COUNT_LIMIT, hint="listing"
     )
 
 
-def one(session_id: str) -> dict[str, Any] | None:
-    """Give a whole session for reading."""
+def one(session_id: str, channels: Channels) -> dict[str, Any] | None:
+    """Give a whole session for reading; None where there is none on these channels."""
     if not ObjectId.is_valid(session_id):
         return None
-    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)})
+    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)} | only(channels))
     return found and _plain(found)
+
+
+def has_message(message_id: str, channels: Channels) -> bool:
+    """Tell whether there is a message of that id on these channels."""
+    return collection(MessageDocument).find_one({"_id": message_id} | only(channels), {"_id": 1}) is not None
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

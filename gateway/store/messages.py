@@ -11,6 +11,7 @@ from gateway.core.messages import InboundMessage, Media
 from gateway.core.replies import Reply, answer_id
 from gateway.store.connection import collection, insert_new
 from gateway.store.documents import MessageDocument
+from gateway.store.isolation import Channels, only
 from gateway.store.outbound import Place, spoken
 
 NONE, DONE, QUEUED, PENDING = "none", "done", "queued", "pending"
@@ -243,11 +244,10 @@ def relink(turn: StoredTurn, *, away_from: str) -> None:
     )
 
 
-def transcript(session_id: str, *, limit: int) -> list[dict[str, Any]]:
-    """Give the newest messages of a session, oldest first, as plain values for reading."""
-    found = (
-        collection(MessageDocument).find({"session_id": ObjectId(session_id)}).sort([("createdAt", -1)]).limit(limit)
-    )
+def transcript(session_id: str, channels: Channels, *, limit: int) -> list[dict[str, Any]]:
+    """Give a session's newest messages on these channels, oldest first, as plain values for reading."""
+    found = collection(MessageDocument).find({"session_id": ObjectId(session_id)} | only(channels))
+    found = found.sort([("createdAt", -1)]).limit(limit)
     # An answer carries the moment of what it answers, and comes after it.
     rows = sorted(found, key=lambda row: (row["createdAt"], row.get("storedAt"), row["direction"] == "outbound"))
     return [row | {"session_id": str(row["session_id"])} for row in rows]

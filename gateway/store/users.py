@@ -1,15 +1,18 @@
 """The people who may log in to the admin page."""
 
 import secrets
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from gateway.core.access import Access, Role
 from gateway.core.errors import GatewayError
 from gateway.store.connection import collection
 from gateway.store.documents import UserDocument
@@ -26,6 +29,7 @@ class User:
     id: str
     name: str
     token: str
+    access: Access
 
 
 @cache
@@ -38,10 +42,14 @@ def _nobody() -> str:
     return _hasher().hash("nobody")
 
 
-def add(name: str, password: str, now: datetime) -> None:
-    """Add a user; UserExists if there is one of that name."""
+def add(
+    name: str, password: str, now: datetime, *, role: Role = "admin", channels: Collection[str] | None = None
+) -> None:
+    """Add a user, who sees all channels or only some; UserExists if there is one of that name."""
     document = {
         "name": name,
+        "role": role,
+        **({} if channels is None else {"channels": sorted(channels)}),
         "password_hash": _hasher().hash(password),
         "session_token": secrets.token_urlsafe(24),
         "createdAt": now,
@@ -75,7 +83,7 @@ def authenticate(name: str, password: str) -> User | None:
         _hasher().verify(found["password_hash"] if found else _nobody(), password)
     except (VerifyMismatchError, InvalidHashError):
         return None
-    return User(str(found["_id"]), found["name"], found["session_token"]) if found else None
+    return _user(found) if found else None
 
 
 def find(token: str) -> User | None:
@@ -86,4 +94,10 @@ def find(token: str) -> User | None:
     found = collection(UserDocument).find_one({"_id": ObjectId(user_id)})
     if found is None or not secrets.compare_digest(found["session_token"], secret):
         return None
-    return User(user_id, found["name"], found["session_token"])
+    return _user(found)
+
+
+def _user(found: Mapping[str, Any]) -> User:
+    channels = found.get("channels")
+    access = Access(found["name"], found.get("role") or "admin", None if channels is None else frozenset(channels))
+    return User(str(found["_id"]), found["name"], found["session_token"], access)

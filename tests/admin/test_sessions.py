@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.admin import listed, views
+from gateway.admin import inbox, listed
 from gateway.store import listing
 from tests.conftest import TEN
 
@@ -112,7 +112,7 @@ def test_paging_shows_every_session_once_whatever_arrives_meanwhile(console, twi
     seen, path, pages = [], "/admin/?type=sms", 0
     while path:
         page = console.page(path)
-        assert len(rows(page)) <= views.PAGE_SIZE
+        assert len(rows(page)) <= inbox.PAGE_SIZE
         seen += [row.split()[3] for row in rows(page)]
         older = re.search(r'rel="next" class="older" href="([^"]+)"', page)
         path, pages = older and older[1].replace("&amp;", "&"), pages + 1
