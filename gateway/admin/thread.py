@@ -34,16 +34,28 @@ def _seen(session_id: str) -> dict[str, Any]:
     return found
 
 
+@bp.get("/sessions/<session_id>/messages")
+def session_messages(session_id: str) -> str:
+    """Give the messages of a session alone, for a page that has it open."""
+    return render_template("_messages.html", **_thread(session_id))
+
+
 def _session(session_id: str, *, text: str = "", refusal: str = "") -> str:
+    draft = {"text": text, "refusal": refusal, "nonce": secrets.token_hex(16)}
+    return render_template("session.html", draft=draft, **_thread(session_id))
+
+
+def _thread(session_id: str) -> dict[str, Any]:
     with deadline():
         found = _seen(session_id)
         said = messages.transcript(session_id, access().channels, limit=TRANSCRIPT_LIMIT + 1)
     at_provider = runtime().settings.media.keep == "twilio"
-    days = transcript.days(said[-TRANSCRIPT_LIMIT:], at_provider=at_provider)
-    shown = TRANSCRIPT_LIMIT if len(said) > TRANSCRIPT_LIMIT else None
-    row = listed.row(found, runtime().clock.now())
-    draft = {"text": text, "refusal": refusal, "nonce": secrets.token_hex(16)}
-    return render_template("session.html", row=row, session=found, days=days, shown=shown, draft=draft)
+    return {
+        "row": listed.row(found, runtime().clock.now()),
+        "session": found,
+        "days": transcript.days(said[-TRANSCRIPT_LIMIT:], at_provider=at_provider),
+        "shown": TRANSCRIPT_LIMIT if len(said) > TRANSCRIPT_LIMIT else None,
+    }
 
 
 @bp.post("/sessions/<session_id>/messages")
