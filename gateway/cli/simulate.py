@@ -2,65 +2,28 @@
 
 import contextlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
-import requests
 
 from gateway import settings
-from gateway.channels import signature
 from gateway.cli import running
-from gateway.cli.phoning import Phone, new_sid
-from gateway.conversation.runtime import SIMULATED_AT, simulated_times
+from gateway.conversation.phoning import Phone, SimulationFailed
+from gateway.conversation.simulation import (
+    OUR_NUMBER,
+    OUR_WHATSAPP,
+    PERSON,
+    Line,
+    call_form,
+    text_form,
+    whatsapp_form,
+)
 from gateway.core.explain import explain
 from gateway.core.times import floor_ms, parse_moment
 from gateway.settings import Settings
-
-OUR_NUMBER = "+15017122661"
-OUR_WHATSAPP = "+14155238886"
-PERSON = "+15558675310"
-
-
-@dataclass
-class Line:
-    """One person's line to a gateway: signs, posts, and remembers when it last spoke."""
-
-    configured: Settings
-    url: str
-    public_url: str
-    at: datetime | None
-    told: list[dict[str, Any]] = field(default_factory=list)
-
-    def post(self, path: str, form: dict[str, str]) -> str:
-        """Post a webhook as Twilio would and give the TwiML; ClickException says what went wrong."""
-        if self.at is not None:
-            token = simulated_times(self.configured).dumps(self.at.isoformat())
-            path += f"{'&' if '?' in path else '?'}{SIMULATED_AT}={token}"
-        token = self.configured.twilio_auth_token[0].get_secret_value()
-        signed = signature.sign(token, self.public_url + path, form)
-        try:
-            answer = requests.post(self.url + path, data=form, headers={signature.SIGNATURE_HEADER: signed}, timeout=20)
-        except requests.RequestException as error:
-            raise click.ClickException(
-                f"No gateway answers at {self.url} ({type(error).__name__}). Start one with `make run`."
-            ) from None
-        if not answer.ok:
-            raise click.ClickException(_refusal(answer.status_code, self.public_url + path))
-        decision = json.loads(answer.headers.get("X-Gateway-Decision", "null"))
-        self.told.append({"path": path.partition("?")[0], "twiml": answer.text, "decision": decision})
-        return answer.text
-
-
-def _refusal(status: int, url: str) -> str:
-    remedy = {
-        403: "It could not verify the signature: use the same TWILIO_AUTH_TOKEN, SECRET_KEY and PUBLIC_URL "
-        "(or the same folder), and --at and --gap only in development.",
-        503: "Neither its MongoDB nor its spool takes writes; see /readyz.",
-    }.get(status, "Its log says why.")
-    return f"{url.partition('?')[0]} answered {status}. {remedy}"
 
 
 def _line(url: str | None, at: str | None, gap: float | None, who: str) -> Line:
@@ -139,10 +102,6 @@ def _options(function: Any) -> Any:
     return function
 
 
-def _account(configured: Settings) -> dict[str, str]:
-    return {"AccountSid": configured.twilio_account_sid or "AC" + "0" * 32, "ApiVersion": "2010-04-01"}
-
-
 @click.group()
 def simulate() -> None:
     """Text, WhatsApp or phone the gateway without a Twilio account.
@@ -157,9 +116,19 @@ def simulate() -> None:
 
 
 def _message(line: Line, path: str, form: dict[str, str], who: str, as_json: bool) -> None:
-    line.post(path, form)
+    with _said():
+        line.post(path, form)
     _remember(line, who)
     _show(line, as_json)
+
+
+@contextlib.contextmanager
+def _said() -> Iterator[None]:
+    """Say in one line why a simulation failed."""
+    try:
+        yield
+    except SimulationFailed as error:
+        raise click.ClickException(str(error)) from None
 
 
 @simulate.command()
@@ -171,12 +140,7 @@ def sms(sender: str, to: str, body: str, at: str | None, gap: float | None, sid:
     """Send one text."""
     who = f"sms {sender} {to}"
     line = _line(url, at, gap, who)
-    sid = sid or new_sid("SM")
-    form = _account(line.configured) | {
-        "MessageSid": sid, "SmsSid": sid, "SmsMessageSid": sid, "From": sender, "To": to, "Body": body,
-        "NumMedia": "0", "NumSegments": "1", "SmsStatus": "received",
-    }  # fmt: skip
-    _message(line, "/webhooks/sms", form, who, as_json)
+    _message(line, "/webhooks/sms", text_form(line.configured, sender, to, body, sid=sid), who, as_json)
 
 
 @simulate.command()
@@ -189,14 +153,7 @@ def whatsapp(sender: str, to: str, body: str, name: str, at: str | None, gap: fl
     """Send one WhatsApp message; --from may also be a user id such as US.13491208655302741918."""
     who = f"whatsapp {sender} {to}"
     line = _line(url, at, gap, who)
-    sid = sid or new_sid("SM")
-    form = _account(line.configured) | {
-        "MessageSid": sid, "SmsSid": sid, "SmsMessageSid": sid, "Body": body, "ProfileName": name,
-        "From": f"whatsapp:{sender.removeprefix('whatsapp:')}", "To": f"whatsapp:{to.removeprefix('whatsapp:')}",
-        "NumMedia": "0", "NumSegments": "1", "SmsStatus": "received", "MessageType": "text",
-    }  # fmt: skip
-    if sender.startswith("+"):
-        form["WaId"] = sender[1:]
+    form = whatsapp_form(line.configured, sender, to, body, name=name, sid=sid)
     _message(line, "/webhooks/whatsapp", form, who, as_json)
 
 
@@ -212,23 +169,19 @@ def voice(sender: str, to: str, said: tuple[str, ...], pressed: tuple[str, ...],
     """Make one call: the greeting, a turn for each --say and --press, and the hang-up."""
     who = f"voice {sender} {to}"
     line = _line(url, at, gap, who)
-    call = _account(line.configured) | {
-        "CallSid": sid or new_sid("CA"), "From": sender, "To": to, "Caller": sender, "Called": to,
-        "Direction": "inbound",
-    }  # fmt: skip
-    phone = Phone(line.post, line.public_url, call)
+    phone = Phone(line.post, line.public_url, call_form(line.configured, sender, to, sid=sid))
     turns = [{"SpeechResult": words, "Confidence": "0.92"} for words in said]
     turns += [{"Digits": digits} for digits in pressed]
-    try:
-        phone.talk(turns)
-        if message and not phone.leave(message):
-            raise click.ClickException(
-                f"Nothing asks for a message: calls to {to} are no voicemail. See docs/voice.md."
-            )
-    finally:
-        # Whatever went wrong, a call that is never over would keep its session open for hours.
-        if line.told and not hold:
-            ended = {"CallStatus": "completed", "CallDuration": str(10 * (1 + len(turns))), "SequenceNumber": "0"}
-            line.post("/webhooks/voice/status", call | ended)
-        _remember(line, who)
-        _show(line, as_json)
+    with _said():
+        try:
+            phone.talk(turns)
+            if message and not phone.leave(message):
+                raise SimulationFailed(
+                    f"Nothing asks for a message: calls to {to} are no voicemail. See docs/voice.md."
+                )
+        finally:
+            # Whatever went wrong, a call that is never over would keep its session open for hours.
+            if line.told and not hold:
+                phone.hang_up(10 * (1 + len(turns)))
+            _remember(line, who)
+            _show(line, as_json)

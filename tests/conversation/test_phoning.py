@@ -1,10 +1,9 @@
 """The simulated telephone: follows addresses, waits as long as it is told, and leaves messages."""
 
-import click
 import pytest
 
-from gateway.cli import phoning
-from gateway.cli.phoning import Phone
+from gateway.conversation import phoning
+from gateway.conversation.phoning import Phone, SimulationFailed
 
 BASE = "https://gateway.example.com"
 GATHER = f'<Response><Gather action="{BASE}/webhooks/voice/turn?turn=1&amp;state=x"><Say>Hi</Say></Gather></Response>'
@@ -54,7 +53,7 @@ def test_it_waits_as_long_as_it_is_told_until_it_is_listened_to(make_phone, slep
 
 
 def test_it_hangs_up_after_a_minute_of_filler(make_phone, slept):
-    with pytest.raises(click.ClickException, match="gateway worker"):
+    with pytest.raises(SimulationFailed, match="gateway worker"):
         make_phone(WAIT)
     assert sum(slept) == phoning.PATIENCE
 

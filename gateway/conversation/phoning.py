@@ -1,4 +1,4 @@
-"""The telephone of `gateway simulate voice`: follows what the gateway answers the way Twilio's calls do."""
+"""A simulated telephone: follows what the gateway answers the way Twilio's calls do."""
 
 import html
 import re
@@ -8,10 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
-import click
+from gateway.core.errors import GatewayError
 
 # A person hangs up after listening to filler for so many seconds.
 PATIENCE = 60
+
+
+class SimulationFailed(GatewayError):
+    """The gateway did not take a simulated webhook, or kept a caller waiting; the text says what to do."""
+
 
 _REDIRECT = re.compile(r"<Redirect[^>]*>([^<]*)</Redirect>")
 _PAUSE = re.compile(r'<Pause[^>]* length="(\d+)"')
@@ -38,6 +43,21 @@ class Phone:
         for turn in turns:
             if not self.answer(turn):
                 break
+
+    def hang_up(self, seconds: int) -> None:
+        """End the call."""
+        ended = {"CallStatus": "completed", "CallDuration": str(seconds), "SequenceNumber": "0"}
+        self.post("/webhooks/voice/status", self.form | ended)
+
+    @property
+    def listens(self) -> bool:
+        """Tell whether something may be said or keyed now."""
+        return self._path("Gather", "action") is not None
+
+    @property
+    def records(self) -> bool:
+        """Tell whether a message may be left now, be it after somebody who is dialled did not answer."""
+        return "<Record" in self.twiml or "<Dial" in self.twiml
 
     def answer(self, turn: dict[str, str]) -> bool:
         """Say or key something where the gateway listens; False where it does not."""
@@ -81,7 +101,7 @@ class Phone:
             pause = sum(int(seconds) for seconds in _PAUSE.findall(self.twiml))
             waited += max(pause, 1)
             if waited > PATIENCE:
-                raise click.ClickException(f"No answer came within {PATIENCE} s. Does a worker run? (`gateway worker`)")
+                raise SimulationFailed(f"No answer came within {PATIENCE} s. Does a worker run? (`gateway worker`)")
             time.sleep(pause)
             self.twiml = self.post(self._local(found[1]), self.form | {"CallStatus": "in-progress"})
 

@@ -1,0 +1,95 @@
+"""The person at the other end: webhooks as Twilio sends them, signed, to a gateway that runs."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import requests
+
+from gateway.channels import signature
+from gateway.conversation.phoning import SimulationFailed, new_sid
+from gateway.conversation.runtime import SIMULATED_AT, simulated_times
+from gateway.settings import Settings
+
+OUR_NUMBER = "+15017122661"
+OUR_WHATSAPP = "+14155238886"
+PERSON = "+15558675310"
+
+_PATIENCE_SECONDS = 20
+_REMEDIES = {
+    403: "It could not verify the signature: use the same TWILIO_AUTH_TOKEN, SECRET_KEY and PUBLIC_URL "
+    "(or the same folder), and another time than now only in development.",
+    503: "Neither its MongoDB nor its spool takes writes; see /readyz.",
+}
+
+
+@dataclass
+class Line:
+    """One person's line to a gateway: signs, posts, and remembers what it was told.
+
+    `url` is where it is reached and `public_url` what Twilio would have signed; `at` is when everything is received,
+    None for now. Each of `told` has path, twiml and decision.
+    """
+
+    configured: Settings
+    url: str
+    public_url: str
+    at: datetime | None = None
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+    def post(self, path: str, form: dict[str, str]) -> str:
+        """Post a webhook as Twilio would and give the TwiML; SimulationFailed says what went wrong."""
+        if self.at is not None:
+            token = simulated_times(self.configured).dumps(self.at.isoformat())
+            path += f"{'&' if '?' in path else '?'}{SIMULATED_AT}={token}"
+        token = self.configured.twilio_auth_token[0].get_secret_value()
+        signed = {signature.SIGNATURE_HEADER: signature.sign(token, self.public_url + path, form)}
+        try:
+            answer = requests.post(self.url + path, data=form, headers=signed, timeout=_PATIENCE_SECONDS)
+        except requests.RequestException as error:
+            raise SimulationFailed(
+                f"No gateway answers at {self.url} ({type(error).__name__}). Start one with `make run`."
+            ) from None
+        if not answer.ok:
+            where = (self.public_url + path).partition("?")[0]
+            remedy = _REMEDIES.get(answer.status_code, "Its log says why.")
+            raise SimulationFailed(f"{where} answered {answer.status_code}. {remedy}")
+        decision = json.loads(answer.headers.get("X-Gateway-Decision", "null"))
+        self.told.append({"path": path.partition("?")[0], "twiml": answer.text, "decision": decision})
+        return answer.text
+
+
+def text_form(configured: Settings, sender: str, to: str, body: str, *, sid: str | None = None) -> dict[str, str]:
+    """Give the form of a text."""
+    sid = sid or new_sid("SM")
+    return _account(configured) | {
+        "MessageSid": sid, "SmsSid": sid, "SmsMessageSid": sid, "From": sender, "To": to, "Body": body,
+        "NumMedia": "0", "NumSegments": "1", "SmsStatus": "received",
+    }  # fmt: skip
+
+
+def whatsapp_form(
+    configured: Settings, sender: str, to: str, body: str, *, name: str, sid: str | None = None
+) -> dict[str, str]:
+    """Give the form of a WhatsApp message; the sender is a number or a user id."""
+    wrote = {
+        "From": f"whatsapp:{sender.removeprefix('whatsapp:')}",
+        "To": f"whatsapp:{to.removeprefix('whatsapp:')}",
+        "ProfileName": name,
+        "MessageType": "text",
+    }
+    number = {"WaId": sender[1:]} if sender.startswith("+") else {}
+    return text_form(configured, sender, to, body, sid=sid) | wrote | number
+
+
+def call_form(configured: Settings, sender: str, to: str, *, sid: str | None = None) -> dict[str, str]:
+    """Give what every webhook of a call carries."""
+    return _account(configured) | {
+        "CallSid": sid or new_sid("CA"), "From": sender, "To": to, "Caller": sender, "Called": to,
+        "Direction": "inbound",
+    }  # fmt: skip
+
+
+def _account(configured: Settings) -> dict[str, str]:
+    return {"AccountSid": configured.twilio_account_sid or "AC" + "0" * 32, "ApiVersion": "2010-04-01"}
