@@ -45,13 +45,14 @@ def parse_recording(form: Form, received_at: datetime) -> Attachment:
     """Read a <Record> action or a recording status callback; the latter has no From and To."""
     require(form, "CallSid", "RecordingSid")
     url = form.text("RecordingUrl")
-    media = Media(url, "audio/x-wav", _duration(form)) if url else None
+    media = recorded(url, form.text("RecordingDuration")) if url else None
     return _attachment(form, received_at, media=media)
 
 
-def _duration(form: Form) -> dict[str, int]:
-    seconds = form.text("RecordingDuration")
-    return {"duration_seconds": int(seconds)} if seconds.isdecimal() and len(seconds) < 10 else {}
+def recorded(url: str, seconds: str) -> Media:
+    """Give a recording as a file; how long it is where that can be read."""
+    length = {"duration_seconds": int(seconds)} if seconds.isdecimal() and len(seconds) < 10 else {}
+    return Media(url, "audio/x-wav", length)
 
 
 def parse_transcription(form: Form, received_at: datetime) -> Attachment:

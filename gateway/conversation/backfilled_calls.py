@@ -1,11 +1,12 @@
 """What is done about one call of Twilio's log, or a recording: put in if nobody told us of it, and the call ended."""
 
+from gateway.channels import callbacks
 from gateway.conversation import calls
 from gateway.conversation.backfilled import BACKFILLED, Pass
 from gateway.conversation.receive import receive
 from gateway.core.drift import Drift, Tally
 from gateway.core.logged import LoggedCall, LoggedRecording
-from gateway.core.messages import Attachment, CallEnds, CallEvent, CallTurn, Delivery, InboundMessage, Media
+from gateway.core.messages import Attachment, CallEnds, CallEvent, CallTurn, Delivery, InboundMessage
 from gateway.core.participant import caller
 from gateway.core.statuses import CALL_ENDS, CALL_RANK
 from gateway.store import calls as store_calls
@@ -63,13 +64,12 @@ def _as_attachment(run: Pass, entry: LoggedRecording) -> Attachment:
         "AccountSid": entry.account_sid,
         "backfilledAt": run.runtime.clock.now(),
     }
-    detail = {"duration_seconds": int(entry.duration)} if entry.duration and entry.duration.isdecimal() else {}
     return Attachment(
         id=entry.sid,
         call_sid=entry.call_sid,
         received_at=entry.at,
         parameters={name: value for name, value in told.items() if value is not None},
-        media=Media(entry.url, "audio/x-wav", detail),
+        media=callbacks.recorded(entry.url, entry.duration or ""),
     )
 
 
