@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.conversation import actions, counting, guards, optouts, queue, respond
 from gateway.conversation.optouts import has_opted_out
+from gateway.conversation.release import finish
 from gateway.conversation.runtime import Runtime
 from gateway.core.limits import slot_of
 from gateway.core.messages import Channel
@@ -34,7 +35,7 @@ def answer(runtime: Runtime, row: Row) -> None:
         if message and message.said:
             # A call was told its answer, and whoever told it died before that was a message of its own.
             keep_said(runtime, message)
-        _finish(runtime, row, outbox.DONE)
+        finish(runtime, row, outbox.DONE)
     elif message.state == PENDING:
         _answer_call(runtime, row, message)
     else:
@@ -46,7 +47,7 @@ def give_up(runtime: Runtime, row: Row, error: str) -> None:
     with deadline():
         message = asked.get(row.about)
         if message is None or message.state not in (QUEUED, PENDING):
-            _finish(runtime, row, outbox.FAILED, error)
+            finish(runtime, row, outbox.FAILED, error=error)
             return
         reply = respond.apology(runtime, message.responder, error)
         if message.state == PENDING:
@@ -60,12 +61,12 @@ def _answer_burst(runtime: Runtime, row: Row, message: Asked) -> None:
         burst = asked.burst(message)
         if not burst or _is_overtaken(runtime, message, burst):
             # A later message of the burst will have a row of its own, which answers this one too.
-            _finish(runtime, row, outbox.DONE)
+            finish(runtime, row, outbox.DONE)
             return
         burst = _up_to(message, burst)
         if reason := _reason_for_silence(runtime, row, message):
             asked.mark_answered([one.id for one in burst], row.id, says_something=False, reason=reason)
-            _finish(runtime, row, outbox.CANCELED)
+            finish(runtime, row, outbox.CANCELED)
             return
         name, turn = _turn(runtime, burst)
     reply, milliseconds = respond.ask(runtime, name, turn)
@@ -105,7 +106,7 @@ def _discard(runtime: Runtime, row: Row, message: Asked, name: str) -> None:
     session_id, now = message.place.session_id, runtime.clock.now()
     log.info("reply_discarded", message_id=row.id, session_id=session_id, responder=name)
     sessions.touch_by_id(sessions.Touch(session_id, message.at, now, messages=0, answers=1, slot=slot_of(message.at)))
-    _finish(runtime, row, outbox.DONE)
+    finish(runtime, row, outbox.DONE)
 
 
 def _turn(runtime: Runtime, burst: Sequence[Asked]) -> tuple[str, Turn]:
@@ -146,7 +147,7 @@ def _commit(runtime: Runtime, row: Row, burst: Sequence[Asked], reply: Reply, mi
     if not said:
         asked.mark_answered(ids, row.id, says_something=False)
         asked.look_again(message, now)
-        _finish(runtime, row, outbox.DONE)
+        finish(runtime, row, outbox.DONE)
         return
     documents = _documents(message, ids, reply, said, milliseconds, now)
     fresh = outbound.insert(documents)
@@ -177,7 +178,7 @@ def _send(runtime: Runtime, row: Row, message: Asked | None, stored: Sequence[ou
     pieces = [*stored, *filter(None, rest)]
     if row.address is None or first.status is None:
         _mark(runtime, message, first)
-        _finish(runtime, row, outbox.DONE)
+        finish(runtime, row, outbox.DONE)
         return
     rows = [queue.row_of(piece, row.address, runtime.clock.now()) for piece in pieces]
     for later in rows[1:]:
@@ -212,7 +213,7 @@ def _say_on_call(runtime: Runtime, row: Row, message: Asked, reply: Reply, milli
         keep_said(runtime, message)
     else:
         log.info("reply_discarded", message_id=row.id, session_id=message.place.session_id, responder=reply.responder)
-    _finish(runtime, row, outbox.DONE)
+    finish(runtime, row, outbox.DONE)
 
 
 def keep_said(runtime: Runtime, message: Asked) -> None:
@@ -223,7 +224,3 @@ def keep_said(runtime: Runtime, message: Asked) -> None:
             message.place.session_id, message.at, now, messages=missing, inbound=False, answers=1, slot=slot_of(now)
         )
         sessions.touch_by_id(touch)
-
-
-def _finish(runtime: Runtime, row: Row, state: str, error: str = "") -> None:
-    outbox.finish(row, state, runtime.clock.now(), error=error)

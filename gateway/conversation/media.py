@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from gateway.channels import voice
 from gateway.conversation import queue
-from gateway.conversation.release import pause
+from gateway.conversation.release import finish, pause, postpone
 from gateway.conversation.runtime import Runtime
 from gateway.core.fetching import Fetched, MediaFailed, MediaNotThere, MediaRefused, Opened
 from gateway.core.messages import VOICE
@@ -38,10 +38,7 @@ def fetch(runtime: Runtime, row: Row) -> None:
         return
     waits = [wait for file in parcel.files if file.is_open and (wait := _fetch_one(runtime, row, parcel, file))]
     if waits:
-        due = runtime.clock.now() + min(waits)
-        with deadline():
-            outbox.postpone(row, due, failed="Not all files came.")
-        runtime.notify(row.id, due)
+        postpone(runtime, row, runtime.clock.now() + min(waits), failed="Not all files came.")
         return
     if runtime.settings.media.delete_at_twilio:
         _queue_deletion(runtime, row, parcel)
@@ -92,7 +89,7 @@ def _refuse(file: File, refused: str, reason: str) -> None:
 
 def _finish(runtime: Runtime, row: Row) -> None:
     with deadline():
-        outbox.finish(row, outbox.DONE, runtime.clock.now())
+        finish(runtime, row, outbox.DONE)
 
 
 def give_up(runtime: Runtime, row: Row, error: str) -> None:
@@ -103,7 +100,7 @@ def give_up(runtime: Runtime, row: Row, error: str) -> None:
         if file.is_open:
             _refuse(file, "failed", error)
     with deadline():
-        outbox.finish(row, outbox.FAILED, runtime.clock.now(), error=error)
+        finish(runtime, row, outbox.FAILED, error=error)
 
 
 def _queue_deletion(runtime: Runtime, row: Row, parcel: Parcel) -> None:
@@ -138,16 +135,13 @@ def _delete_later(runtime: Runtime, row: Row, failure: str) -> None:
     if row.tries >= runtime.settings.outbox.max_tries:
         leave(runtime, row, failure)
         return
-    due = runtime.clock.now() + pause(row.tries)
-    with deadline():
-        outbox.postpone(row, due, failed=failure[:500])
-    runtime.notify(row.id, due)
+    postpone(runtime, row, runtime.clock.now() + pause(row.tries), failed=failure)
 
 
 def leave(runtime: Runtime, row: Row, error: str) -> None:
     """Leave files at the provider that could not be deleted there; somebody must know."""
     with deadline():
-        outbox.finish(row, outbox.FAILED, runtime.clock.now(), error=error[:500])
+        finish(runtime, row, outbox.FAILED, error=error[:500])
     log.error("media_not_deleted", message_id=row.about, message=error[:300])
 
 

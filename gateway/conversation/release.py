@@ -1,4 +1,4 @@
-"""How a row that sends a message is let go of: ended or put off, and whoever waits for it is told."""
+"""How a row of the outbox is let go of: ended or put off, and whoever waits for it is told."""
 
 import random
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ LONGEST_PAUSE = timedelta(hours=1)
 
 
 def finish(runtime: Runtime, row: Row, state: str, *, error: str = "") -> None:
-    """End a row, and let the next message to the same person go."""
+    """End a row; after one that sends, let the next message to the same person go."""
     now = runtime.clock.now()
     if outbox.finish(row, state, now, error=error):
         let_next_go(runtime, row, now)
