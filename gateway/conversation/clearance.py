@@ -44,7 +44,7 @@ def ready(runtime: Runtime, row: Row) -> Outbound | None:
         finish(runtime, row, outbox.DONE)
         return None
     if optouts.has_opted_out(message.place.contact_id, row.address):
-        delivery.fail(row.id, status="canceled", code="21610", reason="The contact opted out (STOP).", at=now)
+        optouts.call_off(runtime, row.id)
         finish(runtime, row, outbox.CANCELED)
         return None
     if before := lanes.one_before(row, now + SOON):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from gateway.conversation.runtime import Runtime
+from gateway.core.codes import OPTED_OUT
 from gateway.core.messages import SMS, WHATSAPP, InboundMessage
 from gateway.core.optout import Keyword, keyword
 from gateway.core.participant import Participant, address
@@ -77,9 +78,9 @@ def record_refusal(runtime: Runtime, contact_id: str, to: Address, message_id: s
 
 
 def call_off(runtime: Runtime, message_id: str) -> None:
-    """Note on a message of ours that its contact opted out before it was sent."""
+    """Note on a message of ours that its contact opted out before it was sent, with the code sending it would get."""
     reason = "The contact opted out (STOP)."
-    delivery.fail(message_id, status="canceled", code=None, reason=reason, at=runtime.clock.now())
+    delivery.fail(message_id, status="canceled", code=OPTED_OUT, reason=reason, at=runtime.clock.now())
 
 
 def cancel_queued(runtime: Runtime, contact_id: str, lines: Sequence[str]) -> None:

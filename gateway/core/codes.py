@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from gateway.core.sending import Reaction
 
+# What Twilio says to a message for somebody who opted out, and so do we when we do not send it.
+OPTED_OUT = "21610"
+
 _PAGE = "https://www.twilio.com/docs/api/errors/"
 
 
@@ -32,7 +35,7 @@ _RETRY = {
     "63018": "The channel's rate limit was exceeded.",
 }
 _OPT_OUT = {
-    "21610": "The recipient has opted out with STOP; only the recipient can opt in again, with START.",
+    OPTED_OUT: "The recipient has opted out with STOP; only the recipient can opt in again, with START.",
 }
 _NEVER = {
     "20404": "Twilio does not know this resource. Check the account, the number and the Messaging Service.",

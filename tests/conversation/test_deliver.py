@@ -622,6 +622,7 @@ def test_i12_nothing_queued_goes_to_somebody_who_said_stop(scene):
     scene.worker.run(after=1)
     assert scene.provider.messages == []
     assert (stored(scene)["status"], row(scene)["state"]) == ("canceled", "canceled")
+    assert stored(scene)["error_code"] == "21610"
 
 
 def test_i12_an_opt_out_from_one_number_leaves_another_open(scene):
