@@ -18,10 +18,10 @@ from gateway.core.participant import address
 from gateway.core.replies import Reply, Turn
 from gateway.core.segments import segments
 from gateway.logs import log
-from gateway.store import asked, finding, messages, outbound, outbox, sessions
+from gateway.store import answers, asked, finding, outbound, outbox, sessions
+from gateway.store.answers import PENDING, QUEUED
 from gateway.store.asked import Asked
 from gateway.store.connection import deadline
-from gateway.store.messages import PENDING, QUEUED
 from gateway.store.outbox import Row
 
 
@@ -219,7 +219,7 @@ def _say_on_call(runtime: Runtime, row: Row, message: Asked, reply: Reply, milli
 def keep_said(runtime: Runtime, message: Asked) -> None:
     """Store and count what a waiting call was answered; whoever stores it counts it, so it may be done again."""
     now = runtime.clock.now()
-    if missing := messages.finish_answer(message.id, now):
+    if missing := answers.finish(message.id, now):
         touch = sessions.Touch(
             message.place.session_id, message.at, now, messages=missing, inbound=False, answers=1, slot=slot_of(now)
         )

@@ -14,9 +14,9 @@ from gateway.core.times import ms_between
 from gateway.logs import log
 from gateway.store import asked, callbacks, connection, messages, sessions
 from gateway.store import calls as store_calls
+from gateway.store.answers import DONE, PENDING
 from gateway.store.asked import Asked
 from gateway.store.connection import deadline
-from gateway.store.messages import DONE, PENDING
 
 WAIT_PATH = "/webhooks/voice/wait"
 

@@ -17,10 +17,11 @@ from gateway.core.replies import answer_id
 from gateway.core.sessions import Policy, session_keys
 from gateway.core.statuses import CALL_ENDS
 from gateway.core.times import ms_between
+from gateway.store import answers, messages, sessions
 from gateway.store import calls as store_calls
-from gateway.store import messages, sessions
+from gateway.store.answers import PENDING, Answer
 from gateway.store.connection import deadline
-from gateway.store.messages import PENDING, Answer, Claimed, StoredTurn
+from gateway.store.messages import Claimed, StoredTurn
 from gateway.store.outbound import Place
 
 
@@ -128,8 +129,8 @@ def _counted(
     for _ in range(filing.ATTEMPTS):
         now = runtime.clock.now()
         keys = session_keys(message, policy.scope)
-        answers, notice = int(bool(turn.answer.pieces)), turn.answer.reason if turn.answer.pieces else ""
-        if counting.count(message, filed, stored=stored, keys=keys, now=now, answers=answers, notice=notice):
+        answered, notice = int(bool(turn.answer.pieces)), turn.answer.reason if turn.answer.pieces else ""
+        if counting.count(message, filed, stored=stored, keys=keys, now=now, answers=answered, notice=notice):
             return filed, turn
         again = filing.find_session(message, channel, policy, now, claimed=True)
         if again is None:
@@ -163,8 +164,8 @@ def _redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery, 
     if claimed is None:
         raise StoreUnavailable(f"{message.id} is being stored by somebody else and not readable yet")
     now = runtime.clock.now()
-    lacking = claimed.answered and not messages.is_whole(claimed)
-    if lacking and (missing := messages.finish_answer(claimed.id, now)):
+    lacking = claimed.answered and not answers.is_whole(claimed.id, claimed.pieces)
+    if lacking and (missing := answers.finish(claimed.id, now)):
         sessions.touch_by_id(sessions.Touch(claimed.session_id, claimed.received_at, now, messages=missing))
     if not delivery.waiting and not message.call:
         _tell_at_last(runtime, message, claimed, delivery)
@@ -189,7 +190,7 @@ def _tell_at_last(runtime: Runtime, message: InboundMessage, claimed: Claimed, d
     """Send what the failed webhook had stored as its answer; what another one stored, that one has told."""
     place = Place(claimed.session_id, claimed.channel_id, message.communication_type, claimed.contact_id)
     if claimed.webhook in delivery.webhooks:
-        messages.silence_twiml(message.id, CHANNELS[message.communication_type].no_answer)
+        answers.silence_twiml(message.id, CHANNELS[message.communication_type].no_answer)
         unheard.answer(runtime, message, place, delivery, pieces=claimed.pieces)
 
 

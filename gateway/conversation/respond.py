@@ -14,7 +14,7 @@ from gateway.core.messages import Channel, Delivery, InboundMessage
 from gateway.core.replies import Reply, Turn
 from gateway.logs import log, where
 from gateway.store import calls as store_calls
-from gateway.store.messages import DONE, NONE, PENDING, QUEUED, Answer
+from gateway.store.answers import DONE, NONE, PENDING, QUEUED, Answer
 
 # The reason why a turn of a call got a goodbye.
 CALL_LIMIT = "call_limit"

@@ -8,7 +8,7 @@ from gateway.core.messages import Channel
 from gateway.core.sessions import Anchor
 from gateway.core.times import ms_between
 from gateway.logs import log
-from gateway.store import channels, finding, messages, sessions, settling
+from gateway.store import answers, channels, finding, sessions, settling
 from gateway.store.connection import deadline
 
 # Idle sessions are closed for display only, so there is no hurry: a message may still be on its way.
@@ -57,18 +57,18 @@ def settle(runtime: Runtime) -> int:
     with deadline(PASS_SECONDS):
         since = (settling.settled_until() or now - FIRST_LOOK) - OVERLAP
         quiet = now - IN_FLIGHT
-        answers = sum(messages.finish_answer(lost, now) for lost in settling.missing_answers(since, quiet))
+        finished = sum(answers.finish(lost, now) for lost in settling.missing_answers(since, quiet))
         corrected = sum(settling.correct(miscount) for miscount in settling.miscounts(since, quiet))
         dropped = settling.drop_empty(now - EMPTY_FOR)
         requeued = queue.lost(runtime, since, quiet)
         # A session that was too busy has a message after this, so the next pass looks at it again.
         settling.set_settled_until(quiet)
-    if answers or corrected or dropped or requeued:
+    if finished or corrected or dropped or requeued:
         log.warning(
             "sessions_settled",
             message="A process stopped in the middle of a message; its sessions were put right.",
             corrected=corrected,
-            answers=answers,
+            answers=finished,
             dropped=dropped,
             requeued=requeued,
         )

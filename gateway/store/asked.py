@@ -9,9 +9,9 @@ from bson import ObjectId
 
 from gateway.core.messages import VOICE, Media
 from gateway.core.replies import Reply, Said, answer_id
+from gateway.store.answers import DONE, NONE, PENDING, QUEUED
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument, MessageDocument
-from gateway.store.messages import DONE, NONE, PENDING, QUEUED
 from gateway.store.outbound import Outbound, Place, read
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from gateway.store.answers import NONE, QUEUED
 from gateway.store.connection import collection
 from gateway.store.documents import (
     CallbackDocument,
@@ -16,7 +17,6 @@ from gateway.store.documents import (
     OutboxDocument,
     SessionDocument,
 )
-from gateway.store.messages import NONE, QUEUED
 from gateway.store.outbox import WAITING
 
 

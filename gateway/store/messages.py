@@ -1,39 +1,20 @@
 """Messages in MongoDB: inserted once by their provider's id, with the decision and the answer beside them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 
 from gateway.core.messages import InboundMessage, Media
-from gateway.core.replies import Reply, answer_id
+from gateway.core.replies import answer_id
+from gateway.store import answers
+from gateway.store.answers import NONE, Answer
 from gateway.store.connection import collection, insert_new
 from gateway.store.documents import MessageDocument
 from gateway.store.isolation import Channels, only
 from gateway.store.outbound import Place, spoken
-
-NONE, DONE, QUEUED, PENDING = "none", "done", "queued", "pending"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the sender was told: the truth a redelivery is answered from.
-
-    `pieces` are the messages it is said in, none where nothing is said yet (`queued`, and `pending` on a call) or
-    at all (`none`, then `reason` may say why). What is `queued` is asked about when it is `due`. `webhook` is the
-    request that was to tell it.
-    """
-
-    state: str
-    twiml: str
-    reply: Reply = field(default_factory=Reply)
-    pieces: tuple[str, ...] = ()
-    milliseconds: float = 0.0
-    reason: str = ""
-    due: datetime | None = None
-    webhook: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +64,8 @@ def _documents(turn: StoredTurn) -> list[dict[str, Any]]:
     answer, shared = turn.answer, _common(turn)
     if not answer.pieces:
         return [_inbound(turn)]
-    answers = spoken(turn.message.id, answer.reply, answer.pieces, answer.milliseconds)
-    return [_inbound(turn), *(shared | document for document in answers)]
+    ours = spoken(turn.message.id, answer.reply, answer.pieces, answer.milliseconds)
+    return [_inbound(turn), *(shared | document for document in ours)]
 
 
 def _common(turn: StoredTurn) -> dict[str, Any]:
@@ -103,49 +84,9 @@ def _inbound(turn: StoredTurn) -> dict[str, Any]:
         "media": [stored_media(media) for media in message.media],
         "status": "received",
         "decision": _decision(turn.decision),
-        "answer": _stored_answer(message.id, turn.answer),
+        "answer": answers.document_of(message.id, turn.answer),
         "metadata": dict(message.metadata),
     }
-
-
-def _stored_answer(message_id: str, answer: Answer) -> dict[str, Any]:
-    """Give an answer as kept beside its message, with what its own messages are made of, should its writer die."""
-    stored: dict[str, Any] = {"state": answer.state, "twiml": answer.twiml}
-    if answer.reason:
-        stored["reason"] = answer.reason
-    if answer.webhook:
-        stored["webhook"] = answer.webhook
-    if answer.state in (QUEUED, PENDING):
-        stored["responder"] = answer.reply.responder
-    if answer.due:
-        stored["due"] = answer.due
-    if answer.pieces:
-        reply = answer.reply
-        stored |= {
-            "text": reply.text,
-            "pieces": list(answer.pieces),
-            "last": answer_id(message_id, len(answer.pieces)),
-            "responder": reply.responder,
-            "milliseconds": answer.milliseconds,
-            "sender": reply.sender,
-            "media": list(reply.media),
-            "error": reply.error,
-            "token_count": reply.token_count,
-            "tools_used": list(reply.tools_used),
-        }
-    return stored
-
-
-def _read_reply(stored: Mapping[str, Any]) -> Reply:
-    return Reply(
-        text=stored["text"],
-        responder=stored["responder"],
-        media=tuple(stored.get("media") or ()),
-        token_count=stored.get("token_count"),
-        tools_used=tuple(stored.get("tools_used") or ()),
-        sender=stored.get("sender", "ai"),
-        error=stored.get("error") or "",
-    )
 
 
 def stored_media(media: Media) -> dict[str, Any]:
@@ -194,34 +135,6 @@ def claimed(document: Mapping[str, Any]) -> Claimed:
         call_status=document.get("status"),
         call_ended_at=max((entry["at"] for entry in document.get("status_history") or ()), default=None),
     )
-
-
-def silence_twiml(message_id: str, twiml: str) -> None:
-    """Tell a redelivery no more what is sent through the outbox."""
-    collection(MessageDocument).update_one({"_id": message_id}, {"$set": {"answer.twiml": twiml}})
-
-
-def is_whole(claimed: Claimed) -> bool:
-    """Tell whether all messages of an answer are stored; nearly always they are, and one look tells."""
-    ours = [answer_id(claimed.id, number) for number in range(1, max(1, claimed.pieces) + 1)]
-    return collection(MessageDocument).count_documents({"_id": {"$in": ours}}) == len(ours)
-
-
-def finish_answer(message_id: str, now: datetime) -> int:
-    """Store what is missing of an answer whose writer died half way; gives how many messages that were."""
-    stored = collection(MessageDocument).find_one({"_id": message_id})
-    answer = (stored or {}).get("answer") or {}
-    if stored is None or not (answer.get("pieces") or answer.get("text")):
-        return 0
-    shared = {name: stored[name] for name in ("session_id", "channel_id", "communication_type", "contact_id")}
-    shared |= {"createdAt": stored["createdAt"], "storedAt": now}
-    pieces = answer.get("pieces") or [answer["text"]]
-    missing = 0
-    for document in spoken(message_id, _read_reply(answer), pieces, answer["milliseconds"]):
-        which = {"_id": document.pop("_id")}
-        done = collection(MessageDocument).update_one(which, {"$setOnInsert": shared | document}, upsert=True)
-        missing += done.upserted_id is not None
-    return missing
 
 
 def relink(turn: StoredTurn, *, away_from: str) -> None:

@@ -18,10 +18,10 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from gateway.store import settling
+from gateway.store.answers import QUEUED
 from gateway.store.backlog import EVER
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument, OutboxDocument, SessionDocument
-from gateway.store.messages import QUEUED
 from gateway.store.outbox import WAITING
 
 REASON = "retention"

@@ -8,7 +8,7 @@ import pytest
 from gateway.conversation import actions, queue, upkeep, work
 from gateway.conversation import answer as answering
 from gateway.core.replies import Action, Reply, Turn
-from gateway.store.messages import QUEUED
+from gateway.store.answers import QUEUED
 from tests.conftest import TEN, Twilio
 from tests.conversation.worker import Worker, slow_responder
 from tests.webhooks.conftest import Call, is_empty, texts

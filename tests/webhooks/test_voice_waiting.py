@@ -7,7 +7,7 @@ import pytest
 
 from gateway.conversation import calls
 from gateway.core.replies import Reply, Turn
-from gateway.store import messages
+from gateway.store import answers
 from tests.conftest import HOST, Twilio, fixture
 from tests.conversation.worker import Worker, slow_responder
 from tests.webhooks.conftest import Call, said, twiml
@@ -198,7 +198,7 @@ def test_an_answer_whose_giver_died_half_way_is_stored_by_who_says_it(scene, mon
     scene.call.begin()
     waiting = scene.call.say("hello")
     with monkeypatch.context() as patch:
-        patch.setattr(messages, "finish_answer", lambda *_: 0)
+        patch.setattr(answers, "finish", lambda *_: 0)
         scene.worker.run()
     assert echo(scene) is None
     assert said(wait(scene, waiting)) == ["You said: hello"]
