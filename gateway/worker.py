@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from gateway import jobs, logs, settings
-from gateway.clients.broker import Consumer
+from gateway.clients.consumer import Consumer
 from gateway.conversation import backfill_turns, retention, runtime, upkeep, work
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import ConfigError, StoreUnavailable
