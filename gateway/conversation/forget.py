@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.conversation import redaction, retention
+from gateway.conversation import emptying, redaction
 from gateway.conversation.runtime import Runtime
 from gateway.core.participant import address
 from gateway.logs import log
@@ -64,7 +64,7 @@ def forget(
 
     The contact goes when the sessions are gone, since it says which they are; a STOP is kept before anything goes.
     """
-    with retention.held(runtime) as hold:
+    with emptying.held(runtime) as hold:
         with deadline(SEARCH_SECONDS):
             who = _person(written)
             sessions = forgetting.sessions_of(who)
@@ -74,9 +74,9 @@ def forget(
             with deadline():
                 # Whoever looked the contact up before it went may have opened a session for it.
                 done = replace(done, contacts=done.contacts + forgetting.delete_contacts(who.contacts))
-            wait(retention.GRACE.total_seconds())
+            wait(emptying.GRACE.total_seconds())
             with deadline():
-                steps.drop(runtime.clock.now() - retention.GRACE)
+                steps.drop(runtime.clock.now() - emptying.GRACE)
                 sessions = forgetting.kept_under(who.contacts)
             hold()
             if not sessions:
@@ -107,7 +107,7 @@ def _erase(
         forgetting.ask_nobody(sessions)
         queued = forgetting.delete_queued(sessions, who.contacts, runtime.clock.now())
         steps.retire(sessions, runtime.clock.now())
-    wait(retention.GRACE.total_seconds())
+    wait(emptying.GRACE.total_seconds())
     _let_finish(runtime, who, sessions, wait)
     with deadline(SEARCH_SECONDS):
         callbacks = forgetting.delete_callbacks(who, sessions)
@@ -116,7 +116,7 @@ def _erase(
     while batch := _hidden(runtime):
         if at_twilio:
             _redact(runtime, batch)
-        amount += retention.empty(batch, runtime.clock.now())
+        amount += emptying.empty(batch, runtime.clock.now())
         hold()
     return replace(done, amount=amount, queued=done.queued + queued, callbacks=done.callbacks + callbacks)
 
@@ -131,8 +131,8 @@ def _let_finish(runtime: Runtime, who: Person, sessions: list[Any], wait: Callab
 
 
 def _hidden(runtime: Runtime) -> list[dict[str, Any]]:
-    with deadline(retention.STEP_SECONDS):
-        return steps.retired(runtime.clock.now() - retention.GRACE, why=FORGOTTEN)
+    with deadline(emptying.STEP_SECONDS):
+        return steps.retired(runtime.clock.now() - emptying.GRACE, why=FORGOTTEN)
 
 
 def _redact(runtime: Runtime, batch: list[dict[str, Any]]) -> None:

@@ -8,9 +8,8 @@ import pytest
 import structlog.testing
 
 from gateway import clients
+from gateway.conversation import emptying, send, upkeep, work
 from gateway.conversation import forget as forgetting
-from gateway.conversation import retention as cleaning
-from gateway.conversation import send, upkeep, work
 from gateway.conversation.redaction import TwilioRefuses
 from gateway.core.participant import participant
 from gateway.core.replies import Reply
@@ -197,7 +196,7 @@ def test_a_second_command_completes_what_kill_9_left(make_app, worker, ada, cloc
     ada.say(minutes=60, body="secret")
     assert _in_a_process_that_dies(make_app, step, lambda app: forget(Worker(app, clock), clock))
     worker = Worker(make_app(), clock)
-    clock.tick(2 * cleaning.LEASE.total_seconds())
+    clock.tick(2 * emptying.LEASE.total_seconds())
     forget(worker, clock)
     assert traces(ADA, "secret") == set()
     assert contacts.opted_out_of(participant(ADA)) == (LINE,)

@@ -13,10 +13,11 @@ import pytest
 from bson import ObjectId
 
 from gateway import clients
+from gateway.conversation import emptying, upkeep
 from gateway.conversation import retention as cleaning
-from gateway.conversation import upkeep
+from gateway.conversation.emptying import Busy
 from gateway.conversation.redaction import TwilioRefuses
-from gateway.conversation.retention import Busy, Order
+from gateway.conversation.retention import Order
 from gateway.store import archive as archives
 from gateway.store import connection, finding, messages, removal, restoring, retention, sessions
 from gateway.store.archive import Archive, ArchiveFailed
@@ -306,7 +307,7 @@ def test_a_second_run_completes_what_kill_9_left_and_the_archive_has_all_of_it(s
 
     assert _in_a_process_that_dies(lambda: None, step, clean)
     connection.connect(settings)
-    clock.tick(2 * cleaning.LEASE.total_seconds())
+    clock.tick(2 * emptying.LEASE.total_seconds())
     clean(None)
     assert counts() == {"sessions": 1, "messages": 2, "media.files": 0, "media.chunks": 0}
     _assert_sessions_are_right()
@@ -394,7 +395,7 @@ def test_a_cut_off_archive_is_continued_where_it_was_whole(tmp_path, name):
 def test_only_one_process_cleans_at_a_time_and_hourly_means_once(scene):
     talk(scene)
     runtime = scene.worker.runtime
-    with cleaning.held(runtime), pytest.raises(Busy):
+    with emptying.held(runtime), pytest.raises(Busy):
         scene.clean()
     kept = runtime.settings.retention.model_copy(update={"days": 90})
     runtime = dataclasses.replace(runtime, settings=runtime.settings.model_copy(update={"retention": kept}))
