@@ -40,6 +40,25 @@ def where(error: BaseException) -> str:
     return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(error).__name__
 
 
+def _traceback(exc_info: structlog.typing.ExcInfo) -> str:
+    """Write a traceback as log lines may: while redacting without the words of any error in it, as in `where`."""
+    newest = exc_info[1]
+    if not _redacting:
+        return "".join(traceback.format_exception(newest)).rstrip()
+    told = ["".join(traceback.format_tb(error.__traceback__)) + type(error).__name__ for error in _causes(newest)]
+    return "\nwhich led to\n".join(told)
+
+
+def _causes(newest: BaseException) -> list[BaseException]:
+    """Give an error and what it came from, oldest first."""
+    found = [newest]
+    while earlier := found[-1].__cause__ or (None if found[-1].__suppress_context__ else found[-1].__context__):
+        if earlier in found:
+            break
+        found.append(earlier)
+    return found[::-1]
+
+
 def _redact(_logger: object, _method: str, event: Event) -> Event:
     if _redacting:
         for key, value in event.items():
@@ -57,6 +76,9 @@ def _redacted(value: Any) -> Any:
     return value
 
 
+_render_traceback = structlog.processors.ExceptionRenderer(_traceback)
+
+
 def configure(*, fmt: str, redact: bool) -> None:
     """Set up structlog and the standard library's logging, both on stdout, one line an event."""
     global _redacting
@@ -65,8 +87,8 @@ def configure(*, fmt: str, redact: bool) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        # Before redaction: a traceback may quote a number too.
-        structlog.processors.format_exc_info,
+        # Before redaction: a line of code in a traceback may hold a number.
+        _render_traceback,
         _redact,
     ]
     if fmt == "json":
@@ -112,7 +134,7 @@ def _configure_stdlib(shared: list[structlog.typing.Processor], last: structlog.
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                _render_traceback,
                 _redact,
                 last,
             ],

@@ -88,6 +88,43 @@ def test_a_traceback_holds_no_number(configured, fmt):
     assert NUMBER not in written
 
 
+def _break(words):
+    raise ValueError(f"cannot read {words}") from RuntimeError(words)
+
+
+@pytest.mark.parametrize("fmt", ["json", "console"])
+@pytest.mark.parametrize("logger", [logs.log, logging.getLogger("library")], ids=["ours", "a library's"])
+def test_i11_a_traceback_shows_where_and_not_what_an_error_says(configured, fmt, logger, monkeypatch):
+    monkeypatch.delitem(logs.log.__dict__, "bind", raising=False)
+    _, out = configured(fmt)
+    try:
+        _break("my knee " + "hurts")
+    except ValueError:
+        logger.exception("webhook_failed")
+    written = "\n".join(out.lines())
+    assert "knee hurts" not in written
+    assert "in _break" in written
+    assert "RuntimeError" in written
+    assert "ValueError" in written
+
+
+def test_without_redaction_a_traceback_is_as_it_is(configured):
+    log, out = configured(redact=False)
+    try:
+        _break("my knee " + "hurts")
+    except ValueError:
+        log.exception("webhook_failed")
+    assert "ValueError: cannot read my knee hurts" in json.loads(out.lines()[0])["exception"]
+
+
+def test_errors_that_came_from_each_other_are_told_once(configured):
+    log, out = configured()
+    one, other = KeyError(), ValueError()
+    one.__cause__, other.__cause__ = other, one
+    log.error("webhook_failed", exc_info=one)
+    assert json.loads(out.lines()[0])["exception"].splitlines() == ["ValueError", "which led to", "KeyError"]
+
+
 @pytest.mark.parametrize("fmt", ["json", "console"])
 def test_what_libraries_log_is_shortened_too(configured, fmt):
     _, out = configured(fmt)

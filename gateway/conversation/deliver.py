@@ -16,7 +16,7 @@ from gateway.core.codes import explain
 from gateway.core.errors import GatewayError, StoreUnavailable
 from gateway.core.messages import StatusUpdate
 from gateway.core.sending import LookupFailed, NotSent, OutcomeUnknown, Outgoing, Reaction, Sent
-from gateway.logs import log
+from gateway.logs import log, where
 from gateway.store import delivery, lanes, outbound, outbox
 from gateway.store.connection import deadline
 from gateway.store.outbound import Outbound
@@ -81,7 +81,7 @@ def _found_at_last(runtime: Runtime, row: Row) -> Sent | None:
     except Later:
         return None
     except Exception as error:
-        log.warning("delivery_unknown", message_id=row.id, message=str(error)[:300])
+        log.warning("delivery_unknown", message_id=row.id, error=where(error))
         return None
 
 
