@@ -43,6 +43,17 @@ class Forgotten:
         return {"contacts": self.contacts, **amount, **rest}
 
 
+@dataclass(frozen=True)
+class _Erasing:
+    """One person being erased. `wait` sleeps some seconds; `hold` is called now and then to go on being the one."""
+
+    runtime: Runtime
+    who: Person
+    at_twilio: bool
+    wait: Callable[[float], object]
+    hold: Callable[[], None]
+
+
 def preview(written: str) -> Forgotten:
     """Tell what would be erased of a person."""
     with deadline(SEARCH_SECONDS):
@@ -69,8 +80,9 @@ def forget(
             who = _person(written)
             sessions = forgetting.sessions_of(who)
             done = Forgotten(suppressed=_keep_opt_out(runtime, who))
+        erasing = _Erasing(runtime, who, at_twilio, wait, hold)
         for _ in range(ROUNDS):
-            done = _erase(runtime, who, sessions, done, at_twilio=at_twilio, wait=wait, hold=hold)
+            done = _erase(erasing, sessions, done)
             with deadline():
                 # Whoever looked the contact up before it went may have opened a session for it.
                 done = replace(done, contacts=done.contacts + forgetting.delete_contacts(who.contacts))
@@ -92,42 +104,35 @@ def _keep_opt_out(runtime: Runtime, who: Person) -> int:
     return suppressions.keep(who.identities, who.opted_out, runtime.clock.now())
 
 
-def _erase(
-    runtime: Runtime,
-    who: Person,
-    sessions: list[Any],
-    done: Forgotten,
-    *,
-    at_twilio: bool,
-    wait: Callable[[float], object],
-    hold: Callable[[], None],
-) -> Forgotten:
+def _erase(erasing: _Erasing, sessions: list[Any], done: Forgotten) -> Forgotten:
     """Hide sessions, let what is on its way to them arrive, and empty them."""
+    runtime, who = erasing.runtime, erasing.who
     with deadline(SEARCH_SECONDS):
         forgetting.ask_nobody(sessions)
         queued = forgetting.delete_queued(sessions, who.contacts, runtime.clock.now())
         steps.retire(sessions, runtime.clock.now())
-    wait(emptying.GRACE.total_seconds())
-    _let_finish(runtime, who, sessions, wait)
+    erasing.wait(emptying.GRACE.total_seconds())
+    _let_finish(erasing, sessions)
     with deadline(SEARCH_SECONDS):
         callbacks = forgetting.delete_callbacks(who, sessions)
         queued += forgetting.delete_queued(sessions, who.contacts)
     amount = done.amount
     while batch := _hidden(runtime):
-        if at_twilio:
+        if erasing.at_twilio:
             _redact(runtime, batch)
         amount += emptying.empty(batch, runtime.clock.now())
-        hold()
+        erasing.hold()
     return replace(done, amount=amount, queued=done.queued + queued, callbacks=done.callbacks + callbacks)
 
 
-def _let_finish(runtime: Runtime, who: Person, sessions: list[Any], wait: Callable[[float], object]) -> None:
+def _let_finish(erasing: _Erasing, sessions: list[Any]) -> None:
     """Wait for the workers that answer or send right now: what they store next must be found."""
+    runtime = erasing.runtime
     for _ in range(int(runtime.settings.outbox.lease_seconds) + 1):
         with deadline():
-            if not forgetting.in_hand(sessions, who.contacts, runtime.clock.now()):
+            if not forgetting.in_hand(sessions, erasing.who.contacts, runtime.clock.now()):
                 return
-        wait(1)
+        erasing.wait(1)
 
 
 def _hidden(runtime: Runtime) -> list[dict[str, Any]]:
