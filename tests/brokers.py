@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def is_open(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-class Server:
+class Server(ABC):
     """A broker: `url` is where it listens, whenever it does."""
 
     url: str
@@ -70,22 +71,24 @@ class Server:
             self._process.wait()
             self._process = None
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """Give the command line that starts it."""
 
     def environ(self) -> dict[str, str]:
         return dict(os.environ)
 
+    @abstractmethod
     def answers(self) -> bool:
-        raise NotImplementedError
+        """Tell whether it takes connections."""
 
+    @abstractmethod
     def waiting(self) -> int:
         """Count what waits for a worker."""
-        raise NotImplementedError
 
+    @abstractmethod
     def flush(self) -> None:
         """Throw away all that waits."""
-        raise NotImplementedError
 
 
 class Redis(Server):
