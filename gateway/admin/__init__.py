@@ -2,15 +2,15 @@
 
 from flask import Flask
 
-from gateway.admin import account, inbox, limits, login, thread
+from gateway.admin import account, inbox, limits, login, people, phone, thread
 from gateway.admin.blueprint import bp
 
 # Each adds its pages to the blueprint.
-PAGES = (account, inbox, thread)
+PAGES = (account, inbox, people, phone, thread)
 
 
 def register(app: Flask) -> None:
     """Put the console under /admin, and nothing of it (cookies, tokens, headers) on any other path."""
     login.register(app)
     app.register_blueprint(bp)
-    limits.register(app, view="admin.log_in")
+    limits.register(app, bp.name, "log_in", "change_password")

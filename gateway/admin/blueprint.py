@@ -30,7 +30,11 @@ class Part:
     in_development: bool = False
 
 
-PARTS = (Part("Sessions", ("admin.sessions", "admin.session")),)
+PARTS = (
+    Part("Sessions", ("admin.sessions", "admin.session")),
+    Part("People", ("admin.people_list", "admin.add_person", "admin.change_person"), needs="admin"),
+    Part("Phone", ("admin.phone", "admin.phone_text", "admin.phone_call"), needs="agent", in_development=True),
+)
 
 
 @bp.context_processor

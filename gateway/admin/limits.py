@@ -8,7 +8,7 @@ from flask import Flask, request
 from flask_limiter import Limiter
 from limits.storage.mongodb import MongoDBStorageBase
 
-from gateway.admin.login import address
+from gateway.admin.login import access, address
 from gateway.store.connection import collection, deadline
 from gateway.store.documents import UserDocument
 
@@ -61,12 +61,14 @@ class SharedStorage(MongoDBStorageBase):
         """Close nothing: the connection is not ours."""
 
 
-def register(app: Flask, *, view: str) -> None:
-    """Limit how often a view answers, by address and by the name that is tried."""
+def register(app: Flask, blueprint: str, *views: str) -> None:
+    """Limit how often the views of a blueprint that take a password answer, by address and by the name."""
     limiter = Limiter(_by_address, storage_uri="gateway://", strategy="fixed-window", key_prefix="login")
-    _init_for_blueprint(limiter, app, view.partition(".")[0])
-    limited: Any = limiter.limit(LOGINS, key_func=_by_name)(app.view_functions[view])
-    app.view_functions[view] = limiter.limit(LOGINS)(limited)
+    _init_for_blueprint(limiter, app, blueprint)
+    for name in views:
+        view = app.view_functions[f"{blueprint}.{name}"]
+        limited: Any = limiter.limit(LOGINS)(limiter.limit(LOGINS, key_func=_by_name)(view))
+        app.view_functions[f"{blueprint}.{name}"] = limited
     app.extensions["login_limiter"] = limiter
 
 
@@ -89,8 +91,9 @@ def _by_address() -> str:
 
 
 def _by_name() -> str:
-    """Give a key for the name; hashed, as people type passwords into the wrong field."""
-    return "name " + hashlib.sha256(request.form.get("name", "").strip().encode()).hexdigest()
+    """Give a key for whose password it is; hashed, as people type passwords into the wrong field."""
+    name = access().name or request.form.get("name", "").strip()
+    return "name " + hashlib.sha256(name.encode()).hexdigest()
 
 
 def seconds_left(app: Flask) -> int:

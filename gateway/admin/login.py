@@ -17,8 +17,6 @@ from gateway.logs import log
 from gateway.store import users
 from gateway.store.connection import deadline
 
-LIFETIME = timedelta(hours=12)
-
 # Longer than any name or password somebody types; more would only keep the hasher busy.
 FIELD_LIMIT = 1000
 
@@ -58,7 +56,7 @@ def register(app: Flask) -> None:
         SESSION_COOKIE_SECURE=settings.public_url.startswith("https") or settings.env == "production",
         # A login ends after its lifetime whatever happens, so no response needs to renew the cookie.
         SESSION_REFRESH_EACH_REQUEST=False,
-        PERMANENT_SESSION_LIFETIME=LIFETIME,
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=settings.admin.session_hours),
         WTF_CSRF_CHECK_DEFAULT=False,
         # A token lives as long as the login: a page that was open over lunch must still work.
         WTF_CSRF_TIME_LIMIT=None,
@@ -158,6 +156,8 @@ def begin(user: users.User) -> None:
     session.clear()
     session.permanent = True
     login_user(Operator(user))
+    with deadline():
+        users.note_login(user, runtime().clock.now())
     log.info("login", user=user.name, address=address())
 
 

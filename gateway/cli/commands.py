@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,10 +19,9 @@ from gateway.cli.contacts import contacts
 from gateway.cli.retention import cleanup
 from gateway.cli.simulate import simulate
 from gateway.cli.spool import spool
-from gateway.conversation.runtime import Clock
+from gateway.cli.users import users
 from gateway.core.errors import GatewayError
-from gateway.store import connection, users
-from gateway.store.connection import deadline
+from gateway.store import connection
 
 
 class Commands(click.Group):
@@ -55,6 +53,7 @@ cli.add_command(backfill)
 cli.add_command(cleanup)
 cli.add_command(after_restore)
 cli.add_command(contacts)
+cli.add_command(users)
 
 
 @cli.command()
@@ -134,46 +133,6 @@ def _shown(name: str, value: Any) -> Any:
     if name == "trusted_proxies":
         return [str(network) for network in value]
     return value
-
-
-@cli.group("users")
-def users_group() -> None:
-    """Manage who may log in to the admin page."""
-
-
-@users_group.command("add")
-@click.argument("name")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-@click.option("--replace", is_flag=True, help="Give an existing user a new password and end their logins.")
-@as_json
-def add_user(name: str, password_stdin: bool, replace: bool, as_json: bool) -> None:
-    """Add a user, with a password that is read from standard input or made up and shown once.
-
-    \b
-    Example:  gateway users add ada
-    """
-    password = sys.stdin.readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(12)
-    if len(password) < 8:
-        raise click.ClickException("The password has fewer than 8 characters. Choose a longer one.")
-    running.connect()
-    with deadline(10):
-        if not (replace and users.set_password(name, password)):
-            users.add(name, password, Clock().now())
-    shown = {} if password_stdin else {"password": password}
-    if as_json:
-        click.echo(json.dumps({"name": name, **shown}))
-    else:
-        click.echo(f"User {name} may log in." + (f" Password: {password}" if shown else ""))
-
-
-@users_group.command("list")
-@as_json
-def list_users(as_json: bool) -> None:
-    """List who may log in."""
-    running.connect()
-    with deadline(10):
-        names = users.names()
-    _print_lines(names, as_json, heading=f"{len(names)} users")
 
 
 def _print_lines(lines: Sequence[str], as_json: bool, *, heading: str) -> None:

@@ -10,7 +10,11 @@ import requests
 from gateway.channels import signature
 from gateway.conversation.phoning import SimulationFailed, new_sid
 from gateway.conversation.runtime import SIMULATED_AT, simulated_times
+from gateway.core.messages import InboundMessage
+from gateway.core.participant import address, participant
+from gateway.core.sessions import Scope, session_keys
 from gateway.settings import Settings
+from gateway.store import finding
 
 OUR_NUMBER = "+15017122661"
 OUR_WHATSAPP = "+14155238886"
@@ -93,3 +97,17 @@ def call_form(configured: Settings, sender: str, to: str, *, sid: str | None = N
 
 def _account(configured: Settings) -> dict[str, str]:
     return {"AccountSid": configured.twilio_account_sid or "AC" + "0" * 32, "ApiVersion": "2010-04-01"}
+
+
+def session_ids(configured: Settings, communication_type: str, sender: str, to: str, *, limit: int) -> list[str]:
+    """Give the ids of the newest sessions of somebody who is simulated, the oldest of them first."""
+    message = InboundMessage(
+        id="",
+        communication_type=communication_type,
+        sender=participant(sender),
+        recipient=address(to),
+        content="",
+        received_at=datetime.min,
+        provider_sid="",
+    )
+    return finding.newest_ids(session_keys(message, Scope(configured.sessions.scope)), limit=limit)

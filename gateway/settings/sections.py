@@ -231,9 +231,10 @@ class Crm(Section):
 
 
 class Admin(Section):
-    """The first operator, `admin`."""
+    """The first operator, `admin`, and how long a login lasts."""
 
     password: SecretStr = SecretStr("")
+    session_hours: float = Field(12, gt=0, le=24 * 30)
 
 
 class Log(Section):

@@ -217,6 +217,7 @@ class UserDocument(Document):
     channels = ListField(StringField())
     password_hash = StringField()
     session_token = StringField()
+    logged_in_at = DateTimeField()
     created_at = DateTimeField(db_field="createdAt")
 
 

@@ -84,6 +84,12 @@ def find_neighbours(keys: Sequence[str], moment: datetime) -> Neighbours:
     return Neighbours(_view(before) if before else None, _view(after) if after else None)
 
 
+def newest_ids(keys: Sequence[str], *, limit: int) -> list[str]:
+    """Give the ids of a sender's newest sessions, the oldest of them first."""
+    found = collection(SessionDocument).find({"keys": {"$in": list(keys)}}, {"_id": 1})
+    return [str(row["_id"]) for row in found.sort("first_message_at", DESCENDING).limit(limit)][::-1]
+
+
 def get(session_id: str) -> SessionView | None:
     """Look a session up by its id."""
     if not ObjectId.is_valid(session_id):

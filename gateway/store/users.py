@@ -32,6 +32,15 @@ class User:
     access: Access
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A user as the list shows one. `logged_in_at` is None for somebody who never was."""
+
+    access: Access
+    created_at: datetime | None
+    logged_in_at: datetime | None
+
+
 @cache
 def _hasher() -> PasswordHasher:
     return PasswordHasher()
@@ -57,7 +66,7 @@ def add(
     try:
         collection(UserDocument).insert_one(document)
     except DuplicateKeyError:
-        raise UserExists(f"There is a user {name!r} already. Give --replace to set a new password.") from None
+        raise UserExists(f"There is a user {name!r} already. Choose another name.") from None
 
 
 def set_password(name: str, password: str) -> bool:
@@ -66,14 +75,52 @@ def set_password(name: str, password: str) -> bool:
     return collection(UserDocument).update_one({"name": name}, {"$set": changes}).matched_count == 1
 
 
+def change(name: str, role: Role, channels: Collection[str] | None) -> bool:
+    """Give a user another role and other channels; False if there is nobody of that name.
+
+    It counts from their next request on: what somebody may do is read anew with each.
+    """
+    limits = {"$unset": {"channels": ""}} if channels is None else {}
+    limited = {} if channels is None else {"channels": sorted(channels)}
+    done = collection(UserDocument).update_one({"name": name}, {"$set": {"role": role} | limited} | limits)
+    return done.matched_count == 1
+
+
+def end_logins(name: str) -> None:
+    """End all logins of a user."""
+    changes = {"session_token": secrets.token_urlsafe(24)}
+    collection(UserDocument).update_one({"name": name}, {"$set": changes})
+
+
+def remove(name: str) -> bool:
+    """Take a user away, and with them their logins; False if there is nobody of that name."""
+    return collection(UserDocument).delete_one({"name": name}).deleted_count == 1
+
+
+def has_admin() -> bool:
+    """Tell whether anybody is left who may change users. Who was added before there were roles is an admin."""
+    return collection(UserDocument).find_one({"role": {"$in": ["admin", None]}}, {"_id": 1}) is not None
+
+
+def note_login(user: User, now: datetime) -> None:
+    """Remember when a user logged in."""
+    collection(UserDocument).update_one({"_id": ObjectId(user.id)}, {"$set": {"logged_in_at": now}})
+
+
+def get(name: str) -> Listed | None:
+    """Give a user by name."""
+    found = collection(UserDocument).find_one({"name": name})
+    return _listed(found) if found else None
+
+
+def everybody() -> list[Listed]:
+    """List all users by name."""
+    return [_listed(found) for found in collection(UserDocument).find().sort("name", 1)]
+
+
 def exists(name: str) -> bool:
     """Tell whether there is a user of that name."""
     return collection(UserDocument).find_one({"name": name}, {"_id": 1}) is not None
-
-
-def names() -> list[str]:
-    """List all users' names."""
-    return sorted(user["name"] for user in collection(UserDocument).find({}, {"name": 1}))
 
 
 def authenticate(name: str, password: str) -> User | None:
@@ -98,6 +145,13 @@ def find(token: str) -> User | None:
 
 
 def _user(found: Mapping[str, Any]) -> User:
+    return User(str(found["_id"]), found["name"], found["session_token"], _access(found))
+
+
+def _listed(found: Mapping[str, Any]) -> Listed:
+    return Listed(_access(found), found.get("createdAt"), found.get("logged_in_at"))
+
+
+def _access(found: Mapping[str, Any]) -> Access:
     channels = found.get("channels")
-    access = Access(found["name"], found.get("role") or "admin", None if channels is None else frozenset(channels))
-    return User(str(found["_id"]), found["name"], found["session_token"], access)
+    return Access(found["name"], found.get("role") or "admin", None if channels is None else frozenset(channels))

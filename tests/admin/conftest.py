@@ -102,3 +102,37 @@ def serve(make_app: Any) -> Iterator[Any]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Any]:
+    """Open a page that remembers what it asked for and what its console said."""
+    contexts: list[Any] = []
+
+    def opened(**given: Any) -> Any:
+        context = browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | given))
+        contexts.append(context)
+        page = context.new_page()
+        page.asked, page.said = [], []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.on("console", lambda message: page.said.append(message.text))
+        page.on("pageerror", lambda error: page.said.append(str(error)))
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def log_in() -> Any:
+    """Log in as the first operator, in a real browser."""
+
+    def begin(page: Any, base: str) -> None:
+        page.goto(f"{base}/admin/")
+        page.get_by_label("Name").fill("admin")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url(f"{base}/admin/")
+
+    return begin

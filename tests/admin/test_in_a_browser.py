@@ -45,36 +45,8 @@ def keep(message_id, *fetched):
         assert media.keep(file, one)
 
 
-@pytest.fixture
-def open_page(browser):
-    """Open a page that remembers what it asked for and what its console said."""
-    contexts = []
-
-    def opened(**given):
-        context = browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | given))
-        contexts.append(context)
-        page = context.new_page()
-        page.asked, page.said = [], []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda error: page.said.append(str(error)))
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-
-
-def log_in(page, base):
-    page.goto(f"{base}/admin/")
-    page.get_by_label("Name").fill("admin")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{base}/admin/")
-
-
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
-def test_an_operator_logs_in_finds_a_session_and_reads_why(filled, open_page, scripts):
+def test_an_operator_logs_in_finds_a_session_and_reads_why(filled, open_page, scripts, log_in):
     page = open_page(java_script_enabled=scripts)
     log_in(page, filled)
     assert page.get_by_role("row").count() == 1 + 4
@@ -89,7 +61,7 @@ def test_an_operator_logs_in_finds_a_session_and_reads_why(filled, open_page, sc
     assert page.get_by_label("Password").is_visible()
 
 
-def test_a_wrong_password_is_said_and_can_be_corrected(filled, open_page):
+def test_a_wrong_password_is_said_and_can_be_corrected(filled, open_page, log_in):
     page = open_page()
     page.goto(f"{filled}/admin/")
     page.get_by_label("Name").fill("admin")
@@ -101,7 +73,7 @@ def test_a_wrong_password_is_said_and_can_be_corrected(filled, open_page):
     page.wait_for_url(f"{filled}/admin/")
 
 
-def test_tabs_choose_a_channel(filled, open_page):
+def test_tabs_choose_a_channel(filled, open_page, log_in):
     page = open_page()
     log_in(page, filled)
     page.get_by_role("link", name="WhatsApp 2").click()
@@ -112,7 +84,7 @@ def test_tabs_choose_a_channel(filled, open_page):
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_wider_than_the_screen(filled, open_page, width, scheme):
+def test_nothing_is_wider_than_the_screen(filled, open_page, width, scheme, log_in):
     page = open_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
     log_in(page, filled)
     sessions = page.locator(".sessions .title a").evaluate_all("links => links.map(link => link.href)")
@@ -124,7 +96,7 @@ def test_nothing_is_wider_than_the_screen(filled, open_page, width, scheme):
         assert page.evaluate(width_of.format("scrollWidth")) <= page.evaluate(width_of.format("clientWidth")), address
 
 
-def test_pages_ask_no_other_host_and_break_no_rule_of_their_own(filled, open_page):
+def test_pages_ask_no_other_host_and_break_no_rule_of_their_own(filled, open_page, log_in):
     page = open_page()
     log_in(page, filled)
     sessions = page.locator(".sessions .title a").evaluate_all("links => links.map(link => link.href)")
@@ -136,7 +108,7 @@ def test_pages_ask_no_other_host_and_break_no_rule_of_their_own(filled, open_pag
     assert page.said == []
 
 
-def test_a_photograph_is_seen_and_opens(filled, open_page):
+def test_a_photograph_is_seen_and_opens(filled, open_page, log_in):
     page = open_page()
     log_in(page, filled)
     page.get_by_role("link", name="SMS from +15558675310").click()
@@ -150,7 +122,7 @@ def test_a_photograph_is_seen_and_opens(filled, open_page):
     assert page.said == []
 
 
-def test_a_recording_plays_on_the_page_and_can_be_jumped_in(filled, open_page):
+def test_a_recording_plays_on_the_page_and_can_be_jumped_in(filled, open_page, log_in):
     page = open_page()
     log_in(page, filled)
     page.get_by_role("link", name="WhatsApp from +15558675310").click()
@@ -168,7 +140,7 @@ def test_a_recording_plays_on_the_page_and_can_be_jumped_in(filled, open_page):
     assert page.said == []
 
 
-def test_the_keyboard_shows_where_it_is(filled, open_page):
+def test_the_keyboard_shows_where_it_is(filled, open_page, log_in):
     page = open_page()
     log_in(page, filled)
     page.keyboard.press("Tab")
@@ -182,7 +154,7 @@ def test_the_keyboard_shows_where_it_is(filled, open_page):
         assert seen, page.evaluate("document.activeElement.outerHTML")
 
 
-def test_text_in_arabic_runs_from_the_right(filled, open_page):
+def test_text_in_arabic_runs_from_the_right(filled, open_page, log_in):
     page = open_page()
     log_in(page, filled)
     page.get_by_role("link", name="WhatsApp from +15558675310").click()
@@ -190,7 +162,7 @@ def test_text_in_arabic_runs_from_the_right(filled, open_page):
     assert text.evaluate("element => getComputedStyle(element).direction") == "rtl"
 
 
-def test_the_clock_of_the_page_is_the_gateways(filled, open_page):
+def test_the_clock_of_the_page_is_the_gateways(filled, open_page, log_in):
     page = open_page()
     log_in(page, filled)
     assert f"As of {TEN.hour}:05:00 UTC" in page.locator(".as-of").inner_text()
