@@ -228,8 +228,9 @@ def end_call(session_id: str, call_sid: str, moment: datetime, now: datetime) ->
 
 
 def mark_opted_out(contact_id: str, lines: Sequence[str], *, out: bool) -> None:
-    """Carry an opt-out (or the end of one) to the contact's open sessions, where the hot path reads it."""
+    """Carry an opt-out (or the end of one) to the contact's sessions, where the hot path reads it.
+
+    To closed ones too: a message that comes late, or from before the newest, is filed in one of those.
+    """
     change = {"$addToSet": {"opted_out": {"$each": list(lines)}}} if out else {"$pullAll": {"opted_out": list(lines)}}
-    collection(SessionDocument).update_many(
-        {"contact_id": ObjectId(contact_id), "open_keys": {"$exists": True}}, change
-    )
+    collection(SessionDocument).update_many({"contact_id": ObjectId(contact_id)}, change)

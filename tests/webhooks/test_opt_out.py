@@ -79,6 +79,18 @@ def test_a_stop_outlasts_several_rollovers(twilio, db, clock):
         assert is_empty(twilio.sms("are you there"))
 
 
+def test_i12_a_stop_filed_in_an_earlier_session_holds_there_too(twilio, db, clock):
+    twilio.sms("Hello")
+    clock.move_to(minutes=10)
+    twilio.sms("Hello again")
+    clock.move_to(minutes=1)
+    twilio.sms("STOP")
+    assert is_empty(twilio.sms("are you there"))
+    twilio.sms("YES")
+    assert texts(twilio.sms("and now")) == ["and now"]
+    assert db.sessions.count_documents({}) == 2
+
+
 def test_a_stop_outlasts_the_process(make_app, db):
     Twilio(make_app().test_client()).sms("STOP")
     assert is_empty(Twilio(make_app().test_client()).sms("hello", MessageSid="SM-later"))
