@@ -16,7 +16,6 @@ from gateway.core.limits import slot_of
 from gateway.core.messages import Channel
 from gateway.core.participant import address
 from gateway.core.replies import Reply, Turn
-from gateway.core.segments import segments
 from gateway.logs import log
 from gateway.store import answers, asked, finding, outbound, outbox, sessions
 from gateway.store.answers import PENDING, QUEUED
@@ -160,10 +159,8 @@ def _commit(runtime: Runtime, row: Row, burst: Sequence[Asked], reply: Reply, mi
 def _documents(
     message: Asked, ids: Sequence[str], reply: Reply, said: Sequence[str], milliseconds: float, now: datetime
 ) -> list[dict[str, Any]]:
-    documents = outbound.spoken(message.id, reply, said, milliseconds, total=len(said), answers=list(ids))
+    documents = outbound.spoken(message.id, reply, said, milliseconds, texted=True, total=len(said), answers=list(ids))
     for document, at in zip(documents, outbound.piece_times(now, len(documents)), strict=True):
-        length = segments(document["content"])
-        document["metadata"] |= {"segments": length.count, "encoding": length.encoding}
         document |= message.place.stored() | {"createdAt": at, "storedAt": now}
         if reply.says_something:
             document |= {"status": "queued", "status_history": [{"status": "queued", "at": at}]}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from gateway.core.messages import VOICE
 from gateway.core.replies import Reply, answer_id
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument
@@ -92,8 +93,8 @@ def finish(message_id: str, now: datetime) -> int:
     shared = {name: stored[name] for name in ("session_id", "channel_id", "communication_type", "contact_id")}
     shared |= {"createdAt": stored["createdAt"], "storedAt": now}
     pieces = answer.get("pieces") or [answer["text"]]
-    missing = 0
-    for document in spoken(message_id, _read_reply(answer), pieces, answer["milliseconds"]):
+    texted, missing = stored["communication_type"] != VOICE, 0
+    for document in spoken(message_id, _read_reply(answer), pieces, answer["milliseconds"], texted=texted):
         which = {"_id": document.pop("_id")}
         done = collection(MessageDocument).update_one(which, {"$setOnInsert": shared | document}, upsert=True)
         missing += done.upserted_id is not None

@@ -7,7 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from gateway.core.messages import InboundMessage, Media
+from gateway.core.messages import VOICE, InboundMessage, Media
 from gateway.core.replies import answer_id
 from gateway.store import answers
 from gateway.store.answers import NONE, Answer
@@ -64,7 +64,8 @@ def _documents(turn: StoredTurn) -> list[dict[str, Any]]:
     answer, shared = turn.answer, _common(turn)
     if not answer.pieces:
         return [_inbound(turn)]
-    ours = spoken(turn.message.id, answer.reply, answer.pieces, answer.milliseconds)
+    texted = turn.message.communication_type != VOICE
+    ours = spoken(turn.message.id, answer.reply, answer.pieces, answer.milliseconds, texted=texted)
     return [_inbound(turn), *(shared | document for document in ours)]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from gateway.core.replies import Reply, answer_id
+from gateway.core.segments import segments
 from gateway.core.times import MILLISECOND
 from gateway.store.connection import collection, insert_new
 from gateway.store.documents import MessageDocument, SessionDocument
@@ -62,11 +63,12 @@ class Outbound:
 
 
 def spoken(
-    message_id: str, reply: Reply, pieces: Sequence[str], milliseconds: float, **metadata: Any
+    message_id: str, reply: Reply, pieces: Sequence[str], milliseconds: float, *, texted: bool, **metadata: Any
 ) -> list[dict[str, Any]]:
     """Give what is stored of a responder's answer, a document for each of its pieces, without their place.
 
-    Tokens, tools and files belong to the first piece, so that nothing is counted twice.
+    Tokens, tools and files belong to the first piece, so that nothing is counted twice. What is `texted` rather than
+    said on a call says how long it is.
     """
     documents = []
     for number, text in enumerate(pieces or [reply.text], start=1):
@@ -82,6 +84,9 @@ def spoken(
             "has_error": bool(reply.error),
             "metadata": {"responder": reply.responder, "inReplyTo": message_id} | (metadata if first else {}),
         }
+        if texted:
+            length = segments(text)
+            document["metadata"] |= {"segments": length.count, "encoding": length.encoding}
         if first and reply.token_count is not None:
             document["token_count"] = reply.token_count
         if reply.error:

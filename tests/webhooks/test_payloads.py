@@ -129,6 +129,19 @@ def test_the_echo_is_a_message_of_its_own(twilio, db, name):
     assert (echo["has_error"], echo["tools_used"]) == (False, [])
 
 
+@pytest.mark.parametrize(("words", "length"), [("a" * 161, (2, "GSM-7")), ("ж" * 70, (1, "UCS-2"))])
+def test_an_answer_says_how_many_segments_it_takes(twilio, db, words, length):
+    twilio.sms(words)
+    told = db.messages.find_one({"direction": "outbound"})["metadata"]
+    assert (told["segments"], told["encoding"]) == length
+
+
+def test_what_is_said_on_a_call_has_no_segments(call, db):
+    call.begin()
+    call.say("A table, please")
+    assert "segments" not in db.messages.find_one({"direction": "outbound"})["metadata"]
+
+
 @pytest.mark.parametrize("name", [name for name in MESSAGES if not fixture(name)["Body"]])
 def test_a_message_without_words_gets_no_answer(twilio, db, name):
     assert is_empty(twilio.post(route(name), fixture(name)))
