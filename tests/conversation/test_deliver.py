@@ -550,12 +550,29 @@ def test_i9_two_equal_messages_are_two_messages(scene):
     scene.worker.run()
     scene.provider.faults.append(Fault(status=500, code=20500))
     text(scene, "ok", message_id="ag:2")
+    # So soon that the first one is among what the look-up for the second one finds.
+    scene.worker.run(after=2)
     for _ in range(4):
         scene.worker.run(after=60)
     assert len(scene.provider.messages) == 2
     assert {stored(scene, name)["provider_sid"] for name in ("ag:1", "ag:2")} == {
         message["sid"] for message in scene.provider.messages
     }
+
+
+def test_i9_not_listed_yet_is_no_reason_to_send_again_before_the_look_up_is_believed(scene):
+    scene = scene(outbox={"lookup_seconds": 30})
+    scene.provider.faults.append(Fault(status=503, code=20503, accept=True))
+    scene.provider.list_delay = 3600
+    text(scene)
+    scene.worker.run()
+    # As where the worker died, and its lease ends before that.
+    scene.db.outbox.update_one({}, {"$set": {"due": scene.clock.moment}})
+    scene.worker.run(after=29)
+    scene.provider.messages[0]["_shown_at"] = 0
+    scene.worker.run(after=1)
+    assert len(scene.provider.asked("POST")) == 1
+    assert stored(scene)["provider_sid"] == scene.provider.messages[0]["sid"]
 
 
 def test_i9_a_message_listed_late_is_still_found_after_a_second_attempt(scene):
@@ -619,9 +636,10 @@ def test_i12_nothing_queued_goes_to_somebody_who_said_stop(scene):
     scene.twilio.sms("Hi", From=PERSON, To=LINE)
     text(scene)
     scene.twilio.sms("STOP", From=PERSON, To=LINE)
+    assert (stored(scene)["status"], row(scene)["state"]) == ("canceled", "canceled")
+    scene.twilio.sms("START", From=PERSON, To=LINE)
     scene.worker.run(after=1)
     assert scene.provider.messages == []
-    assert (stored(scene)["status"], row(scene)["state"]) == ("canceled", "canceled")
     assert stored(scene)["error_code"] == "21610"
 
 

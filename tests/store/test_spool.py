@@ -49,6 +49,12 @@ def test_only_its_owner_may_read_it(spool):
     assert stat.S_IMODE(spool.folder.stat().st_mode) == 0o700
 
 
+def test_i4_a_record_is_on_the_disk_and_not_only_handed_to_the_system(spool):
+    with spool.using() as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert database.execute("PRAGMA synchronous").fetchone() == (2,), "FULL: a power cut takes nothing back"
+
+
 def test_what_was_received_first_comes_first(spool):
     for number, seconds in ((1, 3), (2, 1), (3, 2), (4, 1)):
         assert spool.put(message(number, seconds), webhook="a")

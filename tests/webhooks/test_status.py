@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from gateway.conversation.status import apply_status
 from gateway.core.messages import StatusUpdate
+from gateway.store import callbacks
 from tests.conftest import HOST, TEN, Twilio, fixture
 from tests.webhooks.conftest import contents, named, twiml
 
@@ -107,6 +108,20 @@ def test_a_status_of_an_unknown_message_is_parked(twilio, db, logged):
     assert (parked["about"], parked["receivedAt"]) == (SID, TEN)
     assert parked["event"]["parameters"] == fixture("status/delivered")
     assert {event["message_sid"] for event in named(logged, "callback_parked")} == {SID}
+
+
+def test_i8_a_status_whose_sid_is_stored_just_before_it_is_parked_takes_effect(twilio, db, sent, monkeypatch):
+    db.messages.update_one({"_id": "re:SM1"}, {"$unset": {"provider_sid": ""}})
+    park = callbacks.park
+
+    def after_the_worker(about, callback):
+        # It stores the SID and looks for what is parked, where nothing is yet.
+        db.messages.update_one({"_id": "re:SM1"}, {"$set": {"provider_sid": SID}})
+        park(about, callback)
+
+    monkeypatch.setattr(callbacks, "park", after_the_worker)
+    report(twilio, "delivered")
+    assert sent()["status"] == "delivered"
 
 
 def test_a_status_of_a_message_of_theirs_changes_nothing(twilio, db):
