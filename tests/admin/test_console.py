@@ -66,6 +66,38 @@ def test_while_mongodb_is_away_a_page_says_so(console, monkeypatch, path):
     assert "Content-Security-Policy" in answer.headers
 
 
+@pytest.fixture
+def spooled(app, twilio):
+    """One text that came while MongoDB was away."""
+    connection.breaker._reason = "away"
+    twilio.sms("private words")
+    connection.breaker.reset()
+    return app.extensions["gateway"].spool
+
+
+def shown(page):
+    return " ".join(page.split())
+
+
+def test_what_waits_in_the_spool_is_told_to_operators_on_every_page(console, app, spooled):
+    for path in ("/admin/", "/admin/?type=voice"):
+        page = console.page(path)
+        assert "<strong>1 event waits to be filed</strong> since" in shown(page)
+        assert "private words" not in page
+    assert "to be filed" not in app.test_client().get("/admin/login").text
+    spooled.remove(spooled.oldest(1))
+    assert "to be filed" not in shown(console.page())
+
+
+def test_what_could_not_be_filed_is_told_with_what_to_do(console, spooled):
+    (record,) = spooled.oldest(1)
+    spooled.note_failure(record, "KeyError", set_aside=True)
+    page = shown(console.page())
+    assert "<strong>1 event could not be filed</strong>" in page
+    assert "gateway spool list" in page
+    assert "to be filed" not in page
+
+
 def test_with_no_mongodb_at_all_the_login_page_opens_and_a_login_says_so(make_app):
     app = make_app()
     nobody = "mongodb://127.0.0.1:9/gateway"

@@ -6,6 +6,11 @@ import pytest
 
 from gateway.admin import thread
 from gateway.admin.transcript import days
+from gateway.channels import messaging
+from gateway.channels.base import Form
+from gateway.conversation import intake
+from gateway.conversation.respond import TOO_LATE
+from gateway.core.messages import Delivery
 from tests.conftest import TEN, fixture
 
 
@@ -138,6 +143,17 @@ def test_a_call_shows_its_beginning_its_turns_and_its_end(page, twilio, clock):
 def test_an_opt_out_is_marked(page, twilio):
     twilio.sms("STOP")
     assert "STOP · opted out" in page()
+
+
+def test_a_message_out_of_the_spool_says_how_late_it_was_filed_and_that_nobody_answered(console, page, app, clock):
+    runtime = app.extensions["gateway"]
+    text = fixture("sms/text")
+    message = messaging.parse(Form(text), TEN)
+    clock.move_to(minutes=20)
+    intake.apply(runtime, message, Delivery(waiting=False, unanswered=TOO_LATE))
+    assert "filed 20 min 0 s later" in page()
+    assert "filed too late to be answered" in page()
+    assert "too late for an automatic answer" in console.page()
 
 
 def test_what_went_wrong_is_told(page, twilio, db):
