@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from gateway.clients.twilio import Twilio as Client
-from gateway.conversation import send
+from gateway.conversation import send, work
 from gateway.conversation.send import CannotSend, Draft
 from gateway.core.codes import CODES
 from gateway.core.sending import Reaction
@@ -620,6 +620,22 @@ def test_i9_a_claim_that_was_lost_sends_nothing(scene, monkeypatch):
     assert scene.provider.messages == []
     monkeypatch.undo()
     scene.worker.run(after=300)
+    assert len(scene.provider.messages) == 1
+
+
+def test_i9_who_lost_a_claim_to_another_worker_neither_sends_nor_takes_it_back(scene):
+    scene = scene()
+    text(scene)
+    stopped = work.claim(scene.runtime)
+    scene.clock.tick(61)
+    other = work.claim(scene.runtime)
+    assert stopped.id == other.id
+    held = row(scene)
+    work.do(scene.runtime, stopped)
+    assert scene.provider.messages == []
+    assert row(scene) == held
+    work.do(scene.runtime, other)
+    scene.worker.run(after=2)
     assert len(scene.provider.messages) == 1
 
 

@@ -452,6 +452,20 @@ def test_what_mongodb_will_never_take_holds_up_nobody(scene, away, monkeypatch):
     assert scene.db.messages.count_documents({"direction": "inbound"}) == 4
 
 
+def test_a_record_nobody_can_read_is_set_aside_and_holds_up_nobody(scene, away):
+    with away:
+        scene.twilio.sms("damaged", MessageSid="SM1")
+        scene.twilio.sms("Hello", MessageSid="SM2")
+    with scene.spool.using() as database:
+        database.execute("UPDATE events SET event = substr(event, 1, 40) WHERE key = 'SM1'")
+    with captured() as events:
+        done = scene.drain()
+    assert (done.applied, done.set_aside) == (1, 1)
+    assert named(events, "event_set_aside")[0]["key"] == "SM1"
+    (record,) = scene.spool.oldest(9, set_aside=True)
+    assert (record.key, record.error) == ("SM1", "unreadable: JSONDecodeError")
+
+
 def test_a_fault_of_ours_costs_no_message(scene, away, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(receive.filing, "find_session", lambda *_, **__: 1 / 0)

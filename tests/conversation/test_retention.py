@@ -344,6 +344,9 @@ def test_a_new_message_beats_closing_and_hiding(scene):
     assert retention.close(seen, bound, scene.clock.now()) == 0
     assert retention.retire(seen, scene.clock.now(), bound=bound) == 0
     assert dump() == before
+    idle = {"$set": {"status": "closed", "closed_reason": "idle"}, "$unset": {"open_keys": ""}}
+    live().sessions.update_many({}, idle)
+    assert retention.retire(seen, scene.clock.now(), bound=bound) == 0
 
 
 def test_a_full_disk_deletes_nothing_and_says_so(scene, monkeypatch, tmp_path):
