@@ -72,7 +72,8 @@ def apply(runtime: Runtime, event: Event, delivery: Delivery) -> Outcome | None:
             status.apply_status(runtime, event)
         case CallEvent() | DialOutcome():
             calls.apply_callback(runtime, event)
-            forwarding.text_back(runtime, event)
+            if not delivery.unanswered:
+                forwarding.text_back(runtime, event)
         case Attachment():
             calls.apply_callback(runtime, event)
     return None

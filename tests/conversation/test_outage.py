@@ -341,15 +341,17 @@ def test_a_turn_without_its_number_is_numbered_when_it_is_filed(scene, away):
     assert said_on_call == {"0": "", "1": "first", "2": "second", "3": "third"}
 
 
-def test_a_forwarded_call_is_put_through_all_the_same_and_texted_afterwards(make_scene, away):
+@pytest.mark.parametrize(("minutes", "texts_back"), [(0, True), (11, False)], ids=["soon", "too late"])
+def test_a_forwarded_call_is_put_through_all_the_same_and_texted_afterwards(make_scene, away, minutes, texts_back):
     scene = make_scene(voice={"mode": "dial", "dial_to": "+15550009999", "text_back": "Sorry we missed you."})
     call = Call(scene.twilio, {"From": ADA, "To": "+15017122661"})
     with away:
         assert twiml(call.begin()).find("Dial") is not None
         missed = call.post("/webhooks/voice/dial", "voice/dial_completed", DialCallStatus="no-answer")
         assert twiml(missed).find("Record") is not None
+    scene.clock.move_to(minutes=minutes)
     scene.drain()
-    assert scene.sent() == [f"text-back:{call.sid}"]
+    assert scene.sent() == ([f"text-back:{call.sid}"] if texts_back else [])
 
 
 # The order of things
