@@ -1,0 +1,54 @@
+"""What axe-core finds on each page of the console, in light and dark, at a desk and on a phone."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.conftest import Twilio, fixture
+
+# Bodies of pages that need something to be there, and pages that need nothing.
+EMPTY = ["/admin/", "/admin/account", "/admin/people", "/admin/phone", "/admin/nothing"]
+FILLED = ["/admin/", "/admin/phone", "/admin/sessions/{session}"]
+
+
+@pytest.fixture
+def served(serve, clock):
+    app, base = serve(public_url="http://gateway.example.com")
+    return Twilio(app.test_client(), base="http://gateway.example.com"), base
+
+
+def fill(twilio, clock):
+    twilio.sms("x" * 300)
+    clock.move_to(minutes=7)
+    twilio.sms("مرحبا")
+    twilio.post("/webhooks/whatsapp", fixture("whatsapp/media"))
+    twilio.call()
+
+
+def serious(page):
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{page.url}: {one['id']} ({one['impact']}): {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_page_has_a_serious_violation(served, open_page, log_in, clock, db, scheme, width):
+    twilio, base = served
+    page = open_page(viewport={"width": width, "height": 860}, color_scheme=scheme)
+    page.goto(f"{base}/admin/login")
+    found = serious(page)
+    log_in(page, base)
+    for path in EMPTY:
+        page.goto(base + path)
+        found += serious(page)
+    fill(twilio, clock)
+    session = db.sessions.find_one({"communication_type": "whatsapp"})["_id"]
+    for path in FILLED:
+        page.goto(base + path.format(session=session))
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        found += serious(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{page.url} scrolls sideways"
+    assert found == []
