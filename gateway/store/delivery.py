@@ -47,6 +47,24 @@ def fail(message_id: str, *, status: str, code: str | None, reason: str, at: dat
     )
 
 
+def requeue(message_id: str, at: datetime) -> bool:
+    """Let a message be sent that we gave up; False where the provider has it, or nobody wants it sent any more.
+
+    No status of the provider's is overwritten (I8): without a SID nothing but our own "failed" was ever noted.
+    """
+    messages = collection(MessageDocument)
+    ours = {"_id": message_id, "direction": "outbound", "provider_sid": None}
+    messages.update_one(
+        ours | {"status": "failed"},
+        {
+            "$set": {"status": "queued"},
+            "$unset": {"error_code": "", "error_message": ""},
+            "$push": {"status_history": {"status": "queued", "at": at}},
+        },
+    )
+    return messages.find_one(ours | {"status": "queued"}, {"_id": 1}) is not None
+
+
 def apply_status(update: StatusUpdate) -> str | None:
     """Add a delivery status to a message we sent; it takes effect only over lower ones (I8).
 

@@ -167,6 +167,7 @@ class ChannelDocument(Document):
     idle_seconds = DynamicField()
     responder = StringField()
     settings = DictField()
+    last_webhook_at = DateTimeField()
 
 
 class ContactDocument(Document):
@@ -274,6 +275,12 @@ class OutboxDocument(Document):
             {"name": "lane", "fields": ["lane", "queued_at"], "partialFilterExpression": {"state": "waiting"}},
             {"name": "contact", "fields": ["contact_id"], "partialFilterExpression": {"state": "waiting"}},
             {"name": "a_week", "fields": ["finished_at"], "expireAfterSeconds": 7 * 24 * 3600},
+            {
+                # Nearly empty at all times: what the console lists for somebody to retry or cancel.
+                "name": "failed",
+                "fields": ["-finished_at", "-_id"],
+                "partialFilterExpression": {"state": "failed"},
+            },
         ],
     }
 
@@ -330,6 +337,85 @@ class SuppressionDocument(Document):
     at = DateTimeField()
 
 
+class HeartbeatDocument(Document):
+    """One process of the gateway, as it said of itself last; gone after a day of silence."""
+
+    meta = {  # noqa: RUF012
+        "collection": "heartbeats",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [{"name": "a_day", "fields": ["seen_at"], "expireAfterSeconds": 24 * 3600}],
+    }
+
+    id = StringField(primary_key=True)
+    kind = StringField(choices=("web", "worker"))
+    host = StringField()
+    pid = IntField()
+    version = StringField()
+    started_at = DateTimeField()
+    seen_at = DateTimeField()
+    every_seconds = IntField()
+    facts = DictField()
+
+
+class InspectionDocument(Document):
+    """A webhook as it came and what it was answered: every refused one, and a sample of the others."""
+
+    meta = {  # noqa: RUF012
+        "collection": "inspections",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {"name": "newest", "fields": ["-at", "-_id"]},
+            {"name": "verdict", "fields": ["verdict", "-at", "-_id"]},
+            {"name": "path", "fields": ["path", "-at", "-_id"]},
+            {"name": "expiry", "fields": ["expires_at"], "expireAfterSeconds": 0},
+        ],
+    }
+
+    at = DateTimeField()
+    expires_at = DateTimeField()
+    host = StringField()
+    method = StringField()
+    path = StringField()
+    url = StringField()
+    client = StringField()
+    status = IntField()
+    verdict = StringField()
+    signature = DictField()
+    headers = ListField(ListField(StringField()))
+    form = ListField(ListField(StringField()))
+    omitted = DictField()
+    response = StringField()
+    milliseconds = FloatField()
+    request_id = StringField()
+    about = StringField()
+    redacted = BooleanField()
+
+
+class ApiKeyDocument(Document):
+    """A key to the REST API: found by its prefix, known by a hash of its secret, which is nowhere."""
+
+    meta = {  # noqa: RUF012
+        "collection": "api_keys",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [{"name": "one_prefix", "fields": ["prefix"], "unique": True}],
+    }
+
+    name = StringField()
+    prefix = StringField()
+    secret_hash = StringField()
+    scopes = ListField(StringField())
+    channels = ListField(StringField())
+    created_at = DateTimeField(db_field="createdAt")
+    created_by = StringField()
+    expires_at = DateTimeField()
+    last_used_at = DateTimeField()
+    revoked_at = DateTimeField()
+    revoked_by = StringField()
+
+
 DOCUMENTS: tuple[type[Document], ...] = (
     SessionDocument,
     MessageDocument,
@@ -342,4 +428,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     PaceDocument,
     JobDocument,
     SuppressionDocument,
+    HeartbeatDocument,
+    InspectionDocument,
+    ApiKeyDocument,
 )

@@ -154,6 +154,18 @@ def refuse(file: File, refused: str, reason: str) -> bool:
     return _note(file, {"refused": refused, "reason": reason})
 
 
+def reopen(message_id: str) -> None:
+    """Let the files of a message be fetched once more that were given up; what we never take stays refused."""
+    parcel = of(message_id)
+    for file in parcel.files if parcel else ():
+        if file.refused == "failed":
+            entry = f"media.{file.number}"
+            collection(MessageDocument).update_one(
+                {"_id": message_id, f"{entry}.refused": "failed"},
+                {"$unset": {f"{entry}.refused": "", f"{entry}.reason": ""}},
+            )
+
+
 def note_deleted(file: File) -> None:
     """Note that a file is no longer at the provider."""
     collection(MessageDocument).update_one(
