@@ -19,10 +19,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 from gateway import jobs, logs, settings
 from gateway.clients.consumer import Consumer
 from gateway.conversation import backfill_turns, retention, runtime, upkeep, work
+from gateway.conversation.presence import EVERY_SECONDS, Presence
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import ConfigError, StoreUnavailable
 from gateway.logs import log
@@ -49,6 +51,9 @@ AWAY_SECONDS = 2
 BEHIND_SECONDS = 1
 OVERDUE = timedelta(seconds=5)
 
+# So many of the rows in hand are named in a heartbeat.
+SHOWN = 10
+
 # What is in hand after this long is left to its lease and to another worker; hosts kill sooner or later anyway.
 STOP_SECONDS = 15
 
@@ -72,9 +77,13 @@ def run(settings: Settings) -> None:
     if settings.backfill.every_minutes:
         working.append(_start(backfill_turns.by_itself(serving, stop), BACKFILL_SECONDS, stop))
     log.info("worker_started")
-    Desk(serving, stop).work()
+    desk = Desk(serving, stop)
+    presence = Presence(serving, "worker", desk.facts)
+    working.append(_start(presence.beat, EVERY_SECONDS, stop))
+    desk.work()
     for thread in working:
         thread.join()
+    presence.leave()
     log.info("worker_stopped")
 
 
@@ -111,6 +120,12 @@ class Desk:
         self._held: dict[str, Row] = {}
         self._lease = work.lease(serving)
         self._consumer: Consumer | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Tell what is in hand, for whoever looks after the workers."""
+        held = [{"id": row.id, "step": row.step, "tries": row.tries} for row in list(self._held.values())[:SHOWN]]
+        brought = self._consumer.is_connected if self._consumer else None
+        return {"hands": self._count, "held": len(self._held), "rows": held, "broker": brought}
 
     def work(self) -> None:
         """Work until told to stop; then finish what is in hand, for a while."""

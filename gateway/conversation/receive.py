@@ -51,6 +51,7 @@ def receive(runtime: Runtime, message: InboundMessage, delivery: Delivery = AT_O
         if message.id in runtime.recent and (claimed := messages.find_claimed(message.id)):
             return _redelivered(runtime, message, delivery, claimed)
         channel = runtime.channels.resolve(message.communication_type, message.recipient, message.account_sid)
+        runtime.channels.hear(channel.id, message.received_at)
         policy = runtime.policy_for(channel)
         filed = _file(runtime, message, channel, policy)
         turn = _turn(runtime, message, channel, filed, delivery) if filed else None

@@ -1,9 +1,12 @@
 """Our own addresses, each with its threshold and responder; read at most every five seconds."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
+from bson import ObjectId
+from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from gateway.core.messages import Channel
@@ -22,6 +25,7 @@ class Channels:
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], tuple[float, Channel]] = {}
         self._by_id: dict[str, tuple[float, Channel]] = {}
+        self._heard: dict[str, datetime] = {}
 
     def resolve(self, communication_type: str, line: Address, account_sid: str | None) -> Channel:
         """Give the channel of one of our addresses; one that is new is created and logged."""
@@ -39,6 +43,24 @@ class Channels:
             self._by_id = {known: (time.monotonic() + CACHE_SECONDS, one) for known, one in by_id().items()}
             channel = self._by_id.get(channel_id, (0.0, None))[1]
         return channel
+
+    def forget(self) -> None:
+        """Read all channels anew: one was changed here."""
+        self._seen.clear()
+        self._by_id.clear()
+
+    def hear(self, channel_id: str, at: datetime) -> None:
+        """Remember that a channel was written to or called; it is stored with the next heartbeat, not now."""
+        self._heard[channel_id] = at
+
+    def take_heard(self) -> dict[str, datetime]:
+        """Give, once, which channels were heard of since the last time."""
+        heard, self._heard = self._heard, {}
+        return heard
+
+    def heard_again(self, heard: Mapping[str, datetime]) -> None:
+        """Put back what could not be stored."""
+        self._heard = {**heard, **self._heard}
 
 
 def find(communication_type: str, line: Address) -> Channel | None:
@@ -94,6 +116,43 @@ def _create(communication_type: str, line: Address, account_sid: str | None) -> 
         communication_type=communication_type,
     )
     return _channel(document)
+
+
+def note_heard(heard: Mapping[str, datetime]) -> None:
+    """Store when channels were last written to or called; never an earlier moment than is known."""
+    if heard:
+        collection(ChannelDocument).bulk_write(
+            [UpdateOne({"_id": {"$in": _keys(one)}}, {"$max": {"last_webhook_at": at}}) for one, at in heard.items()],
+            ordered=False,
+        )
+
+
+def _keys(channel_id: str) -> list[Any]:
+    """Give what a channel may be stored under: adopted collections may have ObjectIds."""
+    return [channel_id, *([ObjectId(channel_id)] if ObjectId.is_valid(channel_id) else [])]
+
+
+def listed() -> list[dict[str, Any]]:
+    """Give all channel documents for reading, by name; `id` is the key as text, `problem` what is wrong with one."""
+    rows = []
+    for document in collection(ChannelDocument).find():
+        row = {name: value for name, value in document.items() if name != "_id"} | {"id": str(document["_id"])}
+        try:
+            idle_ms(document.get("idle_seconds"))
+        except ValueError as error:
+            row["problem"] = f"idle_seconds = {document['idle_seconds']!r:.40}: {error}"
+        rows.append(row)
+    return sorted(rows, key=lambda row: (str(row.get("name") or ""), str(row.get("communication_type")), row["id"]))
+
+
+def change(channel_id: str, values: Mapping[str, Any], unset: Collection[str]) -> bool:
+    """Set and unset fields of a channel document (`settings.mode` is one too); False where there is no such channel.
+
+    One of the two must name something.
+    """
+    changes = {"$set": dict(values), "$unset": dict.fromkeys(unset, "")}
+    wanted = {operator: fields for operator, fields in changes.items() if fields}
+    return collection(ChannelDocument).update_one({"_id": {"$in": _keys(channel_id)}}, wanted).matched_count == 1
 
 
 def by_id() -> dict[str, Channel]:
