@@ -1,5 +1,6 @@
 """Wiring: puts runtime, webhooks and pages together, and decides nothing."""
 
+import atexit
 import time
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +9,9 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from gateway import admin, jobs, logs, metrics, settings, webhooks
-from gateway.conversation import draining, runtime
+from gateway.conversation import draining, inspector, presence, runtime
+from gateway.conversation.inspector import Inspector
+from gateway.conversation.presence import Presence
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import SpoolUnavailable, StoreUnavailable
 from gateway.core.times import ms_between
@@ -43,9 +46,20 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
         jobs.in_background(lambda: draining.drain_if_needed(serving), every=DRAIN_SECONDS, name="drainer")
     webhooks.register(app)
     admin.register(app)
+    if clock is None:
+        _tell_of_itself(app, serving)
     _register_probes(app, serving)
     app.register_error_handler(Exception, _failed)
     return app
+
+
+def _tell_of_itself(app: Flask, serving: Runtime) -> None:
+    """Store what the inspector saw, and say every some seconds that this process is there."""
+    seen: Inspector = app.extensions["inspector"]
+    alive = Presence(serving, "web", lambda: presence.spool_facts(serving) | seen.facts())
+    jobs.in_background(seen.flush_steadily, every=inspector.EVERY_SECONDS, name="inspector")
+    jobs.in_background(alive.beat, every=presence.EVERY_SECONDS, name="heartbeat")
+    atexit.register(alive.leave)
 
 
 def _create_indexes() -> None:

@@ -29,7 +29,7 @@ def raw_target(environ: Mapping[str, Any]) -> str:
 def own_base_url(environ: Mapping[str, Any], trusted: Sequence[Network]) -> str:
     """Give scheme and host the client used; X-Forwarded-* count only where a trusted proxy sent them."""
     scheme, host = environ.get("wsgi.url_scheme", "http"), environ.get("HTTP_HOST", "")
-    if _is_trusted(environ.get("REMOTE_ADDR", ""), trusted):
+    if is_trusted(environ.get("REMOTE_ADDR", ""), trusted):
         scheme = _nearest(environ.get("HTTP_X_FORWARDED_PROTO", "")) or scheme
         host = _nearest(environ.get("HTTP_X_FORWARDED_HOST", "")) or host
         port = _nearest(environ.get("HTTP_X_FORWARDED_PORT", ""))
@@ -42,7 +42,7 @@ def client_address(environ: Mapping[str, Any], trusted: Sequence[Network]) -> st
     """Give the address of whoever asks, seen through trusted proxies only."""
     address: str = environ.get("REMOTE_ADDR", "")
     hops = [hop.strip() for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
-    while hops and _is_trusted(address, trusted):
+    while hops and is_trusted(address, trusted):
         address = hops.pop()
     return address
 
@@ -63,7 +63,8 @@ def _nearest(header: str) -> str:
     return header.rpartition(",")[2].strip()
 
 
-def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+    """Tell whether what an address says of others is believed."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

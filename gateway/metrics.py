@@ -36,6 +36,8 @@ SPOOL_OLDEST = Gauge(
 SPOOL_SET_ASIDE = Gauge("gateway_spool_set_aside", "Events that could not be applied.", multiprocess_mode="mostrecent")
 REJECTED = Counter("gateway_webhooks_rejected", "Webhooks that were refused.", ["reason"])
 
+INSPECTIONS_DROPPED = Counter("gateway_inspections_dropped", "Webhooks the inspector had no room for.")
+
 
 def exposition() -> bytes:
     """Give all metrics in Prometheus' text format."""

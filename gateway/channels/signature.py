@@ -21,11 +21,12 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a request is Twilio's; `tried` are the URLs the signature was compared over."""
+    """Whether a request is Twilio's; `tried` are the URLs that were compared, `matched` the one its signature fits."""
 
     genuine: bool
     reason: str = ""
     tried: tuple[str, ...] = ()
+    matched: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def verify(
                 continue
             expected = validator.compute_signature(url, {} if body is not None else form, algorithm)
             if hmac.compare_digest(expected.encode(), signature.encode()):
-                return Verdict(True, tried=tried)
+                return Verdict(True, tried=tried, matched=url)
     return Verdict(False, "bad_signature", tried)
 
 

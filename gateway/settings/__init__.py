@@ -28,6 +28,7 @@ from gateway.settings.sections import (
     CannedRule,
     Crm,
     HttpBot,
+    Inspector,
     Llm,
     Log,
     MediaSettings,
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     canned: Canned = Canned()
     voice: Voice = Voice()
     twilio: Twilio = Twilio()
+    inspector: Inspector = Inspector()
     spool: Spool = Spool()
     outbox: Outbox = Outbox()
     backfill: Backfill = Backfill()

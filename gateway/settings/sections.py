@@ -179,6 +179,15 @@ class Retention(Section):
     redact_at_twilio: bool = False
 
 
+class Inspector(Section):
+    """What the webhook inspector keeps: every refused request, and this share of the others."""
+
+    enabled: bool = True
+    sample_rate: float = Field(0.02, ge=0, le=1)
+    keep_hours: float = Field(24, gt=0, le=720)
+    redact: bool = True
+
+
 class Spool(Section):
     """Where events wait while MongoDB is away, and how much of them at most."""
 

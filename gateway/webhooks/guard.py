@@ -20,6 +20,7 @@ from werkzeug.exceptions import HTTPException
 from gateway import metrics
 from gateway.channels import signature
 from gateway.channels.base import Form
+from gateway.conversation.inspector import Inspector
 from gateway.conversation.intake import Kept
 from gateway.conversation.receive import Outcome
 from gateway.conversation.runtime import SIMULATED_AT, Runtime, simulated_times
@@ -27,6 +28,7 @@ from gateway.core.errors import Forbidden, Malformed, RequestRejected, SpoolUnav
 from gateway.core.times import parse_moment
 from gateway.http import own_base_url, public_urls, raw_target
 from gateway.logs import log
+from gateway.webhooks import inspecting
 
 BODY_LIMIT = 1_000_000
 FIELD_LIMIT = 1000
@@ -78,6 +80,7 @@ def _bind_request() -> None:
     request_id = request.headers.get("X-Request-Id", "")[:64] or f"{time.time_ns():x}"
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=request_id)
+    g.request_id = request_id
     # Twilio repeats this token when it retries, but does not sign it: good for reading logs, never for deciding.
     if token := request.headers.get("I-Twilio-Idempotency-Token"):
         structlog.contextvars.bind_contextvars(idempotency_token=token[:64])
@@ -95,7 +98,8 @@ def _verified_form() -> Form:
     if form is None:
         # Nobody can tell what was signed, so nothing can be forged either: it changes nothing.
         raise Malformed("bad_encoding")
-    verdict = _verdict(form, given)
+    g.form = form
+    g.verdict = verdict = _verdict(form, given)
     if not verdict.genuine:
         tried = [_redacted(url) for url in verdict.tried]
         if not runtime().settings.observes_signatures:
@@ -122,6 +126,7 @@ def _body() -> bytes:
     body = request.stream.read(BODY_LIMIT + 1)
     if len(body) > BODY_LIMIT:
         raise Malformed("too_large", length=len(body))
+    g.body_bytes = len(body)
     return body
 
 
@@ -201,7 +206,9 @@ def _explained(response: Response, outcome: Outcome | Kept) -> Response:
 
 def register(app: Flask) -> None:
     """Answer every error under /webhooks in a way Twilio survives, and time every request."""
-    app.extensions["keyring"] = _gather_keyring(app.extensions["gateway"])
+    serving: Runtime = app.extensions["gateway"]
+    app.extensions["keyring"] = _gather_keyring(serving)
+    app.extensions["inspector"] = Inspector(serving.settings.inspector, app.extensions["keyring"])
     app.register_error_handler(RequestRejected, _rejected)
     app.register_error_handler(StoreUnavailable, _unavailable)
     app.register_error_handler(SpoolUnavailable, _unavailable)
@@ -209,6 +216,7 @@ def register(app: Flask) -> None:
 
 
 def _rejected(error: RequestRejected) -> Response:
+    g.rejected = error.reason
     metrics.REJECTED.labels(error.reason).inc()
     log.warning(
         "webhook_rejected",
@@ -241,8 +249,22 @@ def failed(error: Exception) -> Response:
 
 
 def _timed(response: Response) -> Response:
+    """Time a webhook, and let the inspector see it: also one that has no route, so that nobody asked for it."""
     started: Any = g.pop("started", None)
-    if started is not None:
-        spent = time.perf_counter() - started
+    if started is None and not is_webhook():
+        return response
+    spent = None if started is None else time.perf_counter() - started
+    if spent is not None:
         metrics.WEBHOOK_SECONDS.labels(request.path, response.status_code).observe(spent)
+    _inspect(response, spent)
     return response
+
+
+def _inspect(response: Response, seconds: float | None) -> None:
+    try:
+        inspector = current_app.extensions["inspector"]
+        if inspector.wants(refused=bool(inspecting.reason_for(response))):
+            inspector.offer(inspecting.captured(runtime(), _urls(), response, seconds))
+    except Exception:
+        # Whoever only looks on must cost nobody an answer.
+        log.exception("inspector_failed")

@@ -1,0 +1,56 @@
+"""What the inspector is given: a webhook as it was once it is answered, without holding it up."""
+
+from typing import Any
+
+from flask import Response, g, request
+
+from gateway.channels import signature
+from gateway.channels.diagnosis import Seen
+from gateway.conversation.inspector import Captured
+from gateway.conversation.runtime import Runtime
+from gateway.http import client_address, is_trusted, raw_target
+
+# A form beyond this is only measured: what waits to be stored stays in memory meanwhile.
+FORM_BYTES = 64_000
+
+_FORWARDED = ("X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Original-Host",
+              "Forwarded")  # fmt: skip
+_REASONS = {404: "unknown_path", 405: "wrong_method", 503: "unavailable"}
+
+
+def reason_for(response: Response) -> str:
+    """Say why a webhook was refused; empty where it was taken."""
+    rejected: str = g.get("rejected", "")
+    return rejected or ("" if response.status_code < 400 else _REASONS.get(response.status_code, "failed"))
+
+
+def captured(serving: Runtime, urls: list[str], response: Response, seconds: float | None) -> Captured:
+    """Capture a webhook, the addresses its signature was compared over, and its answer."""
+    settings, read = serving.settings, int(g.get("body_bytes", 0))
+    form: Any = g.get("form")
+    return Captured(
+        at=serving.clock.now(),
+        method=request.method[:20],
+        path=request.path,
+        client=client_address(request.environ, settings.trusted_proxies),
+        seen=Seen(
+            urls=urls,
+            target=raw_target(request.environ),
+            scheme=str(request.environ.get("wsgi.url_scheme", "")),
+            host=request.headers.get("Host", ""),
+            forwarded={name.lower(): request.headers[name] for name in _FORWARDED if name in request.headers},
+            trusted=is_trusted(request.environ.get("REMOTE_ADDR", ""), settings.trusted_proxies),
+            public_url=settings.public_url,
+        ),
+        headers=tuple(request.headers.items()),
+        form=form if read <= FORM_BYTES else None,
+        body_bytes=read or request.content_length or 0,
+        signature=request.headers.get(signature.SIGNATURE_HEADER, "")[:200],
+        settings_header=request.headers.get(signature.SETTINGS_HEADER, "")[:500],
+        reason=reason_for(response),
+        verdict=g.get("verdict"),
+        status=response.status_code,
+        answer=response.get_data(as_text=True)[:10_000],
+        milliseconds=None if seconds is None else seconds * 1000,
+        request_id=str(g.get("request_id", "")),
+    )
