@@ -43,10 +43,12 @@ def person_came(runtime: Runtime, session_id: str) -> None:
     triage.person_came(session_id, runtime.clock.now())
 
 
-def hand_back(runtime: Runtime, session_id: str) -> None:
-    """Let a session be answered automatically again."""
-    if triage.hand_back(session_id, runtime.clock.now()):
+def hand_back(runtime: Runtime, session_id: str) -> bool:
+    """Let a session be answered automatically again; False where that was so."""
+    done = triage.hand_back(session_id, runtime.clock.now())
+    if done:
         log.info("handed_back", session_id=session_id)
+    return done
 
 
 def _hand_over(runtime: Runtime, session_id: str, parameters: Any) -> None:

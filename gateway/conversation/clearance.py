@@ -8,6 +8,7 @@ from gateway.conversation.release import finish
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import WHATSAPP
 from gateway.core.sending import NotSent
+from gateway.core.sessions import SessionView
 from gateway.store import delivery, finding, lanes, outbound, outbox
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import Row
@@ -64,10 +65,9 @@ def _within_window(runtime: Runtime, message: Outbound, now: datetime) -> Outbou
     if message.place.communication_type != WHATSAPP or message.content_sid:
         return message
     session = finding.get(message.place.session_id)
-    if session and outbound.last_inbound(session.keys, WHATSAPP, now - WINDOW):
+    if session and window_closes_at(session, now):
         return message
-    channel = runtime.channels.get(message.place.channel_id)
-    template = (channel.settings if channel else {}).get("content_sid") or runtime.settings.twilio.content_sid
+    template = usual_template(runtime, message.place.channel_id)
     if not template:
         raise NotSent(
             WINDOW_CLOSED,
@@ -75,8 +75,20 @@ def _within_window(runtime: Runtime, message: Outbound, now: datetime) -> Outbou
             "Send one (content_sid), or set GATEWAY_TWILIO__CONTENT_SID.",
         )
     variables = {"1": message.text}
-    delivery.use_template(message.id, str(template), variables)
-    return replace(message, content_sid=str(template), content_variables=variables)
+    delivery.use_template(message.id, template, variables)
+    return replace(message, content_sid=template, content_variables=variables)
+
+
+def window_closes_at(session: SessionView, now: datetime) -> datetime | None:
+    """Tell until when WhatsApp lets us write freely to the person of a session; None where it does not now."""
+    heard = outbound.last_inbound(session.keys, WHATSAPP, now - WINDOW)
+    return heard + WINDOW if heard else None
+
+
+def usual_template(runtime: Runtime, channel_id: str) -> str:
+    """Give the template that a text is put into where only templates go; empty where none is set up."""
+    channel = runtime.channels.get(channel_id)
+    return str((channel.settings if channel else {}).get("content_sid") or runtime.settings.twilio.content_sid)
 
 
 def _wait_for_pace(runtime: Runtime, row: Row, message: Outbound, now: datetime) -> None:

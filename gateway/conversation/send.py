@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 
 from gateway.channels import CHANNELS
 from gateway.conversation import counting, filing, optouts, queue
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
-from gateway.core.messages import WHATSAPP, InboundMessage
+from gateway.core.messages import SMS, VOICE, WHATSAPP, InboundMessage
 from gateway.core.participant import address, is_withheld, participant
 from gateway.core.segments import segments
-from gateway.core.sessions import session_keys
+from gateway.core.sessions import SessionView, session_keys
 from gateway.logs import log
-from gateway.store import asked, finding, outbound
+from gateway.store import asked, channels, finding, outbound
 from gateway.store.connection import deadline
 from gateway.store.outbound import Outbound, Place
 from gateway.store.outbox import Address
@@ -69,8 +70,26 @@ def _written(communication_type: str, raw: str) -> str:
     return f"whatsapp:{known.identity}" if communication_type == WHATSAPP else known.identity
 
 
-def reply(runtime: Runtime, session_id: str, draft: Draft, *, message_id: str) -> Queued:
-    """Write to the person of a session. It goes into that session, unless a newer one of theirs is open by now."""
+def reply(runtime: Runtime, session_id: str, draft: Draft, *, message_id: str, anew: bool = False) -> Queued:
+    """Write to the person of a session. It goes into that session, unless a newer one of theirs is open by now.
+
+    With `anew` it begins a new one, and what they had open is closed.
+    """
+    way = way_to(session_id)
+    return _send(runtime, way.communication_type, way.to, draft, message_id, wanted=session_id, anew=anew)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the person of a session is written to; a caller by text, from the number they called."""
+
+    session: SessionView
+    communication_type: str
+    to: Address
+
+
+def way_to(session_id: str) -> Way:
+    """Find how the person of a session is written to; CannotSend where there is no way."""
     with deadline():
         session = finding.get(session_id)
         written = asked.latest(session_id) if session else None
@@ -79,11 +98,24 @@ def reply(runtime: Runtime, session_id: str, draft: Draft, *, message_id: str) -
         raise CannotSend(f"There is no session {session_id}.")
     if written:
         kind = written.place.communication_type or session.communication_type
-        to = _with_numbers_of(session_id, kind, queue.address_of(written.metadata))
-        return _send(runtime, kind, to, draft, message_id, wanted=session_id)
+        return Way(session, kind, _with_numbers_of(session_id, kind, queue.address_of(written.metadata)))
+    if sent is None and session.communication_type == VOICE:
+        return Way(session, SMS, _by_text(session_id))
     if sent is None:
         raise CannotSend("Nobody wrote in this session, so there is no address to answer. Text the number instead.")
-    return _send(runtime, session.communication_type, sent, draft, message_id, wanted=session_id)
+    return Way(session, session.communication_type, sent)
+
+
+def _by_text(session_id: str) -> Address:
+    """Tell how a caller is texted: only where the number they called is known to take texts."""
+    with deadline():
+        person, line = finding.numbers_of(session_id)
+        texts = channels.find(SMS, address(line)) if line else None
+    if not address(person).number or is_withheld(person):
+        raise CannotSend("The caller withheld their number, so there is nobody to text.")
+    if texts is None:
+        raise CannotSend(f"Nobody ever texted {line or 'this line'}, so it may not take texts. Call back instead.")
+    return Address(person, line, texts.account_sid)
 
 
 def _with_numbers_of(session_id: str, communication_type: str, to: Address) -> Address:
@@ -96,7 +128,14 @@ def _with_numbers_of(session_id: str, communication_type: str, to: Address) -> A
 
 
 def _send(
-    runtime: Runtime, communication_type: str, to: Address, draft: Draft, message_id: str, *, wanted: str | None = None
+    runtime: Runtime,
+    communication_type: str,
+    to: Address,
+    draft: Draft,
+    message_id: str,
+    *,
+    wanted: str | None = None,
+    anew: bool = False,
 ) -> Queued:
     if not draft.text.strip() and not draft.media and not draft.content_sid:
         raise CannotSend("The message is empty. Write something.")
@@ -105,14 +144,14 @@ def _send(
     with deadline():
         if repeated := outbound.get(message_id):
             return _repeated(runtime, repeated, to)
-        place, to = _place(runtime, communication_type, to, message_id, wanted)
+        place, to = _place(runtime, communication_type, to, message_id, wanted, anew=anew)
         if optouts.has_opted_out(place.contact_id, to):
             raise CannotSend(OPTED_OUT)
         return _queue(runtime, place, to, draft, message_id)
 
 
 def _place(
-    runtime: Runtime, communication_type: str, to: Address, message_id: str, wanted: str | None
+    runtime: Runtime, communication_type: str, to: Address, message_id: str, wanted: str | None, *, anew: bool
 ) -> tuple[Place, Address]:
     """Find the session a message of ours belongs to, or open it, by the very rules of what people send us."""
     now = runtime.clock.now()
@@ -129,17 +168,25 @@ def _place(
         provider_sid=message_id,
     )
     to = queue.with_service(runtime, replace(to, account_sid=to.account_sid or channel.account_sid))
-    newest = finding.find_neighbours(session_keys(pretended, policy.scope), now).before
-    seen = finding.get(wanted) if wanted else None
-    joined = newest if newest and (newest.is_open or (newest == seen and not newest.is_final_at(now))) else None
+    joined = None if anew else _joined(session_keys(pretended, policy.scope), now, wanted)
     if joined is None:
         if optouts.is_known_to_be_out(pretended.sender, to):
             raise CannotSend(OPTED_OUT)
-        filed = filing.find_session(pretended, channel, policy, now)
+        filed = filing.find_session(pretended, channel, policy, now, anew=anew)
         if filed is None:
             raise CannotSend(f"{message_id} was sent already.")
         joined = filed.session
     return Place(joined.id, channel.id, communication_type, joined.contact_id), to
+
+
+def _joined(keys: tuple[str, ...], now: datetime, wanted: str | None) -> SessionView | None:
+    """Find the session that a message of ours goes on with: the person's open one, else the one that is looked at."""
+    newest = finding.find_neighbours(keys, now).before
+    seen = finding.get(wanted) if wanted else None
+    if newest and (newest.is_open or (newest == seen and not newest.is_final_at(now))):
+        return newest
+    # An older one may be open too: somebody opened it again.
+    return seen if seen and seen.is_open and not set(seen.keys).isdisjoint(keys) else None
 
 
 def _repeated(runtime: Runtime, message: Outbound, to: Address) -> Queued:

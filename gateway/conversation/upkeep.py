@@ -14,6 +14,9 @@ from gateway.store.connection import deadline
 # Idle sessions are closed for display only, so there is no hurry: a message may still be on its way.
 SWEEP_GRACE_MS = 60_000
 
+# Who opens a session again wants it open, though it has been idle for long.
+REOPENED_FOR = timedelta(hours=1)
+
 # How long a webhook may take between storing and counting: its deadline, and as much again.
 IN_FLIGHT = timedelta(seconds=4)
 
@@ -35,7 +38,7 @@ def sweep(runtime: Runtime) -> int:
     with deadline(PASS_SECONDS):
         known = channels.by_id()
         oldest_open = now - timedelta(milliseconds=SWEEP_GRACE_MS)
-        for session, channel_id in finding.open_and_older(anchor, oldest_open):
+        for session, channel_id in finding.open_and_older(anchor, oldest_open, reopened=now - REOPENED_FOR):
             channel = known.get(channel_id) or Channel(channel_id, session.communication_type)
             threshold = runtime.policy_for(channel).threshold_ms
             calls.release_ended(runtime, session)

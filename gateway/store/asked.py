@@ -162,7 +162,12 @@ def history(session_id: str, before: datetime, *, limit: int, without: list[str]
     if not limit:
         return ()
     found = collection(MessageDocument).find(
-        {"session_id": ObjectId(session_id), "createdAt": {"$lte": before}, "metadata.resendOf": {"$exists": False}}
+        {
+            "session_id": ObjectId(session_id),
+            "createdAt": {"$lte": before},
+            "metadata.resendOf": {"$exists": False},
+            "metadata.private": {"$ne": True},
+        }
     )
     # One index gives them in this order; a second key, or leaving them out there, would read the whole session.
     newest = [row for row in found.sort("createdAt", -1).limit(limit + len(without)) if row["_id"] not in without]

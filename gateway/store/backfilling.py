@@ -74,6 +74,7 @@ def candidates(
             "provider_sid": {"$in": [None, sid]},
             "communication_type": {"$in": [communication_type, None]},
             "channel_id": {"$in": [channel_id, None]},
+            "metadata.private": {"$ne": True},
             "$nor": [{"status": "canceled"}, {"status": "failed", "error_code": {"$exists": True}}],
         },
         {"createdAt": 1, "content": 1, "template": 1, "provider_sid": 1, "status": 1, "contact_id": 1},

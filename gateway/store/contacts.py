@@ -78,6 +78,11 @@ def _known_by(person: Participant) -> list[dict[str, Any]]:
     return known + ([{"external_ids": {"$in": others}}] if others else [])
 
 
+def rename(contact_id: str, name: str) -> None:
+    """Give a person another name; an empty one is none."""
+    collection(ContactDocument).update_one({"_id": ObjectId(contact_id)}, {"$set": {"name": name or None}})
+
+
 def learn(contact_id: str, sender: Participant) -> None:
     """Note further identities of a person; one that another contact has already stays there."""
     for identity in sender.identities:

@@ -73,6 +73,7 @@ class SessionDocument(Document):
     context = DictField()
     closed_reason = StringField()
     closed_at = DateTimeField()
+    reopened_at = DateTimeField()
     createdAt = DateTimeField()  # noqa: N815 - the index names it as stored
     updated_at = DateTimeField(db_field="updatedAt")
 

@@ -111,12 +111,18 @@ def find_holder(open_keys: Sequence[str]) -> SessionView | None:
     return _view(found) if found else None
 
 
-def open_and_older(anchor: Anchor, than: datetime) -> Iterator[tuple[SessionView, str]]:
-    """Give the open sessions whose anchor is older, each with its channel's id."""
+def open_and_older(anchor: Anchor, than: datetime, *, reopened: datetime) -> Iterator[tuple[SessionView, str]]:
+    """Give the open sessions whose anchor is older, each with its channel's id.
+
+    Those are left out that a person opened again after the moment `reopened`.
+    """
     by = "last_inbound_at" if anchor is Anchor.INBOUND else "last_message_at"
     found = (
         collection(SessionDocument)
-        .find({"open_keys": {"$exists": True}, by: {"$lt": than}}, {**_VIEWED, "channel_id": 1})
+        .find(
+            {"open_keys": {"$exists": True}, by: {"$lt": than}, "reopened_at": {"$not": {"$gt": reopened}}},
+            {**_VIEWED, "channel_id": 1},
+        )
         .hint("one_open_session")
     )
     for document in found:

@@ -75,7 +75,8 @@ def may_go(ids: Sequence[ObjectId], bound: datetime, now: datetime) -> list[Obje
     wanted = {"_id": {"$in": list(ids)}, **_quiet(bound, now)}
     quiet = {row["_id"] for row in collection(SessionDocument).find(wanted, {"_id": 1})}
     within = {"session_id": {"$in": list(ids)}}
-    busy = set(collection(MessageDocument).distinct("session_id", {**within, "createdAt": {"$gte": bound}}))
+    said_since = {**within, "createdAt": {"$gte": bound}, "metadata.private": {"$ne": True}}
+    busy = set(collection(MessageDocument).distinct("session_id", said_since))
     busy |= set(collection(MessageDocument).distinct("session_id", {**within, "answer.state": QUEUED}))
     # The moment is in there for the index of what waits.
     waiting = {"state": WAITING, "queued_at": {"$gt": EVER}, **within}

@@ -72,21 +72,23 @@ def correct(miscount: Miscount) -> bool:
             "$set": {"message_count": miscount.stored},
             # They only ever grow or shrink, so a turn that comes now cannot be overwritten.
             "$max": {name: times[name] for name in ("last_message_at", "last_inbound_at") if times[name]},
-            "$min": {"first_message_at": times["first_message_at"]},
+            "$min": {name: times[name] for name in ("first_message_at",) if times[name]},
         },
     )
     return done.modified_count == 1
 
 
 def _times(session_id: ObjectId) -> Mapping[str, Any]:
+    # Private notes are counted, and are no activity (rule T5): their moments are left out.
+    moment = {"$cond": [{"$eq": ["$metadata.private", True]}, None, "$createdAt"]}
     (row,) = collection(MessageDocument).aggregate(
         [
             {"$match": {"session_id": session_id}},
             {
                 "$group": {
                     "_id": None,
-                    "first_message_at": {"$min": "$createdAt"},
-                    "last_message_at": {"$max": "$createdAt"},
+                    "first_message_at": {"$min": moment},
+                    "last_message_at": {"$max": moment},
                     "last_inbound_at": {"$max": {"$cond": [{"$eq": ["$direction", "inbound"]}, "$createdAt", None]}},
                 }
             },

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
 
 from gateway.core.sessions import IDLE
 from gateway.store.connection import collection
@@ -27,6 +28,15 @@ def person_came(session_id: str, now: datetime) -> None:
     collection(SessionDocument).update_one(
         {"_id": ObjectId(session_id)}, {"$unset": {"needs_person": ""}, "$set": {"updatedAt": now}}
     )
+
+
+def take_over(session_id: str, now: datetime) -> bool:
+    """Let nobody answer a session's sender automatically, since a person does; False where that was so."""
+    done = collection(SessionDocument).update_many(
+        _with_newer(session_id) | {"bot_off": {"$ne": True}},
+        {"$set": {"bot_off": True, "updatedAt": now}, "$unset": {"needs_person": ""}},
+    )
+    return done.modified_count > 0
 
 
 def hand_back(session_id: str, now: datetime) -> bool:
@@ -64,3 +74,56 @@ def describe(session_id: str, now: datetime, *, title: str = "", tags: Sequence[
     if tags:
         changes["$addToSet"] = {"tags": {"$each": list(tags)}}
     collection(SessionDocument).update_one({"_id": ObjectId(session_id)}, changes)
+
+
+def untag(session_id: str, tag: str, now: datetime) -> bool:
+    """Take a tag off a session; False where it had none such."""
+    which = {"_id": ObjectId(session_id), "tags": tag}
+    changes = {"$pull": {"tags": tag}, "$set": {"updatedAt": now}}
+    return collection(SessionDocument).update_one(which, changes).modified_count == 1
+
+
+def reopen(session_id: str, opted_out: Sequence[str], now: datetime) -> bool:
+    """Open a session again, whatever closed it; False where another one of its sender is open (rule T10).
+
+    What was said of its sender since holds here too: the lines they opted out of, and that the bot is off.
+    """
+    sessions = collection(SessionDocument)
+    which = {"_id": ObjectId(session_id), "status": {"$ne": "active"}, "retired": {"$exists": False}}
+    found = sessions.find_one(which, {"keys": 1})
+    if found is None:
+        return True
+    known: dict[str, Any] = {"opted_out": list(opted_out)}
+    if keys := found.get("keys"):
+        newest = sessions.find_one({"keys": {"$in": keys}}, {"bot_off": 1}, sort=[("first_message_at", -1)])
+        known |= {"open_keys": keys} | ({"bot_off": True} if newest and newest.get("bot_off") else {})
+    try:
+        sessions.update_one(
+            which,
+            {
+                "$set": {"status": "active", "reopened_at": now, "updatedAt": now} | known,
+                "$unset": {"closed_reason": "", "closed_at": ""},
+            },
+        )
+    except DuplicateKeyError:
+        return False
+    return True
+
+
+def archive(session_id: str, reason: str, now: datetime) -> bool:
+    """Put a session away; it is closed for good, since nothing may arrive where nobody looks."""
+    sessions, which = collection(SessionDocument), {"_id": ObjectId(session_id)}
+    close(session_id, reason, now)
+    done = sessions.update_one(
+        which | {"status": "closed"},
+        {"$set": {"status": "archived", "updatedAt": now}, "$unset": {"needs_person": ""}},
+    )
+    return done.modified_count == 1
+
+
+def unarchive(session_id: str, now: datetime) -> bool:
+    """Take a session out of the archive: it is closed then, as it was."""
+    done = collection(SessionDocument).update_one(
+        {"_id": ObjectId(session_id), "status": "archived"}, {"$set": {"status": "closed", "updatedAt": now}}
+    )
+    return done.modified_count == 1

@@ -1,0 +1,63 @@
+"""What would become of a message to the person of a session, told before anybody writes it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from gateway.conversation import clearance, optouts, queue, send
+from gateway.conversation.runtime import Runtime
+from gateway.conversation.send import OPTED_OUT, CannotSend, Way
+from gateway.core.messages import WHATSAPP
+from gateway.core.participant import address, is_withheld, participant
+from gateway.store import channels
+from gateway.store.connection import deadline
+
+WINDOW_CLOSED = (
+    "They wrote more than 24 hours ago, so WhatsApp takes nothing but an approved template until they write again."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How the person can be written to now; `refusal` says why not, and then the rest may be empty.
+
+    WhatsApp takes free text until `free_until`; after that, with `templates_only`, a text goes out inside the
+    `usual_template`, where one is set up.
+    """
+
+    refusal: str = ""
+    communication_type: str = ""
+    channel_id: str = ""
+    to: str = ""
+    line: str = ""
+    free_until: datetime | None = None
+    templates_only: bool = False
+    usual_template: str = ""
+
+
+def outlook(runtime: Runtime, session_id: str) -> Outlook:
+    """Tell how the person of a session can be written to."""
+    try:
+        way = send.way_to(session_id)
+    except CannotSend as error:
+        return Outlook(refusal=str(error))
+    with deadline():
+        return _judge(runtime, way)
+
+
+def _judge(runtime: Runtime, way: Way) -> Outlook:
+    person, line, kind = address(way.to.to), address(way.to.sender), way.communication_type
+    channel = channels.find(kind, line)
+    where = Outlook(communication_type=kind, channel_id=channel.id if channel else "", to=person.label, line=line.label)
+    if not line.identity or is_withheld(person.identity):
+        return Outlook(refusal="There is no address to write to, or it is withheld.")
+    to, contact_id = queue.with_service(runtime, way.to), way.session.contact_id
+    out = optouts.has_opted_out(contact_id, to) or (
+        contact_id is None and optouts.is_known_to_be_out(participant(to.to), to)
+    )
+    if out:
+        return replace(where, refusal=OPTED_OUT)
+    if kind != WHATSAPP:
+        return where
+    free_until = clearance.window_closes_at(way.session, runtime.clock.now())
+    template = clearance.usual_template(runtime, where.channel_id)
+    return replace(where, free_until=free_until, templates_only=free_until is None, usual_template=template)
