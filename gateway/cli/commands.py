@@ -16,6 +16,7 @@ from gateway.cli import running
 from gateway.cli.backfill import backfill
 from gateway.cli.backups import after_restore
 from gateway.cli.contacts import contacts
+from gateway.cli.export import export
 from gateway.cli.keys import keys
 from gateway.cli.retention import cleanup
 from gateway.cli.simulate import simulate
@@ -56,6 +57,7 @@ cli.add_command(after_restore)
 cli.add_command(contacts)
 cli.add_command(users)
 cli.add_command(keys)
+cli.add_command(export)
 
 
 @cli.command()

@@ -38,9 +38,14 @@ class Page:
     next_cursor: str | None
 
 
+def matching(types: Sequence[str], channels: Channels) -> dict[str, Any]:
+    """Give the query of the list: what is shown there is what is exported."""
+    return {"communication_type": {"$in": list(types)}} | only(channels)
+
+
 def page(types: Sequence[str], *, cursor: str | None, limit: int, channels: Channels) -> Page:
     """List sessions of these types by last message, newest first. ValueError if the cursor is not ours."""
-    wanted: dict[str, Any] = {"communication_type": {"$in": list(types)}} | only(channels)
+    wanted = matching(types, channels)
     if cursor:
         at, session_id = _read_cursor(cursor)
         wanted["$or"] = [

@@ -1,0 +1,111 @@
+"""Sessions to take along: one or a filtered list as a file, and one on paper."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, abort, request, stream_template, url_for
+
+from gateway.admin import listed, login, transcript
+from gateway.admin.blueprint import bp
+from gateway.admin.login import access, runtime
+from gateway.admin.transcript import Day
+from gateway.channels import CHANNELS
+from gateway.conversation import export
+from gateway.conversation.export import Order
+from gateway.core.errors import StoreUnavailable
+from gateway.store import exporting, listing
+from gateway.store.connection import deadline
+from gateway.store.exporting import Selected
+
+# So many messages of a printed page are read at a time.
+PRINTED_AT_ONCE = 200
+
+
+@bp.context_processor
+def _addresses() -> dict[str, Any]:
+    return {"export_url": _export_url}
+
+
+def _export_url(file_format: str) -> str:
+    """Give the address that exports the list as it is filtered, all pages of it."""
+    filters = urlencode([(name, value) for name, value in request.args.items(multi=True) if name != "cursor" and value])
+    return url_for("admin.export_sessions", file_format=file_format) + (f"?{filters}" if filters else "")
+
+
+@bp.get("/export.<file_format>")
+def export_sessions(file_format: str) -> Response:
+    """Give the sessions of the list, with the filters of its address, as a file."""
+    return _file(_filtered(), file_format, "sessions")
+
+
+def _filtered() -> Selected:
+    chosen = request.args.get("type", "")
+    if chosen and chosen not in CHANNELS:
+        abort(404, "There is no channel of that type.")
+    return Selected(access().channels, types=(chosen,) if chosen else tuple(CHANNELS))
+
+
+@bp.get("/sessions/<session_id>/export.<file_format>")
+def export_session(session_id: str, file_format: str) -> Response:
+    """Give one session as a file."""
+    _seen(session_id)
+    return _file(_one(session_id), file_format, f"session-{session_id}")
+
+
+def _one(session_id: str) -> Selected:
+    return Selected(access().channels, session_id=session_id)
+
+
+def _seen(session_id: str) -> dict[str, Any]:
+    with deadline():
+        found = listing.one(session_id, access().channels)
+    if found is None:
+        abort(404, "There is no session of that id. It may have been deleted since.")
+    return found
+
+
+def _file(selected: Selected, file_format: str, name: str) -> Response:
+    if file_format not in export.FORMATS:
+        abort(404, f"Sessions are exported as {' or '.join(export.FORMATS)}.")
+    pieces = export.export(runtime(), Order(selected, file_format, login.name()))
+    filename = f"{name}-{runtime().clock.now():%Y%m%d-%H%M%S}.{file_format}"
+    headers = {"Content-Disposition": f'attachment; filename="{filename}"'}
+    return Response(pieces, content_type=f"{export.TYPES[file_format]}; charset=utf-8", headers=headers)
+
+
+@bp.get("/sessions/<session_id>/print")
+def print_session(session_id: str) -> Iterator[str]:
+    """Show one session as it goes on paper: all of it, and nothing else."""
+    found, now = _seen(session_id), runtime().clock.now()
+    order = Order(_one(session_id), "print", login.name())
+    export.started(runtime(), order)
+    page = _Printed(order, runtime().settings.media.keep == "twilio")
+    return stream_template("print.html", row=listed.row(found, now), session=found, now=now, page=page, by=order.by)
+
+
+class _Printed:
+    """A session's messages as they are read while the page is sent; `is_complete` once all of them are on it."""
+
+    def __init__(self, order: Order, at_provider: bool) -> None:
+        self._order, self._at_provider, self._runtime = order, at_provider, runtime()
+
+    @property
+    def is_complete(self) -> bool:
+        return self._order.written.complete
+
+    def days(self) -> Iterator[Day]:
+        """Give the messages, some at a time, by day; a long day comes in several pieces."""
+        selected, written = self._order.selected, self._order.written
+        written.sessions = 1
+        messages = exporting.messages(selected.session_id, selected.channels)
+        try:
+            while some := list(islice(messages, PRINTED_AT_ONCE)):
+                yield from transcript.days(some, at_provider=self._at_provider)
+                written.messages += len(some)
+            written.complete = True
+        except StoreUnavailable:
+            return  # The page says that it is not complete.
+        finally:
+            export.finished(self._runtime, self._order)

@@ -1,0 +1,115 @@
+"""`gateway export`: sessions with their messages, as a file."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+from rich.console import Console
+
+from gateway.channels import CHANNELS
+from gateway.cli import serving
+from gateway.conversation import export as exporting
+from gateway.conversation.export import Order, Written
+from gateway.core.errors import GatewayError
+from gateway.core.spans import moment_of
+from gateway.store import listing
+from gateway.store.connection import deadline
+from gateway.store.exporting import Selected
+
+BY = "gateway export"
+
+
+@click.command()
+@click.option("--session", "session_id", help="One session, by its id.")
+@click.option(
+    "--type", "types", multiple=True, type=click.Choice(list(CHANNELS)), help="Of this type; may be repeated."
+)
+@click.option("--since", help="With a message since: 30d, 12h, 45m or an ISO 8601 time.")
+@click.option("--format", "file_format", default="jsonl", show_default=True, type=click.Choice(list(exporting.FORMATS)))
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file, not to the screen."
+)
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@click.option("--json", "as_json", is_flag=True, help="With --output: print how much it was as JSON.")
+def export(
+    session_id: str | None,
+    types: tuple[str, ...],
+    since: str | None,
+    file_format: str,
+    output: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Write sessions with all their messages as JSON lines or CSV.
+
+    \b
+    Examples:  gateway export --session 65f000000000000000000000
+               gateway export --type sms --since 30d --format csv --output sms.csv
+    """
+    if session_id and (types or since):
+        raise click.UsageError("--session names one; --type and --since choose among all.")
+    if as_json and not output:
+        raise click.UsageError("--json tells about a file: give --output.")
+    if output and output.exists() and not force:
+        raise click.ClickException(f"{output} is there already. Give --force to replace it.")
+    runtime = serving.build()
+    selected = Selected(
+        None,
+        types=() if session_id else types or tuple(CHANNELS),
+        since=moment_of(since, runtime.clock.now()) if since else None,
+        session_id=_known(session_id) if session_id else "",
+    )
+    order = Order(selected, file_format, BY)
+    with _destination(output) as file:
+        _write(exporting.export(runtime, order), file, order.written)
+    _tell(order.written, output, as_json)
+
+
+def _known(session_id: str) -> str:
+    with deadline(10):
+        if listing.one(session_id, None) is None:
+            raise click.ClickException(f"There is no session {session_id}.")
+    return session_id
+
+
+@contextlib.contextmanager
+def _destination(output: Path | None) -> Iterator[BinaryIO]:
+    """Open the file beside its place, where it comes only when all of it is written; nobody else may read it."""
+    if output is None:
+        yield sys.stdout.buffer
+        return
+    part = output.with_name(f"{output.name}.part")
+    try:
+        descriptor = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+            part.replace(output)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise GatewayError(f"{output} cannot be written: {error.strerror or type(error).__name__}.") from error
+
+
+def _write(pieces: Iterator[bytes], file: BinaryIO, written: Written) -> None:
+    """Write all of it; on a terminal, say meanwhile how far it is. GatewayError where it is not complete."""
+    with Console(stderr=True).status("Exporting") as shown:
+        for piece in pieces:
+            file.write(piece)
+            shown.update(f"Exporting: {written.sessions:,} sessions, {written.messages:,} messages")
+        file.flush()
+    if not written.complete:
+        raise GatewayError("MongoDB went away in the midst, so the export is not complete. Run it again.")
+
+
+def _tell(written: Written, output: Path | None, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"file": str(output), "sessions": written.sessions, "messages": written.messages}))
+        return
+    where = f" to {output}" if output else ""
+    click.echo(f"Exported {written.sessions:,} sessions with {written.messages:,} messages{where}.", err=True)

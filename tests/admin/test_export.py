@@ -1,0 +1,189 @@
+"""Sessions to take along: what is in the files, who gets which, and what a file says that was cut off."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from gateway.core.errors import StoreUnavailable
+from gateway.store import exporting, users
+from tests.admin.conftest import PASSWORD, Console
+from tests.conftest import TEN
+
+OTHER_LINE = "+15017122662"
+
+
+def lines(answer):
+    assert answer.status_code == 200, answer.text
+    return [json.loads(line) for line in answer.get_data().splitlines()]
+
+
+def cells(answer):
+    assert answer.status_code == 200, answer.text
+    return list(csv.DictReader(io.StringIO(answer.get_data().decode("utf-8-sig"), newline="")))
+
+
+@pytest.fixture
+def filled(twilio, clock):
+    twilio.sms("=HYPERLINK(1)")
+    clock.move_to(minutes=1)
+    twilio.whatsapp("مرحبا")
+    clock.move_to(minutes=2)
+    twilio.sms("Hello", To=OTHER_LINE)
+
+
+@pytest.fixture
+def log_in_as(app):
+    """Log in somebody who is limited to channels."""
+
+    def log_in(name, channels):
+        users.add(name, PASSWORD, TEN, role="viewer", channels=channels)
+        console = Console(app.test_client())
+        assert console.log_in(name=name).status_code == 302
+        return console
+
+    return log_in
+
+
+def test_a_session_as_jsonl_names_its_layout_and_ends_with_its_count(console, filled, db):
+    session = db.sessions.find_one({"communication_type": "whatsapp"})
+    answer = console.get(f"/admin/sessions/{session['_id']}/export.jsonl")
+    assert answer.headers["Content-Type"] == "application/jsonl; charset=utf-8"
+    assert answer.headers["Content-Disposition"].startswith(f'attachment; filename="session-{session["_id"]}-2026')
+    head, first, *said, end = lines(answer)
+    assert (head["layout"], head["version"], head["exported_at"]) == ("gateway", 1, "2026-03-01T10:02:00Z")
+    assert head["filter"] == {"session_id": str(session["_id"])}
+    assert first["session"]["_id"] == str(session["_id"])
+    assert first["session"]["last_message_at"] == "2026-03-01T10:01:00Z"
+    assert [line["message"]["content"] for line in said] == ["مرحبا", "مرحبا"]
+    assert {line["message"]["session_id"] for line in said} == {str(session["_id"])}
+    assert said[0]["message"]["decision"]["kind"] == "created"
+    assert end == {"end": {"sessions": 1, "messages": 2}}
+
+
+def test_what_keeps_races_apart_is_not_exported(console, filled):
+    for line in lines(console.get("/admin/export.jsonl")):
+        assert not {"open_keys", "slot", "opening", "live"} & set(line.get("session", ()))
+        assert "answer" not in line.get("message", ())
+
+
+def test_a_list_is_exported_as_it_is_filtered_and_in_its_order(console, filled):
+    sessions = [line["session"] for line in lines(console.get("/admin/export.jsonl")) if "session" in line]
+    assert [session["communication_type"] for session in sessions] == ["sms", "whatsapp", "sms"]
+    assert sessions[0]["metadata"]["toNumber"] == OTHER_LINE
+    some = lines(console.get("/admin/export.jsonl?type=whatsapp"))
+    assert some[0]["filter"] == {"types": ["whatsapp"]}
+    assert some[-1] == {"end": {"sessions": 1, "messages": 2}}
+
+
+def test_csv_has_a_line_for_each_message_and_no_formula(console, filled):
+    answer = console.get("/admin/export.csv?type=sms")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    rows = cells(answer)
+    assert [row["content"] for row in rows] == ["Hello", "Hello", "'=HYPERLINK(1)", "'=HYPERLINK(1)"]
+    assert {row["fromNumber"] for row in rows} == {"'+15558675310"}
+    assert (rows[2]["createdAt"], rows[2]["direction"], rows[2]["decision"]) == (
+        "2026-03-01T10:00:00Z",
+        "inbound",
+        "created",
+    )
+
+
+def test_who_is_limited_to_a_channel_gets_nothing_of_others(filled, log_in_as, db):
+    agent = log_in_as("ada", [f"sms:{OTHER_LINE}"])
+    for line in lines(agent.get("/admin/export.jsonl"))[1:-1]:
+        assert next(iter(line.values()))["channel_id"] == f"sms:{OTHER_LINE}"
+    assert lines(agent.get("/admin/export.jsonl"))[-1] == {"end": {"sessions": 1, "messages": 2}}
+    assert len(cells(agent.get("/admin/export.csv"))) == 2
+    hidden = db.sessions.find_one({"communication_type": "whatsapp"})["_id"]
+    for path in ("export.jsonl", "export.csv", "print"):
+        assert agent.get(f"/admin/sessions/{hidden}/{path}").status_code == 404
+
+
+def test_messages_of_a_channel_that_is_hidden_stay_out_of_a_session_that_is_seen(filled, log_in_as, db):
+    seen = db.sessions.find_one({"channel_id": f"sms:{OTHER_LINE}"})["_id"]
+    db.messages.update_one({"session_id": seen, "direction": "outbound"}, {"$set": {"channel_id": "sms:secret"}})
+    agent = log_in_as("ada", [f"sms:{OTHER_LINE}"])
+    assert lines(agent.get(f"/admin/sessions/{seen}/export.jsonl"))[-1]["end"]["messages"] == 1
+    assert agent.page(f"/admin/sessions/{seen}/print").count("<article") == 1
+
+
+def test_who_exported_what_and_how_much_is_audited_without_a_word_of_it(console, filled, db):
+    lines(console.get("/admin/export.jsonl?type=sms"))
+    started, finished = db.audit.find({"action": {"$regex": "^export_"}}, sort=[("_id", 1)])
+    assert (started["by"], started["action"]) == ("admin", "export_started")
+    assert started["details"] == {"format": "jsonl", "types": ["sms"]}
+    assert (finished["by"], finished["action"]) == ("admin", "export_finished")
+    assert finished["details"] == started["details"] | {"sessions": 2, "messages": 4, "complete": True}
+
+
+def test_an_export_of_one_session_is_in_that_sessions_audit(console, filled, session_id, db):
+    console.page(f"/admin/sessions/{session_id()}/print")
+    started, finished = db.audit.find({"action": {"$regex": "^export_"}}, sort=[("_id", 1)])
+    assert str(started["session_id"]) == str(finished["session_id"]) == session_id()
+    assert finished["details"] == {"format": "print", "sessions": 1, "messages": 2, "complete": True}
+
+
+@pytest.fixture
+def mongodb_goes_away(monkeypatch):
+    """Let MongoDB go away after the first message."""
+
+    def broken(*given):
+        yield from (row for _, row in zip(range(1), messages(*given), strict=False))
+        raise StoreUnavailable("gone")
+
+    messages = exporting.messages
+    monkeypatch.setattr(exporting, "messages", broken)
+
+
+def test_a_file_that_mongodb_left_in_the_midst_says_so(console, filled, mongodb_goes_away, db):
+    *_, last = lines(console.get("/admin/export.jsonl"))
+    assert last == {"incomplete": {"sessions": 1, "messages": 1, "reason": "MongoDB did not answer"}}
+    *_, last = cells(console.get("/admin/export.csv"))
+    assert last["session_id"].startswith("INCOMPLETE: MongoDB did not answer")
+    noted = db.audit.find_one({"action": "export_finished"})["details"]
+    assert (noted["messages"], noted["complete"]) == (1, False)
+
+
+def test_a_printed_page_that_mongodb_left_in_the_midst_says_so(console, filled, session_id, monkeypatch):
+    def gone(*_):
+        raise StoreUnavailable("gone")
+        yield
+
+    monkeypatch.setattr(exporting, "messages", gone)
+    assert "Not complete" in console.page(f"/admin/sessions/{session_id()}/print")
+
+
+def test_a_session_on_paper_has_facts_and_everything_that_was_said(console, filled, session_id, monkeypatch):
+    monkeypatch.setattr("gateway.admin.export.PRINTED_AT_ONCE", 1)
+    page = console.page(f"/admin/sessions/{session_id()}/print")
+    assert "<h1><bdi>SMS from +15558675310</bdi></h1>" in page
+    assert OTHER_LINE in page
+    assert page.count("<h2>") == 1
+    assert page.count('<p class="text" dir="auto">Hello</p>') == 2
+    assert "<nav" not in page
+    assert "Not complete" not in page
+
+
+@pytest.mark.parametrize(
+    "path", ["/admin/export.pdf", "/admin/export.csv?type=fax", "/admin/sessions/nonsense/export.csv", "/admin/export"]
+)
+def test_what_there_is_not_is_not_found(console, path):
+    assert console.get(path).status_code == 404
+
+
+def test_without_a_login_nothing_is_exported(visitor):
+    assert visitor.get("/admin/export.jsonl").status_code == 302
+
+
+def test_the_list_links_to_an_export_of_what_it_shows(console, filled):
+    page = console.page("/admin/?type=sms&cursor=")
+    assert 'href="/admin/export.csv?type=sms"' in page
+    assert 'href="/admin/export.jsonl?type=sms"' in page
+
+
+def test_a_session_links_to_its_exports(console, filled, session_id):
+    page = console.page(f"/admin/sessions/{session_id()}")
+    for path in ("export.jsonl", "export.csv", "print"):
+        assert f'href="/admin/sessions/{session_id()}/{path}"' in page
