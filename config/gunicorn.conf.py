@@ -16,7 +16,7 @@ except ConfigError as error:
 bind = f"{'127.0.0.1' if configured.is_development else '0.0.0.0'}:{configured.port}"
 worker_class = "gthread"
 workers = configured.web_concurrency
-threads = 32
+threads = settings.WEB_THREADS
 keepalive = 75
 timeout = 30
 graceful_timeout = 15
@@ -47,6 +47,13 @@ def on_starting(server):
 def post_fork(server, worker):
     """Let no worker outlive a master that was killed: it would keep the port."""
     die_with_parent()
+
+
+def post_worker_init(worker):
+    """End the streams to browsers as soon as a worker is to stop, or it would wait for them."""
+    from gateway.admin import live
+
+    live.is_serving = lambda: worker.alive
 
 
 def child_exit(server, worker):

@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
-from urllib.parse import urlencode
 
-from flask import Response, abort, request, stream_template, url_for
+from flask import Response, abort, stream_template
 
-from gateway.admin import listed, login, transcript
+from gateway.admin import filters, listed, login, transcript
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
 from gateway.admin.transcript import Day
-from gateway.channels import CHANNELS
 from gateway.conversation import export
 from gateway.conversation.export import Order
 from gateway.core.errors import StoreUnavailable
@@ -23,17 +21,6 @@ from gateway.store.exporting import Selected
 PRINTED_AT_ONCE = 200
 
 
-@bp.context_processor
-def _addresses() -> dict[str, Any]:
-    return {"export_url": _export_url}
-
-
-def _export_url(file_format: str) -> str:
-    """Give the address that exports the list as it is filtered, all pages of it."""
-    filters = urlencode([(name, value) for name, value in request.args.items(multi=True) if name != "cursor" and value])
-    return url_for("admin.export_sessions", file_format=file_format) + (f"?{filters}" if filters else "")
-
-
 @bp.get("/export.<file_format>")
 def export_sessions(file_format: str) -> Response:
     """Give the sessions of the list, with the filters of its address, as a file."""
@@ -41,10 +28,11 @@ def export_sessions(file_format: str) -> Response:
 
 
 def _filtered() -> Selected:
-    chosen = request.args.get("type", "")
-    if chosen and chosen not in CHANNELS:
-        abort(404, "There is no channel of that type.")
-    return Selected(access().channels, types=(chosen,) if chosen else tuple(CHANNELS))
+    with deadline():
+        wanted = filters.wanted(filters.read(), access().channels).wanted
+    if wanted is None:
+        abort(400, "Nearly every message holds these words. Add another one.")
+    return Selected(access().channels, wanted)
 
 
 @bp.get("/sessions/<session_id>/export.<file_format>")

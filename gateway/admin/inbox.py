@@ -1,33 +1,148 @@
-"""The list of sessions, which is the console's first page."""
+"""The inbox: the list of sessions, alone and beside the one that is open, and who looks after each."""
 
-from flask import abort, render_template, request
+from typing import Any
 
-from gateway.admin import listed
+from flask import abort, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+
+from gateway.admin import filters, listed, login
 from gateway.admin.blueprint import bp
+from gateway.admin.filters import Filters
 from gateway.admin.login import access, runtime
-from gateway.channels import CHANNELS
-from gateway.store import listing
+from gateway.conversation import attention
+from gateway.conversation.attention import CannotAssign
+from gateway.store import channels as lines
+from gateway.store import listing, users
 from gateway.store.connection import deadline
+from gateway.store.isolation import Channels
+from gateway.store.listing import Page, Wanted
 
 PAGE_SIZE = 50
+
+# So many sessions at most are told of in a notification at once.
+CALLING = 10
+
+
+# What somebody who has a session open may ask for without leaving the list as it is.
+_ALONE = ("admin.session_messages", "admin.mark_seen")
+
+
+@bp.url_defaults
+def _keep_list(endpoint: str, values: dict[str, Any]) -> None:
+    """Let every link to a session, and every form on its page, keep the list as it is."""
+    if "session_id" in values and endpoint not in _ALONE:
+        for name in filters.NAMES:
+            if request.args.get(name):
+                values.setdefault(name, request.args[name])
 
 
 @bp.get("/")
 def sessions() -> str:
-    """List the sessions of all channels or of one, newest first."""
-    chosen, cursor = request.args.get("type", ""), request.args.get("cursor", "")
-    if chosen and chosen not in CHANNELS:
-        abort(404, "There is no channel of that type.")
-    channels = access().channels
+    """List the sessions that are chosen and searched for, newest first."""
+    return render_template("sessions.html", **beside())
+
+
+@bp.get("/list")
+def session_list() -> str:
+    """Give the list alone, for a page that shows it."""
+    return render_template("_list.html", **beside(request.args.get("open", "")))
+
+
+def beside(open_id: str = "") -> dict[str, Any]:
+    """Give what the list shows, as the address asks for; `open_id` is the session that is shown beside it."""
+    chosen, channels = filters.read(), access().channels
     with deadline():
-        counts = {name: listing.count(name, channels) for name in CHANNELS}
-        try:
-            page = listing.page(
-                [chosen] if chosen else list(CHANNELS), cursor=cursor, limit=PAGE_SIZE, channels=channels
-            )
-        except ValueError:
-            abort(400, "This address names no page of the list. Start again from the newest sessions.")
+        searched = filters.wanted(chosen, channels)
+        page = _page(searched.wanted, chosen, channels) if searched.wanted else Page([], None)
+        tabs = _tabs(chosen, channels)
+        calling = _calling(channels)
+        colleagues = users.colleagues(channels)
+        ours = [line for line in lines.by_id().values() if access().sees(line.id)]
     now = runtime().clock.now()
-    rows = [listed.row(session, now) for session in page.sessions]
-    tabs = listed.tabs(counts, chosen)
-    return render_template("sessions.html", rows=rows, tabs=tabs, page=page, cursor=cursor, chosen=chosen, now=now)
+    return {
+        "chosen": chosen,
+        "rows": [listed.row(session, now) for session in page.sessions],
+        "next_cursor": page.next_cursor,
+        "too_common": searched.wanted is None,
+        "more_matches": searched.more,
+        "calling": [listed.row(session, now) for session in calling],
+        "lines": sorted(ours, key=lambda line: (line.name, line.communication_type)),
+        "types_by_name": listed.TYPES,
+        "colleagues": colleagues,
+        "now": now,
+        "open_id": open_id,
+        **tabs,
+    }
+
+
+def _page(wanted: Wanted, chosen: Filters, channels: Channels) -> Page:
+    try:
+        return listing.page(wanted, cursor=chosen["cursor"], limit=PAGE_SIZE, channels=channels)
+    except ValueError:
+        abort(400, "This address names no page of the list. Start again from the newest sessions.")
+
+
+def _tabs(chosen: Filters, channels: Channels) -> dict[str, list[listed.Tab]]:
+    """Count behind the tabs, unless filters choose among what they count."""
+    types, statuses = {}, {}
+    if not chosen.is_filtered:
+        kind, status = chosen["type"], chosen["status"]
+        types = {name: listing.count(channels, communication_type=name, status=status) for name in listed.TYPES}
+        statuses = {name: listing.count(channels, communication_type=kind, status=name) for name in listed.STATUSES}
+    return {
+        "types": listed.type_tabs(types, chosen["type"]),
+        "statuses": listed.status_tabs(statuses, chosen["status"]),
+    }
+
+
+def _calling(channels: Channels) -> list[dict[str, Any]]:
+    """Give what may be told of in a notification: who asked for a person, and who wrote to whoever is logged in."""
+    asked = listing.page(Wanted(needs_person=True), cursor="", limit=CALLING, channels=channels)
+    mine = listing.page(Wanted(assigned_to=login.name()), cursor="", limit=CALLING, channels=channels)
+    found = asked.sessions + [session for session in mine.sessions if listed.is_unread(session)]
+    return list({session["id"]: session for session in found}.values())
+
+
+def opened(session_id: str) -> dict[str, Any]:
+    """Give what stands around an open session; whoever may act on it has read it by that."""
+    with deadline():
+        found = listing.one(session_id, access().channels)
+        if found and access().has("agent") and listed.is_unread(found):
+            attention.seen(runtime(), session_id)
+        people = users.who_see(found.get("channel_id")) if found else []
+    return beside(session_id) | {"people": people}
+
+
+@bp.post("/sessions/<session_id>/seen")
+def mark_seen(session_id: str) -> ResponseReturnValue:
+    """Note that what came into an open session was seen."""
+    with deadline():
+        _require(session_id)
+        attention.seen(runtime(), session_id)
+    return "", 204
+
+
+@bp.post("/sessions/<session_id>/unread")
+def mark_unread(session_id: str) -> ResponseReturnValue:
+    """Mark a session as unread and go back to the list: on its page it would be read again."""
+    with deadline():
+        _require(session_id)
+        attention.unseen(runtime(), session_id, by=login.name())
+    return redirect(filters.read().url())
+
+
+@bp.post("/sessions/<session_id>/assign")
+def assign(session_id: str) -> ResponseReturnValue:
+    """Leave a session to somebody, or to nobody."""
+    with deadline():
+        _require(session_id)
+        try:
+            attention.assign(runtime(), session_id, request.form.get("to", ""), by=login.name())
+        except CannotAssign as refusal:
+            abort(409, str(refusal))
+    return redirect(filters.read().url("admin.session", session_id=session_id))
+
+
+def _require(session_id: str) -> None:
+    if listing.one(session_id, access().channels) is None:
+        abort(404, "There is no session of that id. It may have been deleted since.")

@@ -7,7 +7,10 @@ from typing import Any
 
 from gateway.channels import CHANNELS
 from gateway.core.times import floor_ms
-from gateway.store.listing import COUNT_LIMIT
+from gateway.store import listing
+
+TYPES = {kind: CHANNELS[kind].name if kind in CHANNELS else kind.capitalize() for kind in listing.TYPES}
+STATUSES = {"active": "Open", "closed": "Closed", "archived": "Archived"}
 
 WITHHELD = "withheld number"
 
@@ -41,13 +44,17 @@ class Row:
     ago: str
     status: Status
     flag: str
+    unread: bool
+    assigned_to: str
+    failed: bool
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Tab:
     """One channel to choose, with how many sessions it has."""
 
-    type: str
+    value: str
     name: str
     count: str
     chosen: bool
@@ -61,13 +68,17 @@ def row(session: Mapping[str, Any], now: datetime) -> Row:
         id=session["id"],
         title=session.get("title") or "Session",
         type=kind,
-        channel=CHANNELS[kind].name if kind in CHANNELS else kind,
+        channel=TYPES.get(kind, kind),
         number=_number(session),
         messages=session.get("message_count") or 0,
         at=at,
         ago=ago(at, now),
         status=status(session, now),
         flag=flag(session),
+        unread=is_unread(session),
+        assigned_to=session.get("assigned_to") or "",
+        failed=bool(session.get("has_failed")),
+        tags=tuple(session.get("tags") or ()),
     )
 
 
@@ -97,16 +108,30 @@ def flag(session: Mapping[str, Any]) -> str:
     return f"Needs a person: {_REASONS.get(reason, reason)}" if reason else ""
 
 
-def tabs(counts: Mapping[str, int], chosen: str) -> list[Tab]:
-    """Give the tabs of the listing: all channels, then each."""
-    named = [("", "All", sum(counts.values()))]
-    named += [(kind, CHANNELS[kind].name, count) for kind, count in counts.items()]
-    return [Tab(kind, name, at_most(count), kind == chosen) for kind, name, count in named]
+def is_unread(session: Mapping[str, Any]) -> bool:
+    """Tell whether the person wrote something since anybody last read the session."""
+    wrote, seen = session.get("last_inbound_at"), session.get("seen_at")
+    return wrote is not None and (seen is None or wrote > seen)
+
+
+def type_tabs(counts: Mapping[str, int], chosen: str) -> list[Tab]:
+    """Give the tabs by channel: all, then each; without counts where none are given."""
+    every = {"": sum(counts.values())} | dict(counts) if counts else {}
+    return [Tab(kind, name, _count(every, kind), kind == chosen) for kind, name in ({"": "All"} | TYPES).items()]
+
+
+def status_tabs(counts: Mapping[str, int], chosen: str) -> list[Tab]:
+    """Give the tabs by status; none of them is chosen while all are shown."""
+    return [Tab(status, name, _count(counts, status), status == chosen) for status, name in STATUSES.items()]
+
+
+def _count(counts: Mapping[str, int], name: str) -> str:
+    return at_most(counts[name]) if counts else ""
 
 
 def at_most(count: int) -> str:
     """Write a count that stops at COUNT_LIMIT: `12`, `1,000+`."""
-    return f"{COUNT_LIMIT:,}+" if count >= COUNT_LIMIT else str(count)
+    return f"{listing.COUNT_LIMIT:,}+" if count >= listing.COUNT_LIMIT else str(count)
 
 
 def ago(moment: datetime, now: datetime) -> str:

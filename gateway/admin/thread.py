@@ -8,7 +8,7 @@ from flask import Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from gateway import files
-from gateway.admin import listed, login, transcript
+from gateway.admin import inbox, listed, login, transcript
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
 from gateway.conversation import actions, media, send
@@ -42,7 +42,7 @@ def session_messages(session_id: str) -> str:
 
 def _session(session_id: str, *, text: str = "", refusal: str = "") -> str:
     draft = {"text": text, "refusal": refusal, "nonce": secrets.token_hex(16)}
-    return render_template("session.html", draft=draft, **_thread(session_id))
+    return render_template("session.html", draft=draft, **inbox.opened(session_id), **_thread(session_id))
 
 
 def _thread(session_id: str) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import BinaryIO
 import click
 from rich.console import Console
 
-from gateway.channels import CHANNELS
 from gateway.cli import serving
 from gateway.conversation import export as exporting
 from gateway.conversation.export import Order, Written
@@ -20,15 +19,14 @@ from gateway.core.spans import moment_of
 from gateway.store import listing
 from gateway.store.connection import deadline
 from gateway.store.exporting import Selected
+from gateway.store.listing import Wanted
 
 BY = "gateway export"
 
 
 @click.command()
 @click.option("--session", "session_id", help="One session, by its id.")
-@click.option(
-    "--type", "types", multiple=True, type=click.Choice(list(CHANNELS)), help="Of this type; may be repeated."
-)
+@click.option("--type", "communication_type", type=click.Choice(listing.TYPES), help="Of this type.")
 @click.option("--since", help="With a message since: 30d, 12h, 45m or an ISO 8601 time.")
 @click.option("--format", "file_format", default="jsonl", show_default=True, type=click.Choice(list(exporting.FORMATS)))
 @click.option(
@@ -38,7 +36,7 @@ BY = "gateway export"
 @click.option("--json", "as_json", is_flag=True, help="With --output: print how much it was as JSON.")
 def export(
     session_id: str | None,
-    types: tuple[str, ...],
+    communication_type: str | None,
     since: str | None,
     file_format: str,
     output: Path | None,
@@ -51,19 +49,16 @@ def export(
     Examples:  gateway export --session 65f000000000000000000000
                gateway export --type sms --since 30d --format csv --output sms.csv
     """
-    if session_id and (types or since):
+    if session_id and (communication_type or since):
         raise click.UsageError("--session names one; --type and --since choose among all.")
     if as_json and not output:
         raise click.UsageError("--json tells about a file: give --output.")
     if output and output.exists() and not force:
         raise click.ClickException(f"{output} is there already. Give --force to replace it.")
     runtime = serving.build()
-    selected = Selected(
-        None,
-        types=() if session_id else types or tuple(CHANNELS),
-        since=moment_of(since, runtime.clock.now()) if since else None,
-        session_id=_known(session_id) if session_id else "",
-    )
+    begin = moment_of(since, runtime.clock.now()) if since else None
+    wanted = Wanted(communication_type=communication_type or "", since=begin)
+    selected = Selected(None, wanted, _known(session_id) if session_id else "")
     order = Order(selected, file_format, BY)
     with _destination(output) as file:
         _write(exporting.export(runtime, order), file, order.written)

@@ -145,6 +145,7 @@ def _open(
         opted_out=new.opted_out,
         automatic=new.automatic,
         bot_off=new.bot_off,
+        assigned_to=new.assigned_to,
     )
     return Filed(view, decision.as_stored(), message.received_at, opened=True)
 
@@ -206,6 +207,7 @@ def _new_session(
         opted_out=contact.opted_out if contact else (),
         automatic=lately(before.automatic, message.received_at) if before else {},
         bot_off=before.bot_off if before else False,
+        assigned_to=before.assigned_to if before else "",
     )
 
 

@@ -89,6 +89,7 @@ class SessionView:
     automatic: Mapping[str, int] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     bot_off: bool = False
+    assigned_to: str = ""
 
     def anchored_at(self, anchor: Anchor) -> datetime:
         """Give the moment that gaps are measured from."""

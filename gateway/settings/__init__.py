@@ -21,7 +21,9 @@ from gateway.core.errors import ConfigError
 from gateway.settings.folders import keep_secret, require_writable
 from gateway.settings.refusals import bad_json, broken_file, one_line, refuse_unknown_variables
 from gateway.settings.sections import (
+    WEB_THREADS,
     Admin,
+    Alerts,
     Backfill,
     Broker,
     Canned,
@@ -45,7 +47,7 @@ from gateway.settings.sections import (
     known_as,
 )
 
-__all__ = ["CONFIG_DIR", "CannedRule", "Settings", "idle_ms", "keep_secret", "load", "require_writable"]
+__all__ = ["CONFIG_DIR", "WEB_THREADS", "CannedRule", "Settings", "idle_ms", "keep_secret", "load", "require_writable"]
 
 CONFIG_DIR = Path(__file__).resolve().parent.parent.parent / "config"
 
@@ -86,6 +88,7 @@ class Settings(BaseSettings):
     llm: Llm = Llm()
     http_bot: HttpBot = HttpBot()
     crm: Crm = Crm()
+    alerts: Alerts = Alerts()
     admin: Admin = Admin()
     log: Log = Log()
 
@@ -146,6 +149,7 @@ def load(**overrides: Any) -> Settings:
         raise ConfigError(f"{broken_file(CONFIG_DIR)} is no valid TOML: {error}. Correct it.") from None
     _refuse_dangerous(settings)
     _refuse_hasty(settings)
+    _refuse_half_set(settings)
     return _with_development_secrets(settings) if settings.is_development else settings
 
 
@@ -179,6 +183,27 @@ def _refuse_hasty(settings: Settings) -> None:
             f"GATEWAY_OUTBOX__LEASE_SECONDS = {outbox.lease_seconds:g} is below twice GATEWAY_TWILIO__TIMEOUT_SECONDS "
             f"= {timeout:g}, so messages could go out twice. Raise the one or lower the other."
         )
+
+
+def _refuse_half_set(settings: Settings) -> None:
+    """Refuse alerts that could not be sent: the night somebody asks for a person is too late to find out."""
+    alerts = settings.alerts
+    mail = {"EMAIL_TO": alerts.email_to, "EMAIL_FROM": alerts.email_from, "SMTP_HOST": alerts.smtp_host}
+    missing = [name for name, value in mail.items() if not value]
+    if missing and (len(missing) < len(mail) or alerts.smtp_user or alerts.smtp_password.get_secret_value()):
+        raise ConfigError(
+            f"GATEWAY_ALERTS__{missing[0]} is not set, so alerts could not be sent by e-mail. Set it, or none of "
+            "GATEWAY_ALERTS__EMAIL_TO, __EMAIL_FROM and __SMTP_HOST."
+        )
+    if bool(alerts.smtp_user) != bool(alerts.smtp_password.get_secret_value()):
+        unset = "SMTP_PASSWORD" if alerts.smtp_user else "SMTP_USER"
+        raise ConfigError(f"GATEWAY_ALERTS__{unset} is not set. Set it, or neither user nor password.")
+    if alerts.smtp_user and alerts.smtp_tls == "none":
+        raise ConfigError(
+            "GATEWAY_ALERTS__SMTP_TLS = 'none' would send the password in the clear. Use 'starttls' or 'ssl'."
+        )
+    if alerts.webhook_secret.get_secret_value() and not alerts.webhook_url:
+        raise ConfigError("GATEWAY_ALERTS__WEBHOOK_URL is not set, but its secret is. Set it, or remove the secret.")
 
 
 def _with_development_secrets(settings: Settings) -> Settings:

@@ -12,6 +12,9 @@ from pydantic_settings import NoDecode
 # Thirty years; beyond that dates run out before thresholds do.
 LONGEST_SECONDS = 1_000_000_000
 
+# What gunicorn gives each process (config/gunicorn.conf.py); streams to browsers take a share of them.
+WEB_THREADS = 32
+
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -237,6 +240,20 @@ class Crm(Section):
     provider: Literal["", "hubspot"] = ""
     access_token: SecretStr = SecretStr("")
     base_url: str = ""
+
+
+class Alerts(Section):
+    """Who is told when somebody asks for a person: a webhook, a mailbox, or both."""
+
+    webhook_url: str = Field("", pattern=r"^$|^https?://[^\s#]+$")
+    webhook_secret: SecretStr = SecretStr("")
+    email_to: Words = []
+    email_from: str = Field("", pattern=r"^$|^[^\s@]+@[^\s@]+$")
+    smtp_host: str = ""
+    smtp_port: int = Field(587, ge=1, le=65535)
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_tls: Literal["starttls", "ssl", "none"] = "starttls"
 
 
 class Admin(Section):

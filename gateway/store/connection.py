@@ -24,7 +24,7 @@ from gateway.core.errors import ConfigError, StoreRefused, StoreUnavailable
 from gateway.core.times import MILLISECOND
 from gateway.settings import Settings
 from gateway.store.breaker import Breaker
-from gateway.store.documents import DOCUMENTS, JobDocument
+from gateway.store.documents import DOCUMENTS, REPLACED, JobDocument
 
 DATABASE = "gateway"
 
@@ -175,10 +175,16 @@ def clock_offset_ms() -> int:
 
 
 def create_indexes() -> list[str]:
-    """Create what is missing of all indexes; gives their names. Safe to run twice and while serving."""
+    """Create what is missing of all indexes, drop what was replaced; gives their names.
+
+    Safe to run twice and while serving.
+    """
     with deadline(600):
         for document in DOCUMENTS:
             document.ensure_indexes()
+        for document, name in REPLACED:
+            if name in collection(document).index_information():
+                collection(document).drop_index(name)
         return [
             f"{document._get_collection_name()}.{name}"
             for document in DOCUMENTS

@@ -7,7 +7,9 @@ from typing import Any
 from gateway.core.messages import StatusUpdate
 from gateway.core.statuses import MESSAGE_RANK, outranked
 from gateway.store.connection import collection
-from gateway.store.documents import MessageDocument
+from gateway.store.documents import MessageDocument, SessionDocument
+
+_FAILED = ("failed", "undelivered")
 
 
 def set_sid(message_id: str, sid: str) -> bool:
@@ -38,6 +40,8 @@ def fail(message_id: str, *, status: str, code: str | None, reason: str, at: dat
     entry: dict[str, Any] = {"status": status, "at": at}
     if code:
         entry["error_code"] = code
+    if status in _FAILED:
+        _flag(collection(MessageDocument).find_one({"_id": message_id}, {"session_id": 1}))
     collection(MessageDocument).update_one(
         {"_id": message_id, "status": {"$in": [*outranked(status, MESSAGE_RANK), None]}},
         {
@@ -71,9 +75,11 @@ def apply_status(update: StatusUpdate) -> str | None:
     Gives the message's id; None where no message carries that SID yet.
     """
     messages = collection(MessageDocument)
-    found = messages.find_one({"direction": "outbound", "provider_sid": update.sid}, {"has_error": 1})
+    found = messages.find_one({"direction": "outbound", "provider_sid": update.sid}, {"has_error": 1, "session_id": 1})
     if found is None:
         return None
+    if update.status in _FAILED:
+        _flag(found)
     ours = {"_id": found["_id"]}
     entry: dict[str, Any] = {"status": update.status, "at": update.received_at}
     if update.error_code:
@@ -88,3 +94,9 @@ def apply_status(update: StatusUpdate) -> str | None:
     lower = [*outranked(update.status, MESSAGE_RANK), None]
     messages.update_one(ours | {"status": {"$in": lower}}, effect)
     return str(found["_id"])
+
+
+def _flag(message: Mapping[str, Any] | None) -> None:
+    """Let the session of a message that failed be found by that."""
+    if message:
+        collection(SessionDocument).update_one({"_id": message["session_id"]}, {"$set": {"has_failed": True}})

@@ -50,7 +50,37 @@ class SessionDocument(Document):
                 "fields": ["createdAt"],
                 "partialFilterExpression": {"message_count": 0},
             },
-            {"name": "listing", "fields": ["communication_type", "-last_message_at", "-_id"]},
+            # The console's list: of all channels by type, of some channels by id. The fields behind the order let
+            # counts and filters read keys alone.
+            {"name": "by_type", "fields": ["communication_type", "status", "-last_message_at", "-_id"]},
+            {
+                "name": "by_channel",
+                "fields": ["channel_id", "status", "-last_message_at", "-_id", "communication_type"],
+            },
+            # The console's filters: each holds only the sessions it is about, so that others cost nothing.
+            {
+                "name": "assigned",
+                "fields": ["assigned_to", "-last_message_at", "-_id", "channel_id"],
+                "partialFilterExpression": {"assigned_to": {"$exists": True}},
+            },
+            {
+                "name": "tagged",
+                "fields": ["tags", "-last_message_at", "-_id", "channel_id"],
+                "partialFilterExpression": {"tags": {"$exists": True}},
+            },
+            {
+                "name": "failed",
+                "fields": ["-last_message_at", "-_id", "channel_id"],
+                "partialFilterExpression": {"has_failed": True},
+            },
+            {
+                "name": "needs_person",
+                "fields": ["-last_message_at", "-_id", "channel_id", "needs_person.at"],
+                "partialFilterExpression": {"needs_person": {"$exists": True}},
+            },
+            # The console's search. Neither changes when a message comes, so only opening a session writes them.
+            {"name": "number", "fields": ["metadata.fromNumber"]},
+            {"name": "title", "fields": ["$title"], "default_language": "none", "language_override": "-"},
             {"name": "contact", "fields": ["contact_id"]},
             {
                 # Nearly empty at all times: sessions on their way out of here.
@@ -90,6 +120,9 @@ class SessionDocument(Document):
     notices = ListField(StringField())
     needs_person = DictField()
     bot_off = BooleanField()
+    assigned_to = StringField()
+    seen_at = DateTimeField()
+    has_failed = BooleanField()
     tags = ListField(StringField())
     retired = DictField()
 
@@ -119,6 +152,8 @@ class MessageDocument(Document):
                 "fields": ["answer.due"],
                 "partialFilterExpression": {"answer.state": "queued"},
             },
+            # The console's search: words as they are written, in any language.
+            {"name": "words", "fields": ["$content"], "default_language": "none", "language_override": "-"},
         ],
     }
 
@@ -191,6 +226,7 @@ class ContactDocument(Document):
                 "unique": True,
                 "partialFilterExpression": {"external_ids": {"$exists": True}},
             },
+            {"name": "words", "fields": ["$name"], "default_language": "none", "language_override": "-"},
         ],
     }
 
@@ -286,7 +322,7 @@ class OutboxDocument(Document):
     }
 
     id = StringField(primary_key=True)
-    step = StringField(choices=("answer", "send", "fetch", "delete"))
+    step = StringField(choices=("answer", "send", "fetch", "delete", "alert"))
     about = StringField()
     state = StringField(choices=("waiting", "done", "failed", "canceled"))
     due = DateTimeField()
@@ -416,6 +452,9 @@ class ApiKeyDocument(Document):
     revoked_at = DateTimeField()
     revoked_by = StringField()
 
+
+# Indexes that others have replaced.
+REPLACED: tuple[tuple[type[Document], str], ...] = ((SessionDocument, "listing"),)
 
 DOCUMENTS: tuple[type[Document], ...] = (
     SessionDocument,

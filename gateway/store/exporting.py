@@ -2,8 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from bson import ObjectId
@@ -14,6 +13,7 @@ from gateway.store import listing
 from gateway.store.connection import collection, deadline
 from gateway.store.documents import MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
+from gateway.store.listing import Wanted
 
 # Waiting for one batch: how many there are is nobody's fault.
 BATCH_SECONDS = 30
@@ -31,17 +31,17 @@ class Selected:
     """Which sessions: those of the list with these filters, or the one that is named; only on these channels."""
 
     channels: Channels
-    types: tuple[str, ...] = ()
-    since: datetime | None = None
+    wanted: Wanted = field(default_factory=Wanted)
     session_id: str = ""
 
     def facts(self) -> dict[str, Any]:
-        """Say what was asked for, for the head of a file and the audit; names no channel the reader may not know."""
-        return {
-            **({"types": list(self.types)} if self.types else {}),
-            **({"since": self.since} if self.since else {}),
-            **({"session_id": self.session_id} if self.session_id else {}),
-        }
+        """Say what was asked for, for the head of a file and the audit: what was searched for is only said to be."""
+        if self.session_id:
+            return {"session_id": self.session_id}
+        asked = {one.name: getattr(self.wanted, one.name) for one in fields(Wanted)}
+        starts, among = asked.pop("number_starts"), asked.pop("among")
+        searched = bool(starts) or among is not None
+        return {name: value for name, value in asked.items() if value} | ({"searched": True} if searched else {})
 
 
 def sessions(selected: Selected) -> Iterator[dict[str, Any]]:
@@ -53,8 +53,7 @@ def sessions(selected: Selected) -> Iterator[dict[str, Any]]:
 def _wanted(selected: Selected) -> dict[str, Any]:
     if selected.session_id:
         return {"_id": ObjectId(selected.session_id)} | only(selected.channels)
-    wanted = listing.matching(selected.types, selected.channels)
-    return wanted | ({"last_message_at": {"$gte": selected.since}} if selected.since else {})
+    return listing.matching(selected.wanted, selected.channels)
 
 
 def messages(session_id: str, channels: Channels) -> Iterator[dict[str, Any]]:

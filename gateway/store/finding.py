@@ -29,6 +29,7 @@ _VIEWED = {
     "automatic": 1,
     "notices": 1,
     "bot_off": 1,
+    "assigned_to": 1,
     "createdAt": 1,
 }
 
@@ -57,6 +58,7 @@ def _view(document: Mapping[str, Any]) -> SessionView:
         automatic=document.get("automatic") or {},
         notices=tuple(document.get("notices", ())),
         bot_off=bool(document.get("bot_off")),
+        assigned_to=document.get("assigned_to") or "",
     )
 
 

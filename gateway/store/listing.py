@@ -1,5 +1,6 @@
 """Sessions for reading: the pages of the admin console, newest first, at the same cost at any depth."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,19 +16,56 @@ from gateway.store.isolation import Channels, only
 # A count is for the eye: beyond this it says "1,000+" instead of reading the whole index.
 COUNT_LIMIT = 1000
 
+TYPES = ("sms", "whatsapp", "voice", "chat")
+STATUSES = ("active", "closed", "archived")
+
 _EPOCH = datetime.fromtimestamp(0, UTC)
+_NEWEST_FIRST = [("last_message_at", -1), ("_id", -1)]
 _LISTED = {
     "title": 1,
+    "channel_id": 1,
     "communication_type": 1,
     "metadata": 1,
     "status": 1,
     "closed_reason": 1,
     "message_count": 1,
     "last_message_at": 1,
+    "last_inbound_at": 1,
     "live": 1,
     "live_until": 1,
     "needs_person": 1,
+    "assigned_to": 1,
+    "seen_at": 1,
+    "has_failed": 1,
+    "tags": 1,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which sessions are listed; what is left empty chooses nothing. `until` is the first moment after the range.
+
+    `number_starts` are beginnings of the person's number, `among` the only sessions that come into question.
+    """
+
+    communication_type: str = ""
+    status: str = ""
+    channel_id: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    failed: bool = False
+    needs_person: bool = False
+    tag: str = ""
+    assigned_to: str = ""
+    unassigned: bool = False
+    number_starts: tuple[str, ...] = ()
+    among: Sequence[ObjectId] | None = None
+
+    @property
+    def is_narrow(self) -> bool:
+        """Tell whether an index of its own holds what is wanted, or nearly so."""
+        few = self.failed or self.needs_person or self.tag or self.assigned_to
+        return bool(few or self.number_starts or self.among is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +76,52 @@ class Page:
     next_cursor: str | None
 
 
-def matching(types: Sequence[str], channels: Channels) -> dict[str, Any]:
-    """Give the query of the list: what is shown there is what is exported."""
-    return {"communication_type": {"$in": list(types)}} | only(channels)
-
-
-def page(types: Sequence[str], *, cursor: str | None, limit: int, channels: Channels) -> Page:
-    """List sessions of these types by last message, newest first. ValueError if the cursor is not ours."""
-    wanted = matching(types, channels)
+def page(wanted: Wanted, *, cursor: str | None, limit: int, channels: Channels) -> Page:
+    """List sessions by last message, newest first. ValueError if the cursor is not ours."""
+    query = matching(wanted, channels)
     if cursor:
         at, session_id = _read_cursor(cursor)
-        wanted["$or"] = [
-            {"last_message_at": {"$lt": at}},
-            {"last_message_at": at, "_id": {"$lt": session_id}},
-        ]
-        wanted["last_message_at"] = {"$lte": at}
-    rows = list(
-        collection(SessionDocument).find(wanted, _LISTED).sort([("last_message_at", -1), ("_id", -1)]).limit(limit + 1)
-    )
+        before = [{"last_message_at": {"$lt": at}}, {"last_message_at": at, "_id": {"$lt": session_id}}]
+        query = {"$and": [query, {"$or": before}, {"last_message_at": {"$lte": at}}]}
+    rows = list(collection(SessionDocument).find(query, _LISTED).sort(_NEWEST_FIRST).limit(limit + 1))
     more = len(rows) > limit
     return Page([_plain(row) for row in rows[:limit]], _cursor(rows[limit - 1]) if more else None)
+
+
+def exists(wanted: Wanted, channels: Channels) -> bool:
+    """Tell whether there is any such session."""
+    return collection(SessionDocument).find_one(matching(wanted, channels), {"_id": 1}) is not None
+
+
+def matching(wanted: Wanted, channels: Channels) -> dict[str, Any]:
+    """Match what is wanted on these channels, so that one index gives it in order."""
+    every = [only(channels), *_conditions(wanted)]
+    if channels is None and not wanted.channel_id and not wanted.is_narrow:
+        # With all values named, MongoDB merges the ends of an index instead of sorting what is in it.
+        types = [wanted.communication_type] if wanted.communication_type else TYPES
+        every.append({"communication_type": {"$in": types}})
+    elif wanted.communication_type:
+        every.append({"communication_type": wanted.communication_type})
+    if wanted.status or not wanted.is_narrow:
+        every.append({"status": {"$in": [wanted.status] if wanted.status else STATUSES}})
+    return {"$and": [condition for condition in every if condition]}
+
+
+def _conditions(wanted: Wanted) -> list[dict[str, Any]]:
+    within = {"$gte": wanted.since, "$lt": wanted.until}
+    return [
+        {"channel_id": wanted.channel_id} if wanted.channel_id else {},
+        {"last_message_at": {how: at for how, at in within.items() if at}} if wanted.since or wanted.until else {},
+        {"has_failed": True} if wanted.failed else {},
+        {"needs_person": {"$exists": True}} if wanted.needs_person else {},
+        {"tags": wanted.tag} if wanted.tag else {},
+        {"assigned_to": wanted.assigned_to} if wanted.assigned_to else {},
+        {"assigned_to": None} if wanted.unassigned else {},
+        {"metadata.fromNumber": {"$in": [re.compile(f"^{re.escape(start)}") for start in wanted.number_starts]}}
+        if wanted.number_starts
+        else {},
+        {"_id": {"$in": list(wanted.among)}} if wanted.among is not None else {},
+    ]
 
 
 def _cursor(row: Mapping[str, Any]) -> str:
@@ -71,11 +135,11 @@ def _read_cursor(cursor: str) -> tuple[datetime, ObjectId]:
     return _EPOCH + int(at) * MILLISECOND, ObjectId(session_id)
 
 
-def count(communication_type: str, channels: Channels) -> int:
-    """Count the sessions of a type, up to COUNT_LIMIT."""
-    return collection(SessionDocument).count_documents(
-        {"communication_type": communication_type} | only(channels), limit=COUNT_LIMIT, hint="listing"
-    )
+def count(channels: Channels, *, communication_type: str = "", status: str = "") -> int:
+    """Count sessions up to COUNT_LIMIT, from an index alone."""
+    wanted = Wanted(communication_type, status)
+    hint = "by_type" if channels is None else "by_channel"
+    return collection(SessionDocument).count_documents(matching(wanted, channels), limit=COUNT_LIMIT, hint=hint)
 
 
 def one(session_id: str, channels: Channels) -> dict[str, Any] | None:

@@ -97,7 +97,10 @@ def spoken(
 
 def insert(documents: Sequence[Mapping[str, Any]]) -> int:
     """Store messages of ours; gives how many were new. What is there already stays as it is."""
-    return len(documents) - len(insert_new(MessageDocument, documents))
+    new = len(documents) - len(insert_new(MessageDocument, documents))
+    if failed := {document["session_id"] for document in documents if document.get("has_error")}:
+        collection(SessionDocument).update_many({"_id": {"$in": list(failed)}}, {"$set": {"has_failed": True}})
+    return new
 
 
 def document_of(message: Outbound, now: datetime) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class NewSession:
     opted_out: tuple[str, ...] = field(default=())
     automatic: Mapping[str, int] = field(default_factory=dict)
     bot_off: bool = False
+    assigned_to: str = ""
 
 
 def open_session(new: NewSession) -> bool:
@@ -74,6 +75,8 @@ def open_session(new: NewSession) -> bool:
         document["opted_out"] = list(new.opted_out)
     if new.bot_off:
         document["bot_off"] = True
+    if new.assigned_to:
+        document["assigned_to"] = new.assigned_to
     if new.automatic:
         document["automatic"] = dict(new.automatic)
     if new.open_keys:

@@ -127,3 +127,24 @@ def unarchive(session_id: str, now: datetime) -> bool:
         {"_id": ObjectId(session_id), "status": "archived"}, {"$set": {"status": "closed", "updatedAt": now}}
     )
     return done.modified_count == 1
+
+
+def seen(session_id: str, now: datetime) -> None:
+    """Note that somebody read a session."""
+    collection(SessionDocument).update_one({"_id": ObjectId(session_id)}, {"$max": {"seen_at": now}})
+
+
+def unseen(session_id: str) -> bool:
+    """Forget that somebody read a session; False where nobody had."""
+    done = collection(SessionDocument).update_one({"_id": ObjectId(session_id)}, {"$unset": {"seen_at": ""}})
+    return done.modified_count == 1
+
+
+def assign(session_id: str, name: str, now: datetime) -> bool:
+    """Leave a session to somebody, or to nobody; False where it was theirs."""
+    change = {"$set": {"assigned_to": name}} if name else {"$unset": {"assigned_to": ""}}
+    done = collection(SessionDocument).update_one(
+        {"_id": ObjectId(session_id), "assigned_to": {"$ne": name or None}},
+        {**change, "$set": {"updatedAt": now} | change.get("$set", {})},
+    )
+    return done.modified_count == 1

@@ -16,6 +16,7 @@ from gateway.core.access import Access, Role
 from gateway.core.errors import GatewayError
 from gateway.store.connection import collection
 from gateway.store.documents import UserDocument
+from gateway.store.isolation import Channels
 
 
 class UserExists(GatewayError):
@@ -121,6 +122,18 @@ def everybody() -> list[Listed]:
 def exists(name: str) -> bool:
     """Tell whether there is a user of that name."""
     return collection(UserDocument).find_one({"name": name}, {"_id": 1}) is not None
+
+
+def who_see(channel_id: str | None) -> list[str]:
+    """List the names of everybody who may see what happens on a channel."""
+    found = collection(UserDocument).find({"channels": {"$in": [None, channel_id]}}, {"name": 1})
+    return sorted(user["name"] for user in found)
+
+
+def colleagues(channels: Channels) -> list[str]:
+    """List the names of everybody who may see some of these channels."""
+    wanted = {} if channels is None else {"channels": {"$in": [None, *channels]}}
+    return sorted(user["name"] for user in collection(UserDocument).find(wanted, {"name": 1}))
 
 
 def authenticate(name: str, password: str) -> User | None:

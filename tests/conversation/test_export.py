@@ -10,6 +10,7 @@ from gateway.conversation import export
 from gateway.conversation.export import PIECE_BYTES, Order
 from gateway.store import exporting
 from gateway.store.exporting import Selected
+from gateway.store.listing import Wanted
 from tests.conftest import TEN
 
 COUNT = 3000
@@ -48,7 +49,7 @@ def test_messages_are_read_as_they_are_sent(runtime, long_session, monkeypatch, 
             yield row
 
     monkeypatch.setattr(exporting, "messages", counted)
-    pieces = export.export(runtime, Order(Selected(None, ("sms",)), file_format, "ada"))
+    pieces = export.export(runtime, Order(Selected(None, Wanted("sms")), file_format, "ada"))
     assert isinstance(pieces, GeneratorType)
     sizes = []
     for number, piece in enumerate(pieces, start=1):
@@ -62,7 +63,7 @@ def test_messages_are_read_as_they_are_sent(runtime, long_session, monkeypatch, 
 
 def test_who_goes_away_ends_the_cursors(runtime, long_session, db):
     before = open_cursors(db)
-    order = Order(Selected(None, ("sms",)), "jsonl", "ada")
+    order = Order(Selected(None, Wanted("sms")), "jsonl", "ada")
     pieces = export.export(runtime, order)
     next(pieces)
     assert open_cursors(db) > before
@@ -74,7 +75,7 @@ def test_who_goes_away_ends_the_cursors(runtime, long_session, db):
 
 
 def test_the_list_is_read_by_its_index(runtime, long_session, db):
-    wanted = exporting._wanted(Selected(frozenset({"sms:1"}), ("sms", "voice"), since=TEN))
+    wanted = exporting._wanted(Selected(frozenset({"sms:1"}), Wanted("sms", since=TEN)))
     plan = db.sessions.find(wanted).sort([("last_message_at", -1), ("_id", -1)]).explain()["queryPlanner"]
-    assert "'indexName': 'listing'" in str(plan["winningPlan"])
+    assert "'indexName': 'by_channel'" in str(plan["winningPlan"])
     assert "'stage': 'SORT'" not in str(plan["winningPlan"])

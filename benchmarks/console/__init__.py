@@ -1,0 +1,1 @@
+"""How fast the console's list is with a million sessions."""

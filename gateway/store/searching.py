@@ -1,0 +1,47 @@
+"""Sessions by what was said, what they are called, and whose they are: ids, for the listing to put in order."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pymongo
+from bson import ObjectId
+from pymongo.errors import PyMongoError
+
+from gateway.store.connection import collection
+from gateway.store.documents import ContactDocument, MessageDocument, SessionDocument
+from gateway.store.isolation import Channels, only
+
+# What matches best comes first (few other words, then the newest), so a search for a very common word ends here.
+MOST_MATCHES = 500
+
+# A search that MongoDB cannot answer in this time is one for words that nearly every message holds.
+SECONDS = 0.6
+
+
+class TooCommon(Exception):
+    """The words are in too many messages to be searched."""
+
+
+def sessions_with(words: Sequence[str], channels: Channels) -> tuple[list[ObjectId], bool]:
+    """Give the sessions that hold all these words in a message, in their title or in their contact's name.
+
+    Also whether there may be more than were looked at. TooCommon where that would take too long.
+    """
+    text = {"$text": {"$search": " ".join(f'"{word}"' for word in words)}}
+    try:
+        with pymongo.timeout(SECONDS):
+            said = _found(MessageDocument, text | only(channels), "session_id")
+            called = _found(SessionDocument, text | only(channels), "_id")
+            people = _found(ContactDocument, text, "_id")
+            theirs = _found(SessionDocument, {"contact_id": {"$in": people}} | only(channels), "_id") if people else []
+    except PyMongoError as error:
+        if error.timeout:
+            raise TooCommon from None
+        raise
+    more = any(len(found) == MOST_MATCHES for found in (said, called, people, theirs))
+    return list({*said, *called, *theirs}), more
+
+
+def _found(document: Any, wanted: dict[str, Any], field: str) -> list[ObjectId]:
+    found = collection(document).find(wanted, {field: 1}).limit(MOST_MATCHES)
+    return [row[field] for row in found]
