@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gateway.conversation import alerts
 from gateway.conversation.runtime import Runtime
 from gateway.core.replies import Action
 from gateway.logs import log
@@ -27,8 +28,10 @@ def apply(runtime: Runtime, session_id: str, actions: Sequence[Action]) -> None:
 
 
 def ask_for_person(runtime: Runtime, session_id: str, reason: str, *, bot_off: bool = False) -> None:
-    """Flag a session for a person; said once."""
-    if triage.ask_for_person(session_id, reason, runtime.clock.now(), bot_off=bot_off):
+    """Flag a session for a person and alert whom the settings name; said once."""
+    now = runtime.clock.now()
+    if triage.ask_for_person(session_id, reason, now, bot_off=bot_off):
+        alerts.queue(runtime, session_id, now)
         log.warning(
             "person_needed",
             message=f"Session {session_id} needs a person.",

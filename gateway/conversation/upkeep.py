@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from gateway.conversation import calls, queue
+from gateway.conversation import alerts, calls, queue
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import Channel
 from gateway.core.sessions import Anchor
@@ -63,7 +63,7 @@ def settle(runtime: Runtime) -> int:
         finished = sum(answers.finish(lost, now) for lost in settling.missing_answers(since, quiet))
         corrected = sum(settling.correct(miscount) for miscount in settling.miscounts(since, quiet))
         dropped = settling.drop_empty(now - EMPTY_FOR)
-        requeued = queue.lost(runtime, since, quiet)
+        requeued = queue.lost(runtime, since, quiet) + alerts.lost(runtime, since, quiet)
         # A session that was too busy has a message after this, so the next pass looks at it again.
         settling.set_settled_until(quiet)
     if finished or corrected or dropped or requeued:

@@ -300,7 +300,7 @@ class CallbackDocument(Document):
 
 
 class OutboxDocument(Document):
-    """Something to be answered, sent or fetched; finished ones are kept for a week."""
+    """Something to be answered, sent, fetched or told; finished ones are kept for a week."""
 
     meta = {  # noqa: RUF012
         "collection": "outbox",

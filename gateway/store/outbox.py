@@ -1,4 +1,4 @@
-"""The outbox: what is still to be answered, sent or fetched. It is the truth; a broker only hurries it along.
+"""The outbox: what is still to be answered, sent, fetched or told. It is the truth; a broker only hurries it along.
 
 A row is claimed with a lease: claiming moves `due` to the end of the lease, so a row whose worker died becomes
 due again by itself. Everything a claimant does to its row is bound to the claim.
@@ -16,9 +16,9 @@ from pymongo.errors import DuplicateKeyError
 from gateway.store.connection import collection, insert_new
 from gateway.store.documents import OutboxDocument
 
-ANSWER, SEND, FETCH, DELETE = "answer", "send", "fetch", "delete"
+ANSWER, SEND, FETCH, DELETE, ALERT = "answer", "send", "fetch", "delete", "alert"
 WAITING, DONE, FAILED, CANCELED = "waiting", "done", "failed", "canceled"
-STEPS = (ANSWER, SEND, FETCH, DELETE)
+STEPS = (ANSWER, SEND, FETCH, DELETE, ALERT)
 NOT_AT_ALL = timedelta()
 
 

@@ -23,6 +23,14 @@ def ask_for_person(session_id: str, reason: str, now: datetime, *, bot_off: bool
     return done.modified_count == 1
 
 
+def asked_for_person(since: datetime, until: datetime) -> list[tuple[str, datetime]]:
+    """List the sessions that need a person since a moment in this time."""
+    found = collection(SessionDocument).find(
+        {"needs_person": {"$exists": True}, "needs_person.at": {"$gte": since, "$lt": until}}, {"needs_person.at": 1}
+    )
+    return [(str(session["_id"]), session["needs_person"]["at"]) for session in found.hint("needs_person")]
+
+
 def person_came(session_id: str, now: datetime) -> None:
     """Note that a person looks after a session; the next reason to ask for one is told again."""
     collection(SessionDocument).update_one(
