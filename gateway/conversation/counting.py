@@ -10,6 +10,9 @@ from gateway.store import contacts, finding, sessions
 # A call whose end is never reported lets go of its session after this time.
 LIVE_CALL = timedelta(hours=4)
 
+# How long a webhook may take between storing and counting: its deadline, and as much again.
+IN_FLIGHT = timedelta(seconds=4)
+
 
 def count(
     message: InboundMessage,

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from gateway.conversation.counting import IN_FLIGHT
 from gateway.conversation.runtime import Runtime
-from gateway.conversation.upkeep import IN_FLIGHT
 from gateway.core.errors import GatewayError, StoreUnavailable
 from gateway.store import removal, retention, turns
 from gateway.store.archive import Archive

@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from gateway.conversation import alerts, calls, queue
+from gateway.conversation import alerts, calls, queue, regroup
+from gateway.conversation.counting import IN_FLIGHT
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import Channel
 from gateway.core.sessions import Anchor
@@ -16,9 +17,6 @@ SWEEP_GRACE_MS = 60_000
 
 # Who opens a session again wants it open, though it has been idle for long.
 REOPENED_FOR = timedelta(hours=1)
-
-# How long a webhook may take between storing and counting: its deadline, and as much again.
-IN_FLIGHT = timedelta(seconds=4)
 
 # Hosts' clocks differ a little, and a first pass has to begin somewhere.
 OVERLAP = timedelta(seconds=30)
@@ -66,6 +64,7 @@ def settle(runtime: Runtime) -> int:
         requeued = queue.lost(runtime, since, quiet) + alerts.lost(runtime, since, quiet)
         # A session that was too busy has a message after this, so the next pass looks at it again.
         settling.set_settled_until(quiet)
+        regroup.settle(runtime)
     if finished or corrected or dropped or requeued:
         log.warning(
             "sessions_settled",

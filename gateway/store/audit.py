@@ -23,6 +23,12 @@ def note(at: datetime, by: str, action: str, *, session_id: str | None = None, *
     )
 
 
+def note_once(key: str, at: datetime, by: str, action: str, *, session_id: str, **details: Any) -> None:
+    """Add an entry of something that may be told again, after a crash: once under its key."""
+    entry = {"at": at, "by": by, "action": action, "session_id": ObjectId(session_id), "details": details}
+    collection(AuditDocument).update_one({"_id": key}, {"$setOnInsert": entry}, upsert=True)
+
+
 def of_session(session_id: str, *, limit: int = 100) -> list[Mapping[str, Any]]:
     """Give what was done to a session, newest first."""
     found = collection(AuditDocument).find({"session_id": ObjectId(session_id)}, {"_id": 0})

@@ -125,6 +125,10 @@ class SessionDocument(Document):
     has_failed = BooleanField()
     tags = ListField(StringField())
     retired = DictField()
+    merged_into = ObjectIdField()
+    merged_at = DateTimeField()
+    absorbed = DictField()
+    heir = ListField(StringField())
 
 
 class MessageDocument(Document):
@@ -178,6 +182,7 @@ class MessageDocument(Document):
     error_message = StringField()
     template = DictField()
     answer = DictField()
+    moved = ListField(DictField())
     metadata = DictField()
     createdAt = DateTimeField()  # noqa: N815 - indexes name it as stored
     storedAt = DateTimeField()  # noqa: N815
@@ -277,6 +282,53 @@ class AuditDocument(Document):
     action = StringField()
     session_id = ObjectIdField()
     details = DictField()
+
+
+class RegroupingDocument(Document):
+    """A session split in two, or two merged into one, by a person; kept as long as the audit."""
+
+    meta = {  # noqa: RUF012
+        "collection": "regroupings",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {
+                # One at a time for a session. Nearly empty at all times, as is the next one.
+                "name": "one_at_a_time",
+                "fields": ["busy"],
+                "unique": True,
+                "partialFilterExpression": {"busy": {"$exists": True}},
+            },
+            {
+                "name": "unsettled",
+                "fields": ["unsettled"],
+                "partialFilterExpression": {"unsettled": {"$exists": True}},
+            },
+            # What a session's page shows, and what must be undone first.
+            {"name": "earlier", "fields": ["earlier", "-at"]},
+            {"name": "later", "fields": ["later", "-at"]},
+            {"name": "two_years", "fields": ["at"], "expireAfterSeconds": 2 * 365 * 24 * 3600},
+        ],
+    }
+
+    id = StringField(primary_key=True)
+    kind = StringField(choices=("split", "merge"))
+    state = StringField(choices=("claimed", "doing", "done", "undoing", "undone"))
+    earlier = ObjectIdField()
+    later = ObjectIdField()
+    channel_id = ListField(StringField())
+    by = StringField()
+    at = DateTimeField()
+    boundary = DateTimeField()
+    message_id = StringField()
+    before = DictField()
+    order = IntField()
+    undone_by = StringField()
+    undone_at = DateTimeField()
+    busy = ListField(ObjectIdField())
+    owner = StringField()
+    lease = DateTimeField()
+    unsettled = DateTimeField()
 
 
 class CallbackDocument(Document):
@@ -463,6 +515,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     ContactDocument,
     UserDocument,
     AuditDocument,
+    RegroupingDocument,
     CallbackDocument,
     OutboxDocument,
     PaceDocument,

@@ -52,8 +52,9 @@ def sessions_of(who: Person) -> list[ObjectId]:
     """
     identities = list(who.identities)
     ends = "|".join(map(re.escape, identities))
-    keyed = [{f: {"$in": identities}} for f in ("keys", "retired.keys", "metadata.fromNumber")]
-    ending = [{f: {"$regex": f"\\|({ends})$"}} for f in ("keys", "retired.keys")]
+    fields = ("keys", "retired.keys", "absorbed.session.keys")
+    keyed = [{f: {"$in": identities}} for f in (*fields, "metadata.fromNumber")]
+    ending = [{f: {"$regex": f"\\|({ends})$"}} for f in fields]
     wanted = {"$or": [{"contact_id": {"$in": list(who.contacts)}}, *keyed, *ending]}
     return [row["_id"] for row in collection(SessionDocument).find(wanted, {"_id": 1})]
 

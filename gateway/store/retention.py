@@ -17,7 +17,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from gateway.store import settling
+from gateway.store import regroupings, settling
 from gateway.store.answers import QUEUED
 from gateway.store.backlog import EVER
 from gateway.store.connection import collection
@@ -47,7 +47,7 @@ class Amount:
 def old(bound: datetime) -> Iterator[list[ObjectId]]:
     """Page through the sessions whose last message is older, the oldest first in each type of channel."""
     sessions = collection(SessionDocument)
-    for kind in sessions.distinct("communication_type"):
+    for kind in _kinds():
         after: Document = {}
         while page := list(
             sessions.find(
@@ -65,9 +65,13 @@ def old(bound: datetime) -> Iterator[list[ObjectId]]:
 
 def count_old(bound: datetime) -> int:
     """Count the sessions that `old` gives, and those that are on their way out already."""
-    sessions, older = collection(SessionDocument), {"last_message_at": {"$lt": bound}}
-    kinds = sessions.distinct("communication_type")
-    return sessions.count_documents({"communication_type": {"$in": kinds}, **older})
+    older = {"last_message_at": {"$lt": bound}}
+    return collection(SessionDocument).count_documents({"communication_type": {"$in": _kinds()}, **older})
+
+
+def _kinds() -> list[Any]:
+    """List the types of sessions there are; what was merged into another has none any more."""
+    return [*filter(None, collection(SessionDocument).distinct("communication_type")), None]
 
 
 def may_go(ids: Sequence[ObjectId], bound: datetime, now: datetime) -> list[ObjectId]:
@@ -188,6 +192,7 @@ def link_around(session: Mapping[str, Any], linked: Sequence[ObjectId], to: Obje
 
 def emptied(ids: Sequence[ObjectId], now: datetime) -> None:
     """Note that nothing is left of these sessions but themselves."""
+    regroupings.forget(ids)
     collection(SessionDocument).update_many({"_id": {"$in": list(ids)}}, {"$set": {"retired.emptied": now}})
 
 

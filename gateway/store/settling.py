@@ -101,7 +101,13 @@ def drop_empty(older_than: datetime) -> int:
     """Delete sessions that were opened for a message which never came, and link around them."""
     sessions, dropped = collection(SessionDocument), 0
     for empty in sessions.find(
-        {"message_count": 0, "createdAt": {"$lt": older_than}, "opening.message_id": {"$exists": True}}
+        {
+            "message_count": 0,
+            "createdAt": {"$lt": older_than},
+            "opening.message_id": {"$exists": True},
+            # One that is taken out of another it was merged with gets its messages back in a moment.
+            "absorbed": {"$exists": False},
+        }
     ):
         if collection(MessageDocument).find_one({"session_id": empty["_id"]}, {"_id": 1}):
             continue
