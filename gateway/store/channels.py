@@ -158,3 +158,9 @@ def change(channel_id: str, values: Mapping[str, Any], unset: Collection[str]) -
 def by_id() -> dict[str, Channel]:
     """Give all channels."""
     return {str(document["_id"]): _channel(document) for document in collection(ChannelDocument).find()}
+
+
+def numbers() -> dict[str, str]:
+    """Give the number of each channel as it is stored, by the channel's id."""
+    found = collection(ChannelDocument).find({}, {"phone_number": 1})
+    return {str(document["_id"]): str(document.get("phone_number") or "") for document in found}

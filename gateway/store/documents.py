@@ -505,6 +505,32 @@ class ApiKeyDocument(Document):
     revoked_by = StringField()
 
 
+class GapDocument(Document):
+    """Pauses counted in a span of `storedAt`, from `_id` to before `until`; see `gateway.store.gaps`.
+
+    `parts` has one entry a channel and day: `opened` and `joined` are how many pauses there are of each length in
+    `opened_gaps` and `joined_gaps`.
+    """
+
+    meta = {  # noqa: RUF012
+        "collection": "gaps",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {"name": "recent", "fields": ["last_day"]},
+            {"name": "to_be_checked", "fields": ["checked_at"], "partialFilterExpression": {"full": True}},
+        ],
+    }
+
+    id = DateTimeField(primary_key=True)
+    until = DateTimeField()
+    full = BooleanField()
+    messages = IntField()
+    last_day = DateTimeField()
+    parts = ListField(DictField())
+    checked_at = DateTimeField()
+
+
 # Indexes that others have replaced.
 REPLACED: tuple[tuple[type[Document], str], ...] = ((SessionDocument, "listing"),)
 
@@ -524,4 +550,5 @@ DOCUMENTS: tuple[type[Document], ...] = (
     HeartbeatDocument,
     InspectionDocument,
     ApiKeyDocument,
+    GapDocument,
 )
