@@ -22,6 +22,7 @@ from gateway.cli.retention import cleanup
 from gateway.cli.simulate import simulate
 from gateway.cli.spool import spool
 from gateway.cli.users import users
+from gateway.cli.whatif import whatif
 from gateway.core.errors import GatewayError
 from gateway.store import connection
 
@@ -58,6 +59,7 @@ cli.add_command(contacts)
 cli.add_command(users)
 cli.add_command(keys)
 cli.add_command(export)
+cli.add_command(whatif)
 
 
 @cli.command()
