@@ -28,13 +28,24 @@ class Part:
     pages: tuple[str, ...]
     needs: Role = "viewer"
     in_development: bool = False
+    # For those who see every channel: what is shown there is of all of them.
+    everywhere: bool = False
 
 
 PARTS = (
     Part("Sessions", ("admin.sessions", "admin.session")),
+    Part(
+        "Operations",
+        (
+            "admin.operations", "admin.outbox", "admin.webhooks", "admin.webhook", "admin.channels", "admin.channel",
+            "admin.set_channel", "admin.api_keys", "admin.add_api_key",
+        ),
+        needs="admin",
+        everywhere=True,
+    ),
     Part("People", ("admin.people_list", "admin.add_person", "admin.change_person"), needs="admin"),
     Part("Phone", ("admin.phone", "admin.phone_text", "admin.phone_call"), needs="agent", in_development=True),
-)
+)  # fmt: skip
 
 
 @bp.context_processor
@@ -44,7 +55,9 @@ def _surroundings() -> dict[str, Any]:
     parts = [
         part
         for part in PARTS
-        if reader.has(part.needs) and (serving.settings.is_development or not part.in_development)
+        if reader.has(part.needs)
+        and (serving.settings.is_development or not part.in_development)
+        and (reader.channels is None or not part.everywhere)
     ]
     try:
         return {"spooled": serving.spool.depth(), "parts": parts, "access": reader}

@@ -86,6 +86,9 @@ _FACTS = frozenset(
     ]
 )
 _FACT_LIKE = re.compile(r"MediaContentType\d+")
+_ADDRESS = re.compile(r"(?:[a-z]+:)?\+?\d{7,15}")
+# Our own end, which may be a short code.
+_OURS = frozenset({"To", "Called"})
 # A number, and not the digits within a SID.
 _DIGITS = re.compile(r"(?<![0-9A-Za-z])\d{7,15}(?![0-9A-Za-z])")
 _USER = re.compile(r"//[^/@]*@")
@@ -136,7 +139,7 @@ def form(given: Iterable[tuple[str, str]], *, redact: bool) -> Pairs:
 def _field(name: str, value: str) -> str:
     if name in _FACTS or _FACT_LIKE.fullmatch(name):
         return clip(number(value), 100)
-    if re.fullmatch(r"(?:[a-z]+:)?\+?\d{3,15}", value):
+    if _ADDRESS.fullmatch(value) or (name in _OURS and value.isdecimal()):
         return number(value)
     return f"({len(value):,} characters)" if value else ""
 
