@@ -2,11 +2,11 @@
 
 from flask import Flask
 
-from gateway.admin import account, export, inbox, limits, live, login, operations, people, phone, thread
+from gateway.admin import account, acting, export, inbox, limits, live, login, operations, panel, people, phone, thread
 from gateway.admin.blueprint import bp
 
 # Each adds its pages to the blueprint.
-PAGES = (account, export, inbox, live, operations, people, phone, thread)
+PAGES = (account, acting, export, inbox, live, operations, panel, people, phone, thread)
 
 
 def register(app: Flask) -> None:

@@ -33,7 +33,7 @@ class Part:
 
 
 PARTS = (
-    Part("Sessions", ("admin.sessions", "admin.session")),
+    Part("Sessions", ("admin.sessions", "admin.session", "admin.contact_sessions")),
     Part(
         "Operations",
         (

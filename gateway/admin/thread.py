@@ -1,32 +1,46 @@
-"""One session: what was said in it and why, and what an operator does about it."""
+"""One session: what was said in it and why, and the files that came with it."""
 
-import re
 import secrets
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Response, abort, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import Response, abort, render_template, request
 
 from gateway import files
-from gateway.admin import inbox, listed, login, transcript
+from gateway.admin import cursors, inbox, listed, panel, transcript
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
-from gateway.conversation import actions, media, send
-from gateway.conversation.send import CannotSend, Draft
+from gateway.conversation import media, outlook
+from gateway.conversation.outlook import Outlook
 from gateway.core.fetching import MediaFailed, MediaNotThere, MediaRefused
-from gateway.store import listing, messages
+from gateway.store import listing, people, transcripts
 from gateway.store.connection import deadline
+from gateway.store.transcripts import Page
 
-TRANSCRIPT_LIMIT = 500
+PAGE_SIZE = 100
+# How much a page that is open for hours may have grown before it begins again with the newest messages.
+REFRESH_LIMIT = 500
+BEFORE, SINCE = "messages_before", "messages_since"
+
+NOT_YOURS = "Their messages come on a channel that you do not see, so you cannot write to them."
 
 
 @bp.get("/sessions/<session_id>")
 def session(session_id: str) -> str:
-    """Show one session: what was said, and why each message is in it."""
-    return _session(session_id)
+    """Show one session: what was said, why each message is in it, and who wrote."""
+    return page(session_id)
 
 
-def _seen(session_id: str) -> dict[str, Any]:
+@bp.get("/sessions/<session_id>/messages")
+def session_messages(session_id: str) -> str:
+    """Give the messages of a session alone: the newest for a page that has it open, or the ones before a moment."""
+    with deadline():
+        found = seen(session_id)
+        shown = _messages(found)
+    return render_template("_earlier.html" if BEFORE in request.args else "_messages.html", **shown)
+
+
+def seen(session_id: str) -> dict[str, Any]:
     """Give a session that whoever is logged in may see; 404 for all others, whether or not they exist."""
     found = listing.one(session_id, access().channels)
     if found is None:
@@ -34,54 +48,74 @@ def _seen(session_id: str) -> dict[str, Any]:
     return found
 
 
-@bp.get("/sessions/<session_id>/messages")
-def session_messages(session_id: str) -> str:
-    """Give the messages of a session alone, for a page that has it open."""
-    return render_template("_messages.html", **_thread(session_id))
-
-
-def _session(session_id: str, *, text: str = "", refusal: str = "") -> str:
-    draft = {"text": text, "refusal": refusal, "nonce": secrets.token_hex(16)}
-    return render_template("session.html", draft=draft, **inbox.opened(session_id), **_thread(session_id))
-
-
-def _thread(session_id: str) -> dict[str, Any]:
+def page(session_id: str, *, draft: dict[str, str] | None = None, refusal: str = "", stands: str = "") -> str:
+    """Show a session; `draft` is what somebody wrote that was refused, `stands` the session that stood in its way."""
     with deadline():
-        found = _seen(session_id)
-        said = messages.transcript(session_id, access().channels, limit=TRANSCRIPT_LIMIT + 1)
-    at_provider = runtime().settings.media.keep == "twilio"
+        found = seen(session_id)
+        shown = _messages(found)
+        beside = panel.of(found, shown["person"], runtime().clock.now())
+        stands = next(iter(transcripts.visible({stands}, access().channels)), "") if stands else ""
+    return render_template(
+        "session.html",
+        panel=beside,
+        outlook=outlook_for(session_id) if access().has("agent") else None,
+        draft={"kind": "reply", "nonce": secrets.token_hex(16)} | (draft or {}),
+        refusal=refusal,
+        stands=stands,
+        has_bot=_has_bot(found),
+        **inbox.opened(session_id),
+        **shown,
+    )
+
+
+def outlook_for(session_id: str) -> Outlook:
+    """Tell how whoever is logged in can write to the person of a session."""
+    now = outlook.outlook(runtime(), session_id)
+    if now.refusal or access().sees(now.channel_id):
+        return now
+    return Outlook(refusal=NOT_YOURS)
+
+
+def _has_bot(found: dict[str, Any]) -> bool:
+    channel = runtime().channels.get(str(found.get("channel_id")))
+    return channel is not None and runtime().responder_for(channel)[0] != "none"
+
+
+def _messages(found: dict[str, Any]) -> dict[str, Any]:
+    before, since = cursors.read(request.args.get(BEFORE)), cursors.read(request.args.get(SINCE))
+    limit = REFRESH_LIMIT if since else PAGE_SIZE
+    said = transcripts.page(found["id"], access().channels, limit=limit, since=since, before=before)
+    oldest = said.messages[0]["createdAt"] if said.messages else None
+    person = people.get(str(found.get("contact_id")))
     return {
         "row": listed.row(found, runtime().clock.now()),
         "session": found,
-        "days": transcript.days(said[-TRANSCRIPT_LIMIT:], at_provider=at_provider),
-        "shown": TRANSCRIPT_LIMIT if len(said) > TRANSCRIPT_LIMIT else None,
+        "person": person,
+        "days": transcript.days(
+            said.messages,
+            name=person.name if person else "",
+            at_provider=runtime().settings.media.keep == "twilio",
+        ),
+        "earlier": cursors.write(said.earlier) if said.earlier and not since else "",
+        "oldest": cursors.write(oldest) if oldest else "",
+        "is_past": before is not None,
+        "visible": _visible(found, said),
+        "query": kept_query(),
     }
 
 
-@bp.post("/sessions/<session_id>/messages")
-def reply(session_id: str) -> ResponseReturnValue:
-    """Write to the person of a session; what cannot be sent is given back, with the reason."""
-    text, nonce = request.form.get("text", ""), request.form.get("nonce", "")
-    if not re.fullmatch(r"[0-9a-f]{32}", nonce):
-        nonce = secrets.token_hex(16)
-    with deadline():
-        _seen(session_id)
-    try:
-        queued = send.reply(runtime(), session_id, Draft(text, author=login.name()), message_id=f"ag:{nonce}")
-    except CannotSend as refusal:
-        return _session(session_id, text=text, refusal=str(refusal)), 409
-    with deadline():
-        actions.person_came(runtime(), session_id)
-    return redirect(url_for(".session", session_id=queued.session_id, _anchor=queued.message_ids[-1]))
+def _visible(found: dict[str, Any], said: Page) -> set[str] | None:
+    """Give the sessions that this page may lead to; None where its reader sees all."""
+    if access().channels is None:
+        return None
+    named = {str(value) for message in said.messages for value in (message.get("decision") or {}).values()}
+    return transcripts.visible({*named, str(found.get("previous_session_id"))}, access().channels)
 
 
-@bp.post("/sessions/<session_id>/hand-back")
-def hand_back(session_id: str) -> ResponseReturnValue:
-    """Let a session be answered automatically again."""
-    with deadline():
-        _seen(session_id)
-        actions.hand_back(runtime(), session_id)
-    return redirect(url_for(".session", session_id=session_id))
+def kept_query() -> str:
+    """Give what the address says of the list beside the session, for the addresses that lead back here."""
+    kept = [(name, value) for name, value in request.args.items(multi=True) if name not in (BEFORE, SINCE)]
+    return urlencode(kept)
 
 
 @bp.get("/media/<message_id>/<int:number>")

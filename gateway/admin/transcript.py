@@ -6,11 +6,17 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from gateway.admin import attached, wording
+from gateway.admin import attached, timeline, wording
 from gateway.admin.attached import Attached
+from gateway.admin.listed import utc
+from gateway.admin.timeline import Failure, Timeline
+from gateway.channels import CHANNELS
 from gateway.core.explain import explain
 from gateway.core.messages import VOICE
 from gateway.core.times import spoken
+
+# An answer that took less is not worth a word.
+NOTABLE_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,13 @@ class Bubble:
     kind: str
     decision: str
     inputs: list[tuple[str, str]]
+    channel: str
+    private: bool
+    transcription: bool
+    delivery: Timeline | None
+    failure: Failure | None
     error: str
+    traces: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +70,9 @@ class Day:
     bubbles: list[Bubble]
 
 
-def days(messages: Sequence[Mapping[str, Any]], *, at_provider: bool = False) -> list[Day]:
-    """Show messages, oldest first, by day; `at_provider` says where their files are kept."""
-    named = next(filter(None, (_name(message.get("metadata") or {}) for message in messages)), "Contact")
+def days(messages: Sequence[Mapping[str, Any]], *, name: str = "", at_provider: bool = False) -> list[Day]:
+    """Show messages, oldest first, by day; `name` is whose they are, `at_provider` says where their files are kept."""
+    named = name or next(filter(None, (_name(message.get("metadata") or {}) for message in messages)), "Contact")
     bubbles = [_bubble(message, named, at_provider) for message in messages]
     return [
         Day(f"{day}", f"{day:%A}, {day.day} {day:%B %Y}", list(those))
@@ -81,12 +93,22 @@ def _bubble(message: Mapping[str, Any], named: str, at_provider: bool) -> Bubble
         call=call,
         tags=list(_tags(message, metadata, call)),
         media=list(attached.of(message, at_provider=at_provider)),
-        facts=list(_facts(metadata)),
+        facts=[*_facts(metadata), *_own_facts(message)],
         kind=str(decision.get("kind", "")),
         decision=explain(decision) if decision else "",
         inputs=[(name, wording.value(value)) for name, value in decision.items()],
+        channel=_channel(message.get("communication_type")),
+        private=bool(metadata.get("private")),
+        transcription=str(message["_id"]).startswith("RE") and bool(message.get("media")),
+        delivery=timeline.of(message, call=call),
+        failure=timeline.failure(message),
         error=_error(message),
+        traces=list(_traces(message)),
     )
+
+
+def _channel(kind: str | None) -> str:
+    return CHANNELS[kind].name if kind in CHANNELS else kind or ""
 
 
 def _side(message: Mapping[str, Any]) -> str:
@@ -103,6 +125,8 @@ def _name(metadata: Mapping[str, Any]) -> str:
 
 def _who(message: Mapping[str, Any], metadata: Mapping[str, Any], named: str) -> str:
     match message.get("sender"):
+        case "agent" if metadata.get("private"):
+            return f"Note · {metadata.get('author') or 'agent'}"
         case "ai":
             responder = metadata.get("responder")
             return f"AI · {responder}" if responder else "AI"
@@ -114,13 +138,10 @@ def _who(message: Mapping[str, Any], metadata: Mapping[str, Any], named: str) ->
 
 
 def _tags(message: Mapping[str, Any], metadata: Mapping[str, Any], call: bool) -> Iterator[Tag]:
-    status = message.get("status")
-    if status and (call or message.get("direction") == "outbound"):
-        yield Tag(status.replace("-", " "), wording.status_tone(status))
     if call and (lasted := wording.seconds(metadata.get("CallDuration"))):
         yield Tag(f"lasted {lasted}")
     if how := metadata.get("input"):
-        yield Tag("keyed in" if how == "dtmf" else "spoken")
+        yield Tag("keyed in" if how == "dtmf" else wording.heard(metadata.get("Confidence")))
     if waited := metadata.get("spooledSeconds"):
         yield Tag(f"filed {spoken(round(waited) * 1000)} later")
     if unanswered := wording.UNANSWERED.get((message.get("answer") or {}).get("reason", "")):
@@ -138,9 +159,31 @@ def _facts(metadata: Mapping[str, Any]) -> Iterator[Facts]:
             yield Facts(title, summary, rows)
 
 
+def _own_facts(message: Mapping[str, Any]) -> Iterator[Facts]:
+    """Show the template a message of ours was sent as, and what its answer took."""
+    if template := message.get("template"):
+        given = [(f"{{{{{name}}}}}", wording.value(words)) for name, words in (template.get("variables") or {}).items()]
+        yield Facts("Template", str(template.get("content_sid")), [("Id", str(template.get("content_sid"))), *given])
+    took = message.get("processing_time_ms") or 0
+    cost = [("Took", spoken(round(took)))] if took >= NOTABLE_MS else []
+    cost += [("Tokens", f"{message['token_count']:,}")] if message.get("token_count") else []
+    cost += [("Tools", ", ".join(map(str, message["tools_used"])))] if message.get("tools_used") else []
+    if cost:
+        yield Facts("Answer", ", ".join(f"{name.lower()} {words}" for name, words in cost), cost)
+
+
+def _traces(message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give what finds a message elsewhere: in the API, in Twilio's console, in a log."""
+    yield "Message", str(message["_id"])
+    if message.get("provider_sid") not in (None, message["_id"]):
+        yield "At Twilio", str(message["provider_sid"])
+    if message.get("channel_id"):
+        yield "Channel", str(message["channel_id"])
+    if message.get("storedAt"):
+        yield "Stored", utc(message["storedAt"])
+
+
 def _error(message: Mapping[str, Any]) -> str:
-    code = message.get("error_code")
-    said = [f"Twilio error {code}"] if code else []
-    if message.get("has_error") or message.get("error_message"):
-        said.append(message.get("error_message") or "Answering failed")
-    return " · ".join(said)
+    if not message.get("has_error"):
+        return ""
+    return str(message.get("error_message") or "The responder gave no usable answer.")

@@ -11,10 +11,16 @@ KEYWORDS = {
     "help": "HELP · asked for help",
 }
 
-# Why nobody answered a message that came out of the spool.
+# Why no responder was asked about a message.
 UNANSWERED = {
     "too_late": "filed too late to be answered",
     "outage": "came while MongoDB was away",
+    "handed_over": "not answered: the bot is off",
+    "hourly_limit": "not answered: too many automatic answers",
+    "out_of_hours": "outside business hours",
+    "blocked": "not answered: on the blocklist",
+    "opted_out": "not answered: opted out",
+    "call_limit": "the call had lasted too long",
 }
 
 # What is shown beside a message: these parameters, the first of which stands for the rest.
@@ -91,6 +97,20 @@ def value(given: Any) -> str:
     if isinstance(given, list):
         return ", ".join(map(value, given))
     return f"{given:.3f}".rstrip("0").rstrip(".") if isinstance(given, float) else str(given)
+
+
+def status(name: str) -> str:
+    """Write a status as words: `no-answer` is `no answer`."""
+    return re.sub(r"[-_]", " ", name)
+
+
+def heard(confidence: Any) -> str:
+    """Say that something was spoken, and how sure Twilio is of the words."""
+    try:
+        share = float(confidence)
+    except (TypeError, ValueError):
+        return "spoken"
+    return f"spoken, {share:.0%} sure" if 0 < share <= 1 else "spoken"
 
 
 def seconds(given: Any) -> str:

@@ -1,6 +1,7 @@
 """What operators do about a session: one function a deed, each with its entry in the audit."""
 
 import re
+from typing import Protocol
 
 from gateway.conversation import actions, outlook, send
 from gateway.conversation.runtime import Runtime
@@ -22,6 +23,13 @@ class CannotDo(GatewayError):
     def __init__(self, why: str, session_id: str = "") -> None:
         super().__init__(why)
         self.session_id = session_id
+
+
+class WithWord(Protocol):
+    """A deed that takes a word; CannotDo where that is none."""
+
+    def __call__(self, runtime: Runtime, session_id: str, word: str, by: str, /) -> object:
+        """Do it."""
 
 
 def reply(runtime: Runtime, session_id: str, draft: Draft, *, message_id: str) -> Queued:

@@ -158,10 +158,19 @@ def relink(turn: StoredTurn, *, away_from: str) -> None:
     )
 
 
-def transcript(session_id: str, channels: Channels, *, limit: int) -> list[dict[str, Any]]:
+def transcript(
+    session_id: str, channels: Channels, *, limit: int, since: datetime | None = None, before: datetime | None = None
+) -> list[dict[str, Any]]:
     """Give a session's newest messages on these channels, oldest first, as plain values for reading."""
-    found = collection(MessageDocument).find({"session_id": ObjectId(session_id)} | only(channels))
-    found = found.sort([("createdAt", -1)]).limit(limit)
+    wanted: dict[str, Any] = {"session_id": ObjectId(session_id)} | only(channels)
+    if between := ({"$gte": since} if since else {}) | ({"$lt": before} if before else {}):
+        wanted["createdAt"] = between
+    found = collection(MessageDocument).find(wanted).sort([("createdAt", -1)]).limit(limit)
     # An answer carries the moment of what it answers, and comes after it.
-    rows = sorted(found, key=lambda row: (row["createdAt"], row.get("storedAt"), row["direction"] == "outbound"))
+    rows = list(found)[::-1]
+    rows.sort(key=lambda row: (row["createdAt"], row.get("storedAt") or row["createdAt"], _is_ours(row)))
     return [row | {"session_id": str(row["session_id"])} for row in rows]
+
+
+def _is_ours(row: Mapping[str, Any]) -> bool:
+    return row.get("direction") == "outbound"

@@ -1,6 +1,7 @@
 """A session's page: what was said, by whom, and why each message is here."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
@@ -133,8 +134,8 @@ def test_a_call_shows_its_beginning_its_turns_and_its_end(page, twilio, clock):
     twilio.post("/webhooks/voice/status", fixture("voice/status_completed"))
     twilio.post("/webhooks/voice/recording", fixture("voice/recording"))
     shown = words(page())
-    assert "EXAMPLE ADA 10:00:00 completed lasted 49 s Call began" in shown
-    assert "EXAMPLE ADA 10:00:10 spoken I would like to book a repair for Tuesday morning." in shown
+    assert "EXAMPLE ADA 10:00:00 Voice lasted 49 s Call began completed" in shown
+    assert "EXAMPLE ADA 10:00:10 Voice spoken, 91% sure I would like to book a repair for Tuesday morning." in shown
     assert "reused: said in the same call" in shown
     assert "Audio · 21 s is being fetched" in shown
     assert "no text" not in shown
@@ -156,23 +157,88 @@ def test_a_message_out_of_the_spool_says_how_late_it_was_filed_and_that_nobody_a
     assert "too late for an automatic answer" in console.page()
 
 
-def test_what_went_wrong_is_told(page, twilio, db):
+def test_a_failed_message_tells_its_code_in_plain_words_and_leads_to_twilios_page(page, twilio, db):
     twilio.sms()
-    failed = {"status": "undelivered", "error_code": "30003", "has_error": True, "error_message": "no route"}
+    steps = [("queued", 0), ("sent", 1), ("undelivered", 9)]
+    history = [{"status": status, "at": TEN + timedelta(seconds=after)} for status, after in steps]
+    failed = {"status": "undelivered", "error_code": "30003", "status_history": history[::-1]}
     db.messages.update_one({"direction": "outbound"}, {"$set": failed})
-    assert '<p class="error">Twilio error 30003 · no route</p>' in page()
-    assert '<span class="badge tone-bad">undelivered</span>' in page()
+    shown = page()
+    assert "30003 The phone is switched off or out of reach. Twilio on 30003" in words(shown)
+    assert 'href="https://www.twilio.com/docs/api/errors/30003"' in shown
+    assert "undelivered queued 10:00:00 sent 10:00:01 1 s later undelivered 10:00:09 9 s later" in words(shown)
 
 
-def test_a_long_session_shows_its_newest_messages_and_says_so(page, twilio, clock, monkeypatch):
-    monkeypatch.setattr(thread, "TRANSCRIPT_LIMIT", 3)
+def test_what_a_responder_failed_with_is_told_apart_from_the_delivery(page, twilio, db):
+    twilio.sms()
+    failed = {"status": "delivered", "has_error": True, "error_message": "http_bot: timeout after 10 s"}
+    db.messages.update_one({"direction": "outbound"}, {"$set": failed})
+    assert "The responder failed: http_bot: timeout after 10 s delivered" in words(page())
+
+
+def test_why_a_message_was_not_answered_is_told(page, twilio, db):
+    twilio.sms()
+    db.messages.update_one({"direction": "inbound"}, {"$set": {"answer.reason": "handed_over"}})
+    assert "not answered: the bot is off" in page()
+
+
+def test_a_template_and_what_an_answer_took_are_shown(page, twilio, db):
+    twilio.sms()
+    sent = {"template": {"content_sid": "HX1", "variables": {"1": "Ada"}}, "processing_time_ms": 1200.0}
+    db.messages.update_one({"direction": "outbound"}, {"$set": sent | {"token_count": 1312, "tools_used": ["orders"]}})
+    shown = words(page())
+    assert "Template HX1 Id HX1 {{1}} Ada" in shown
+    assert "took 1.2 s, tokens 1,312, tools orders" in shown
+
+
+def test_the_words_of_a_recording_are_called_its_transcription(page, twilio):
+    twilio.post("/webhooks/voice", fixture("voice/incoming"))
+    twilio.post("/webhooks/voice/recording", fixture("voice/recording"))
+    assert "Transcription" not in page()
+    twilio.post("/webhooks/voice/transcription", fixture("voice/transcription"))
+    assert "Transcription Hi this is Ada please call me back about the repair." in words(page())
+
+
+def test_earlier_messages_come_when_they_are_asked_for_and_none_twice(console, twilio, clock, session_id, monkeypatch):
+    monkeypatch.setattr(thread, "PAGE_SIZE", 3)
+    for number in range(4):
+        clock.move_to(seconds=5 * number)
+        twilio.sms(f"text {number}")
+    path, seen, pages = f"/admin/sessions/{session_id()}", [], 0
+    while path:
+        shown = console.page(path)
+        # A message and its answer have the same moment, and stay together.
+        seen = re.findall(r'<p class="text" dir="auto">(.+?)</p>', shown) + seen
+        link = re.search(r'href="([^"]+messages_before[^"]+)"[^>]*>Show earlier', shown.replace("\n", " "))
+        path, pages = link and link[1].replace("&amp;", "&"), pages + 1
+    assert seen == [text for number in range(4) for text in (f"text {number}", f"text {number}")]
+    assert pages == 2
+
+
+def test_a_page_that_is_open_gets_all_that_came_since_its_oldest_message(
+    console, twilio, clock, session_id, monkeypatch
+):
+    monkeypatch.setattr(thread, "PAGE_SIZE", 2)
     twilio.sms("first")
-    assert "Only the newest" not in page()
     clock.move_to(seconds=5)
     twilio.sms("second")
-    assert "Only the newest 3 messages are shown." in page()
-    assert page().count('class="message ') == 3
-    assert page().count("first</p>") == 1
+    path = f"/admin/sessions/{session_id()}"
+    refresh = re.search(r'id="messages" hx-get="([^"]+)"', console.page(path))[1]
+    for number in range(3):
+        clock.move_to(seconds=10 + number)
+        twilio.sms(f"more {number}")
+    shown = console.page(refresh)
+    assert shown.count('<li class="message ') == 8
+    assert "first" not in shown
+    assert "Show earlier" not in shown
+    assert re.search(r'id="messages" hx-get="([^"]+)"', shown)[1] == refresh
+
+
+@pytest.mark.parametrize("name", ["messages_before", "messages_since"])
+@pytest.mark.parametrize("wrong", ["x", "-1", "9" * 20])
+def test_a_wrong_moment_is_told_and_is_no_server_error(console, twilio, session_id, name, wrong):
+    twilio.sms()
+    assert console.get(f"/admin/sessions/{session_id()}/messages?{name}={wrong}").status_code == 400
 
 
 def test_an_unknown_session_is_not_found_in_the_consoles_own_words(console):

@@ -1,0 +1,86 @@
+"""Who somebody is whose session is looked at: names, numbers, opt-outs, earlier sessions, and what was done here."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import abort, render_template, request
+
+from gateway.admin import cursors, history, listed, login, wording
+from gateway.admin.blueprint import bp
+from gateway.admin.login import access, runtime
+from gateway.store import audit, people
+from gateway.store.connection import deadline
+from gateway.store.people import OptOut, Person
+
+SESSIONS_SHOWN, HISTORY_SHOWN, PAGE_SIZE = 10, 50, 50
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What stands beside a session. Without a `contact_id` nobody is known: the caller withheld who they are."""
+
+    contact_id: str
+    name: str
+    identities: list[str]
+    emails: tuple[str, ...]
+    opted_out: list[OptOut]
+    crm: list[tuple[str, list[tuple[str, str]]]]
+    sessions: list[listed.Row]
+    has_more: bool
+    deeds: list[history.Deed]
+
+
+def of(session: Mapping[str, Any], person: Person | None, now: datetime) -> Panel:
+    """Put together what is known beside a session, as far as its reader may know it."""
+    channels = access().channels
+    deeds = history.deeds(audit.of_session(session["id"], limit=HISTORY_SHOWN), now)
+    if person is None:
+        return Panel("", "", [], (), [], [], [], has_more=False, deeds=deeds)
+    found = people.sessions_of([session["contact_id"], person.id], channels, limit=SESSIONS_SHOWN + 1)
+    identities, opted_out = list(person.identities), list(person.opted_out)
+    if channels is not None:
+        # A number that is known from elsewhere, or a STOP said there, would tell of channels that are not theirs.
+        known, lines = _identities_in([session, *found]), people.lines_of(channels)
+        identities = [one for one in identities if one in known]
+        opted_out = [out for out in opted_out if out.line in lines]
+    return Panel(
+        contact_id=person.id,
+        name=person.name,
+        identities=identities,
+        emails=person.emails,
+        opted_out=opted_out,
+        crm=[(name, list(_rows(state))) for name, state in person.crm.items() if isinstance(state, Mapping)],
+        sessions=[listed.row(one, now) for one in found[:SESSIONS_SHOWN]],
+        has_more=len(found) > SESSIONS_SHOWN,
+        deeds=deeds,
+    )
+
+
+def _identities_in(sessions: list[Mapping[str, Any]]) -> set[str]:
+    return {str(key).rpartition("|")[2] for session in sessions for key in session.get("keys") or ()}
+
+
+def _rows(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in state.items():
+        words = listed.utc(value) if isinstance(value, datetime) else wording.value(value)
+        yield name.replace("_", " ").capitalize(), words
+
+
+@bp.get("/contacts/<contact_id>/sessions")
+@login.needs("viewer")
+def contact_sessions(contact_id: str) -> str:
+    """List all sessions of a person that the reader may see, newest first."""
+    before = cursors.read(request.args.get("before"))
+    now = runtime().clock.now()
+    with deadline():
+        person = people.get(contact_id)
+        whose = [contact_id, person.id] if person else []
+        found = people.sessions_of(whose, access().channels, limit=PAGE_SIZE + 1, before=before)
+        is_seen = bool(found) or bool(before and people.sessions_of(whose, access().channels, limit=1))
+    if person is None or not is_seen:
+        abort(404, "There is no such contact. They may have been forgotten since.")
+    rows = [listed.row(one, now) for one in found[:PAGE_SIZE]]
+    older = cursors.write(rows[-1].at) if len(found) > PAGE_SIZE else None
+    return render_template("contact_sessions.html", person=person, rows=rows, older=older, before=before)

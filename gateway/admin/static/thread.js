@@ -1,0 +1,85 @@
+// What makes a session's page quicker to work with. Everything here can be done without it, too.
+"use strict";
+
+(() => {
+  const drafts = { key: (form) => `draft:${form.dataset.draft}` };
+
+  // A message that is being written outlives a reload and a page that is refreshed around it.
+  drafts.keep = (form) => {
+    const field = form.querySelector("textarea[name=text]");
+    if (field.value) sessionStorage.setItem(drafts.key(form), field.value);
+    else sessionStorage.removeItem(drafts.key(form));
+  };
+  drafts.bring = () => {
+    for (const form of document.querySelectorAll("form[data-draft]")) {
+      const field = form.querySelector("textarea[name=text]");
+      if (!field.value) field.value = sessionStorage.getItem(drafts.key(form)) || "";
+    }
+  };
+
+  const isAtEnd = () => {
+    const last = [...document.querySelectorAll("#messages .message")].pop();
+    return Boolean(last) && last.getBoundingClientRect().top < innerHeight;
+  };
+  const goToEnd = () => {
+    const last = [...document.querySelectorAll("#messages .message")].pop();
+    if (last) last.scrollIntoView({ block: "center" });
+  };
+
+  // A page of earlier messages may end on the day the next one begins with.
+  const joinDays = () => {
+    let before = "";
+    for (const heading of document.querySelectorAll(".messages .day")) {
+      heading.hidden = heading.dataset.day === before;
+      before = heading.dataset.day;
+    }
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.matches("form[data-draft] textarea")) {
+      event.preventDefault();
+      event.target.form.requestSubmit();
+    }
+    if (event.key === "Escape") {
+      for (const menu of document.querySelectorAll("details.menu[open]")) {
+        menu.open = false;
+        if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+      }
+    }
+  });
+  document.addEventListener("click", (event) => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      if (!menu.contains(event.target)) menu.open = false;
+    }
+  });
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("form[data-draft]");
+    if (form && event.target.name === "text") drafts.keep(form);
+  });
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.matches("form[data-draft]")) return;
+    sessionStorage.removeItem(drafts.key(form));
+    // Pressed twice, it would be sent once anyway; this shows that it was heard.
+    setTimeout(() => { form.querySelector("button[type=submit]").disabled = true; });
+  });
+  addEventListener("pageshow", () => {
+    for (const button of document.querySelectorAll("form[data-draft] button:disabled")) button.disabled = false;
+  });
+
+  // What was opened stays open when the messages around it are refreshed.
+  document.addEventListener("htmx:before:morph:attr", (event) => {
+    if (event.detail.attrName === "open" && event.target.matches("details")) event.preventDefault();
+  });
+  let followed = false;
+  document.addEventListener("htmx:before:swap", () => { followed = isAtEnd(); });
+  document.addEventListener("htmx:after:swap", () => {
+    joinDays();
+    drafts.bring();
+    if (followed && !document.activeElement.matches("textarea, input")) goToEnd();
+  });
+
+  drafts.bring();
+  joinDays();
+  if (!location.hash && document.querySelectorAll("#messages .message").length > 8) goToEnd();
+})();
