@@ -23,7 +23,7 @@ from typing import Any
 
 from gateway import jobs, logs, settings
 from gateway.clients.consumer import Consumer
-from gateway.conversation import backfill_turns, retention, runtime, upkeep, whatif, work
+from gateway.conversation import backfill_turns, daily, retention, runtime, upkeep, whatif, work
 from gateway.conversation.presence import EVERY_SECONDS, Presence
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import ConfigError, StoreUnavailable
@@ -39,10 +39,12 @@ CLOCK_SECONDS = 60
 MEASURE_SECONDS = 5
 # How often a worker looks whether a backfill is due.
 BACKFILL_SECONDS = 20
+# How often a worker looks whether another one counted what happened within the minute.
+DAILY_SECONDS = 15
 # How often a worker looks whether another one deleted what is old within the hour.
 RETENTION_SECONDS = 60
 # How often the pauses of new messages are counted; what came since is counted when somebody looks.
-COUNT_SECONDS = 60
+PAUSES_SECONDS = 60
 
 # An idle worker asks this often whether something is due: what a caller on the phone notices least.
 POLL_SECONDS = 0.2
@@ -74,8 +76,9 @@ def run(settings: Settings) -> None:
         _start(lambda: upkeep.settle(serving), SETTLE_SECONDS, stop),
         _start(lambda: upkeep.sweep(serving), SWEEP_SECONDS, stop),
         _start(lambda: work.measure(serving), MEASURE_SECONDS, stop),
+        _start(lambda: daily.count(serving, stop.is_set), DAILY_SECONDS, stop),
         _start(lambda: retention.clean_by_settings(serving, stop.wait), RETENTION_SECONDS, stop),
-        _start(lambda: whatif.keep_counted(serving, stop.is_set), COUNT_SECONDS, stop),
+        _start(lambda: whatif.keep_counted(serving, stop.is_set), PAUSES_SECONDS, stop),
     ]
     if settings.backfill.every_minutes:
         working.append(_start(backfill_turns.by_itself(serving, stop), BACKFILL_SECONDS, stop))

@@ -141,6 +141,8 @@ class MessageDocument(Document):
         "indexes": [
             {"name": "transcript", "fields": ["session_id", "createdAt"]},
             {"name": "stored", "fields": ["storedAt"]},
+            # What happened on a day, whenever it was stored: the worker counts days, late arrivals included.
+            {"name": "happened", "fields": ["createdAt"]},
             {
                 "name": "sent_by_us",
                 "fields": ["provider_sid"],
@@ -405,7 +407,10 @@ class PaceDocument(Document):
 
 
 class JobDocument(Document):
-    """How far a job of the worker has come; `due`, `lease` and `owner` where one worker at a time does it."""
+    """How far a job of the worker has come; `due`, `lease` and `owner` where one worker at a time does it.
+
+    `days` are those that wait to be counted.
+    """
 
     meta = {"collection": "jobs", "strict": False, "auto_create_index": False}  # noqa: RUF012
 
@@ -414,6 +419,37 @@ class JobDocument(Document):
     due = DateTimeField()
     lease = DateTimeField()
     owner = StringField()
+    days = ListField(DateTimeField())
+
+
+class DailyCountDocument(Document):
+    """What happened on a day (UTC) on a channel, in numbers; what is counted by name is kept as pairs."""
+
+    meta = {  # noqa: RUF012
+        "collection": "daily_counts",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [{"name": "day", "fields": ["day"]}],
+    }
+
+    id = StringField(primary_key=True)
+    day = DateTimeField()
+    channel_id = StringField()
+    communication_type = StringField()
+    counted_at = DateTimeField()
+    inbound = IntField()
+    bot = IntField()
+    human = IntField()
+    system = IntField()
+    sessions = IntField()
+    failed_answers = IntField()
+    hours = ListField(IntField())
+    decisions = ListField(ListField(DynamicField()))
+    statuses = ListField(ListField(DynamicField()))
+    errors = ListField(ListField(DynamicField()))
+    bot_times = ListField(ListField(IntField()))
+    human_times = ListField(ListField(IntField()))
+    flows = ListField(ListField(DynamicField()))
 
 
 class SuppressionDocument(Document):
@@ -546,6 +582,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     OutboxDocument,
     PaceDocument,
     JobDocument,
+    DailyCountDocument,
     SuppressionDocument,
     HeartbeatDocument,
     InspectionDocument,
