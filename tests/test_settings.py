@@ -508,3 +508,40 @@ def test_secrets_are_not_in_the_settings_own_words(given):
     found = given(**variables)
     assert PASSWORD not in repr(found)
     assert PASSWORD not in found.model_dump_json()
+
+
+MAIL = {
+    "GATEWAY_ALERTS__EMAIL_TO": "a@example.com, b@example.com",
+    "GATEWAY_ALERTS__EMAIL_FROM": "gateway@example.com",
+    "GATEWAY_ALERTS__SMTP_HOST": "smtp.example.com",
+}
+
+
+@pytest.mark.parametrize("left_out", MAIL)
+def test_alerts_by_mail_are_set_wholly_or_not_at_all(given, left_out):
+    line = refusal(given, **{name: value for name, value in MAIL.items() if name != left_out})
+    assert line.startswith(f"{left_out} is not set")
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"GATEWAY_ALERTS__SMTP_USER": "u"}, "GATEWAY_ALERTS__EMAIL_TO"),
+        (MAIL | {"GATEWAY_ALERTS__SMTP_USER": "u"}, "GATEWAY_ALERTS__SMTP_PASSWORD"),
+        (MAIL | {"GATEWAY_ALERTS__SMTP_PASSWORD": PASSWORD}, "GATEWAY_ALERTS__SMTP_USER"),
+        ({"GATEWAY_ALERTS__WEBHOOK_SECRET": PASSWORD}, "GATEWAY_ALERTS__WEBHOOK_URL"),
+        (
+            MAIL
+            | {
+                "GATEWAY_ALERTS__SMTP_USER": "u",
+                "GATEWAY_ALERTS__SMTP_PASSWORD": PASSWORD,
+                "GATEWAY_ALERTS__SMTP_TLS": "none",
+            },
+            "GATEWAY_ALERTS__SMTP_TLS",
+        ),
+    ],
+)
+def test_alerts_that_could_not_be_sent_stop_the_start(given, variables, named):
+    line = refusal(given, **variables)
+    assert line.startswith(named)
+    assert PASSWORD not in line

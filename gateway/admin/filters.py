@@ -43,10 +43,8 @@ class Filters:
 
     def url(self, endpoint: str = "admin.sessions", **changes: str) -> str:
         """Give an address of the console that keeps all this but for the changes; another list begins at its start."""
-        kept = {name: value for name, value in self.given.items() if value}
-        if changes.keys() & set(NAMES):
-            kept.pop("cursor", None)
-        carried: dict[str, Any] = {name: value for name, value in (kept | changes).items() if value}
+        start = {"cursor": ""} if changes.keys() & set(NAMES) else {}
+        carried: dict[str, Any] = {name: value for name, value in {**self.given, **start, **changes}.items() if value}
         return url_for(endpoint, **carried)
 
 

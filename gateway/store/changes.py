@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -20,10 +20,10 @@ MOST_GATHERED = 1000
 AGAIN_SECONDS = 1.0
 
 _COLLECTIONS = (SessionDocument._get_collection_name(), MessageDocument._get_collection_name())
-_PIPELINE: Sequence[dict[str, Any]] = (
+_PIPELINE: list[dict[str, Any]] = [
     {"$match": {"ns.coll": {"$in": _COLLECTIONS}, "operationType": {"$in": ["insert", "update", "replace"]}}},
     {"$project": {"documentKey": 1, "ns.coll": 1}},
-)
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,17 @@ class Changes:
         while not self._is_over():
             try:
                 token = self._follow(token)
+                continue
             except PyMongoError as error:
                 log.warning("changes_interrupted", message=type(error).__name__)
                 if isinstance(error, OperationFailure):
                     token = None  # too old to go on from, as the server says
-                time.sleep(AGAIN_SECONDS)
-                self._tell(None)
+            except Exception:
+                # Whatever it is, who listens must not wait for a thread that is gone.
+                log.exception("changes_interrupted")
+                token = None
+            time.sleep(AGAIN_SECONDS)
+            self._tell(None)
 
     def _is_over(self) -> bool:
         with self._guard:

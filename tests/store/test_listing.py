@@ -1,0 +1,74 @@
+"""The list's queries, explained: each reads an index in order, none sorts or reads all there is."""
+
+from datetime import timedelta
+
+import pytest
+
+from gateway.store import listing
+from gateway.store.connection import collection
+from gateway.store.documents import MessageDocument, SessionDocument
+from gateway.store.listing import STATUSES, TYPES, Wanted
+from tests.conftest import TEN
+
+SESSIONS = 3000
+
+
+@pytest.fixture
+def many(app):
+    """Sessions of all kinds, few of which carry a mark."""
+    collection(SessionDocument).insert_many(
+        {
+            "channel_id": f"sms:{number % 7}",
+            "communication_type": TYPES[number % 3],
+            "status": STATUSES[1 if number % 50 else 2],
+            "title": f"SMS from +1555{number:07}",
+            "metadata": {"fromNumber": f"+1555{number:07}"},
+            "last_message_at": TEN + timedelta(seconds=number),
+            **({"has_failed": True, "tags": ["vip"], "assigned_to": "ada"} if number % 100 == 0 else {}),
+            **({"needs_person": {"reason": "handed_over", "at": TEN}} if number % 100 == 1 else {}),
+        }
+        for number in range(SESSIONS)
+    )
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted(),
+        Wanted("voice"),
+        Wanted("chat"),
+        Wanted(status="archived"),
+        Wanted("sms", "archived"),
+        Wanted(channel_id="sms:3"),
+        Wanted(since=TEN, until=TEN + timedelta(seconds=500)),
+        Wanted(failed=True),
+        Wanted(needs_person=True),
+        Wanted(tag="vip"),
+        Wanted(assigned_to="ada"),
+        Wanted(number_starts=("+15550000001",)),
+    ],
+    ids=lambda wanted: repr(wanted)[:60],
+)
+@pytest.mark.parametrize("channels", [None, ["sms:2", "sms:3"]], ids=["all", "some"])
+def test_a_page_reads_about_as_many_sessions_as_it_shows(many, wanted, channels):
+    query = listing._query(wanted, channels)
+    cursor = collection(SessionDocument).find(query).sort(listing._NEWEST_FIRST).limit(51)
+    explained = cursor.explain()
+    assert "COLLSCAN" not in str(explained["queryPlanner"]["winningPlan"])
+    stats = explained["executionStats"]
+    assert stats["totalDocsExamined"] <= 51 + 100
+    assert stats["totalKeysExamined"] <= 51 + 200
+
+
+@pytest.mark.parametrize("channels", [None, ["sms:2"]], ids=["all", "some"])
+def test_a_count_reads_keys_alone(many, channels):
+    hint = "by_type" if channels is None else "by_channel"
+    query = listing._query(Wanted("sms"), channels)
+    explained = collection(SessionDocument).find(query, {"_id": 1, "status": 1}).hint(hint).explain()
+    assert explained["executionStats"]["totalKeysExamined"] < SESSIONS / 2
+    assert listing.count(channels, communication_type="sms") > 0
+
+
+def test_words_are_found_by_their_index(many):
+    explained = collection(MessageDocument).find({"$text": {"$search": '"late"'}}).limit(5).explain()
+    assert "TEXT" in str(explained["queryPlanner"]["winningPlan"])
