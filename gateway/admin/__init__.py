@@ -2,11 +2,25 @@
 
 from flask import Flask
 
-from gateway.admin import account, acting, export, inbox, limits, live, login, operations, panel, people, phone, thread
+from gateway.admin import (
+    account,
+    acting,
+    export,
+    inbox,
+    limits,
+    live,
+    login,
+    operations,
+    panel,
+    people,
+    phone,
+    regroup,
+    thread,
+)
 from gateway.admin.blueprint import bp
 
 # Each adds its pages to the blueprint.
-PAGES = (account, acting, export, inbox, live, operations, panel, people, phone, thread)
+PAGES = (account, acting, export, inbox, live, operations, panel, people, phone, regroup, thread)
 
 
 def register(app: Flask) -> None:

@@ -16,6 +16,7 @@ _TITLES = {
     403: "That is not yours to do",
     404: "Not found",
     405: "This page does not take that",
+    409: "That cannot be done now",
     413: "That is too much at once",
     502: "Twilio did not give the file",
 }

@@ -4,7 +4,7 @@ import secrets
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Response, abort, render_template, request
+from flask import Response, abort, redirect, render_template, request, url_for
 
 from gateway import files
 from gateway.admin import cursors, inbox, listed, panel, transcript
@@ -45,6 +45,9 @@ def seen(session_id: str) -> dict[str, Any]:
     found = listing.one(session_id, access().channels)
     if found is None:
         abort(404, "There is no session of that id. It may have been deleted since.")
+    if into := found.get("merged_into"):
+        # Links to a session that was merged lead on, forms that were open on its page too.
+        abort(redirect(url_for(request.endpoint or "", **{**(request.view_args or {}), "session_id": into}), 307))
     return found
 
 

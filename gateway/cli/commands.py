@@ -19,6 +19,7 @@ from gateway.cli.contacts import contacts
 from gateway.cli.export import export
 from gateway.cli.keys import keys
 from gateway.cli.retention import cleanup
+from gateway.cli.sessions import sessions
 from gateway.cli.simulate import simulate
 from gateway.cli.spool import spool
 from gateway.cli.users import users
@@ -60,6 +61,7 @@ cli.add_command(users)
 cli.add_command(keys)
 cli.add_command(export)
 cli.add_command(whatif)
+cli.add_command(sessions)
 
 
 @cli.command()

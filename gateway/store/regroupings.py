@@ -175,6 +175,8 @@ def get(regrouping_id: str, channels: Channels = None) -> Regrouping | None:
 
 def of_session(session_id: str, channels: Channels = None, *, limit: int = 20) -> list[Regrouping]:
     """Give what was split off, merged into or taken out of a session, newest first."""
+    if not ObjectId.is_valid(session_id):
+        return []
     found = collection(RegroupingDocument).find(_about([session_id]) | _wholly(channels))
     return [_read(one) for one in found.sort([("at", DESCENDING), ("order", DESCENDING)]).limit(limit)]
 
