@@ -142,7 +142,7 @@ def _tags(message: Mapping[str, Any], metadata: Mapping[str, Any], call: bool) -
         yield Tag(f"lasted {lasted}")
     if how := metadata.get("input"):
         yield Tag("keyed in" if how == "dtmf" else wording.heard(metadata.get("Confidence")))
-    if moved := message.get("moved"):
+    if (moved := message.get("moved")) and message.get("direction") == "inbound":
         yield Tag(f"moved here by {moved[-1].get('by')}")
     if waited := metadata.get("spooledSeconds"):
         yield Tag(f"filed {spoken(round(waited) * 1000)} later")

@@ -3,12 +3,13 @@
 The use cases of the console and of `gateway sessions`. Decisions stay as they were made; what a person moved says so.
 """
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from gateway.conversation.regrouping import BUSY, LEASE, CannotRegroup, carry_out, collect, go_on
+from gateway.conversation.regrouping import BUSY, LEASE, SECONDS, CannotRegroup, carry_out, collect, go_on
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
 from gateway.logs import log
@@ -21,9 +22,6 @@ from gateway.store.sessions import new_id
 
 # Who comes while somebody else regroups the same sessions waits for that, but not for ever.
 PATIENCE_SECONDS, LOOK_SECONDS = 3.0, 0.1
-
-# Long conversations are moved in many batches.
-SECONDS = 60
 
 ON_A_CALL = "A call is on. Wait until it is over: a call stays in one session."
 CHANGED = "The session changed meanwhile. Reload the page and look again."
@@ -164,7 +162,8 @@ def finish_left(runtime: Runtime, session_ids: tuple[str, ...] = ()) -> int:
     """Finish the regroupings, of these sessions or of any, whose process died; gives how many."""
     finished, now = 0, runtime.clock.now()
     while left := regroupings.take_over(secrets.token_hex(8), now, now + LEASE, session_ids=session_ids):
-        go_on(runtime, left)
+        with contextlib.suppress(CannotRegroup):  # taken from us in turn, so it is being finished
+            go_on(runtime, left)
         finished += 1
     return finished
 

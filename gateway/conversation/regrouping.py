@@ -17,8 +17,10 @@ from gateway.logs import log
 from gateway.store import audit, regrouped, regroupings, retiming
 from gateway.store.regroupings import CLAIMED, DONE, SPLIT, UNDONE, UNFINISHED, Regrouping
 
-# Whoever stands still for longer has lost its regrouping to somebody else. Far longer than any step takes.
-LEASE = timedelta(seconds=30)
+# How long a regrouping may take, and after what time it is somebody else's. A long conversation that is not done in
+# time is gone on with by a worker.
+SECONDS = 30
+LEASE = timedelta(seconds=40)
 
 # So long stragglers are looked for: an answer that was being thought about is stored where its question was.
 WATCH = timedelta(minutes=15)

@@ -52,10 +52,11 @@ def sessions_of(who: Person) -> list[ObjectId]:
     """
     identities = list(who.identities)
     ends = "|".join(map(re.escape, identities))
-    fields = ("keys", "retired.keys", "absorbed.session.keys")
-    keyed = [{f: {"$in": identities}} for f in (*fields, "metadata.fromNumber")]
+    among, merged = {"$in": list(who.contacts)}, "absorbed.session"
+    fields = ("keys", "retired.keys", f"{merged}.keys")
+    keyed = [{f: {"$in": identities}} for f in (*fields, "metadata.fromNumber", f"{merged}.metadata.fromNumber")]
     ending = [{f: {"$regex": f"\\|({ends})$"}} for f in fields]
-    wanted = {"$or": [{"contact_id": {"$in": list(who.contacts)}}, *keyed, *ending]}
+    wanted = {"$or": [{"contact_id": among}, {f"{merged}.contact_id": among}, *keyed, *ending]}
     return [row["_id"] for row in collection(SessionDocument).find(wanted, {"_id": 1})]
 
 

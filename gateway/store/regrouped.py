@@ -26,6 +26,10 @@ TIMES = ("first_message_at", "last_message_at", "last_inbound_at")
 _STATE = ("status", "closed_reason", "closed_at")
 # What is said of a person rather than of a session, and whose it is: the newest session's is what holds.
 _NEWEST = ("bot_off", "opted_out", "automatic", "notices", "context", "assigned_to", "needs_person")
+# What both sessions bring along.
+_BOTH = ("tags", "has_failed")
+# What the earlier session gets back when a merge is undone.
+_KEPT = ("keys", *_BOTH, *_NEWEST)
 # What is a session's own, and not that of one that comes off it.
 _OWN = ("_id", "slot", "opening", "open_keys", "live", "live_until", "absorbed", "heir", *_STATE)
 _AT_ONCE = 1000
@@ -170,7 +174,7 @@ def close_off(regrouping: Regrouping, now: datetime) -> None:
         state = {name: before[name] for name in _STATE if name in before}
     own = (_get(regrouping.later).get("absorbed") or {}).get("into") or {}
     gone = ["open_keys", *(name for name in _STATE if name not in state)]
-    gone += [name for name in _NEWEST if name not in own] if own else ["needs_person"]
+    gone += [name for name in _KEPT if name not in own] if own else ["needs_person"]
     collection(SessionDocument).update_one(
         {"_id": ObjectId(regrouping.earlier)},
         {"$set": {**state, **own, "updatedAt": now}, "$unset": dict.fromkeys(gone, "")},
@@ -190,16 +194,18 @@ def make_room(regrouping: Regrouping, now: datetime) -> None:
         return  # it is absorbed already
     sessions.update_one(
         {"_id": later["_id"], "absorbed": {"$exists": False}},
-        {"$set": {"absorbed": {"into": {name: earlier[name] for name in ("keys", *_NEWEST) if name in earlier}}}},
+        {"$set": {"absorbed": {"into": {name: earlier[name] for name in _KEPT if name in earlier}}}},
     )
     changes = _closed_as(later, now) | {name: later[name] for name in _NEWEST if name in later} | {"updatedAt": now}
     changes.pop("heir", None)
+    if later.get("has_failed"):
+        changes["has_failed"] = True
     sessions.update_one(
         {"_id": earlier["_id"]},
         {
             "$set": changes,
             "$max": {name: later[name] for name in ("last_message_at", "last_inbound_at") if later.get(name)},
-            "$addToSet": {"keys": {"$each": later["keys"]}},
+            "$addToSet": {name: {"$each": later[name]} for name in ("keys", "tags") if later.get(name)},
             "$unset": dict.fromkeys(["open_keys", *(name for name in (*_STATE, "bot_off") if name not in changes)], ""),
         },
     )
@@ -207,7 +213,7 @@ def make_room(regrouping: Regrouping, now: datetime) -> None:
 
 def absorb(regrouping: Regrouping, now: datetime) -> None:
     """Leave nothing of the later session but a record that leads to the earlier one, and all it was put aside."""
-    kept = {name: f"${name}" for name in ("_id", "channel_id", "contact_id", "createdAt", "last_message_at", "title")}
+    kept = {name: f"${name}" for name in ("_id", "channel_id", "createdAt", "last_message_at")}
     record = kept | {
         "closed_reason": MERGED,
         "merged_into": ObjectId(regrouping.earlier),

@@ -49,7 +49,7 @@ def test_a_split_leads_to_the_new_session_that_says_so_and_can_be_undone(console
     page = console.page(answer.location)
     assert answer.location not in map(page_of, ids)
     assert "Split off from" in page
-    assert page.count("moved here by admin") == 2
+    assert page.count("moved here by admin") == 1
     assert "What followed was split off into" in console.page(page_of(ids[1]))
     undone = console.post(UNDO.search(page)[1], form_on=answer.location)
     assert undone.location == page_of(ids[1])

@@ -5,9 +5,15 @@ from datetime import timedelta
 import pytest
 
 from gateway.conversation import regroup, upkeep
-from gateway.conversation.regroup import CannotRegroup, NotThere, merge, split, undo
+from gateway.conversation.forget import forget
+from gateway.conversation.regroup import NotThere, merge, split, undo
+from gateway.conversation.regrouping import CannotRegroup
+from gateway.conversation.retention import Order, clean
+from gateway.core.replies import Reply
+from gateway.store import messages
 from tests.conftest import TEN, Twilio
 from tests.conversation.conftest import Person
+from tests.conversation.worker import Worker, slow_responder
 
 
 def sid(number):
@@ -350,8 +356,6 @@ class TestWhatIsInFlight:
         self, db, runtime, ada, talked, monkeypatch
     ):
         """The webhook found the session before the split, and stores and counts its message after it."""
-        from gateway.store import messages
-
         first, real = newest(db), messages.insert
 
         def split_first(turns):
@@ -367,8 +371,6 @@ class TestWhatIsInFlight:
     def test_a_turn_between_storing_and_counting_is_right_when_it_was_settled(
         self, db, runtime, ada, rolled, clock, monkeypatch, regrouping
     ):
-        from gateway.store import messages
-
         later, real = newest(db), messages.insert
 
         def regroup_then(turns):
@@ -406,3 +408,73 @@ class TestWhatIsInFlight:
         upkeep.settle(runtime)
         assert db.regroupings.count_documents({"unsettled": {"$exists": True}}) == 0
         assert regroup.settle(runtime) == 0
+
+
+class TestAnswersThatTakeTheirTime:
+    @pytest.fixture
+    def worker(self, app, clock):
+        return Worker(app, clock)
+
+    def sessions_of(self, db, names):
+        return [db.messages.find_one({"_id": name})["session_id"] for name in names]
+
+    def test_each_message_that_waits_is_answered_in_the_session_it_is_in_by_then(self, db, runtime, app, ada, worker):
+        with slow_responder(app, lambda turn: Reply(f"To {turn.content}")):
+            for number in range(3):
+                ada.say(seconds=number, sid=sid(number), body=f"Number {number}")
+            done = split(worker.runtime, newest(db), sid(2), by="ada")
+            worker.run(after=30)
+        said = {m["content"]: str(m["session_id"]) for m in db.messages.find({"direction": "outbound"})}
+        assert said == {"To Number 0\nNumber 1": done.earlier, "To Number 2": done.later}
+        assert [shown[1] for shown in drawn(db)] == [3, 2]
+
+    def test_what_was_being_thought_about_is_thought_about_anew(self, db, runtime, app, ada, worker, clock):
+        splits = []
+
+        def answer(turn):
+            if not splits:
+                splits.append(split(worker.runtime, newest(db), sid(1), by="ada"))
+            return Reply(f"To {turn.content}")
+
+        with slow_responder(app, answer):
+            for number in range(2):
+                ada.say(seconds=number, sid=sid(number), body=f"Number {number}")
+            for _ in range(8):
+                worker.run(after=10)
+                upkeep.settle(worker.runtime)
+        said = {m["content"]: str(m["session_id"]) for m in db.messages.find({"direction": "outbound"})}
+        assert said == {"To Number 0": splits[0].earlier, "To Number 1": splits[0].later}
+        assert [shown[1] for shown in drawn(db)] == [2, 2]
+
+
+class TestWhatIsDeleted:
+    def test_retention_takes_the_record_of_a_merged_session_and_its_regroupings_too(self, db, runtime, rolled, clock):
+        merge(runtime, newest(db), by="ada")
+        clock.tick(86_400)
+        order = Order(clock.now() - timedelta(hours=1), wait=lambda seconds: clock.tick(seconds))
+        clean(runtime, order)
+        assert [db[name].count_documents({}) for name in ("sessions", "messages", "regroupings")] == [0, 0, 0]
+
+    def test_who_is_forgotten_is_forgotten_in_merged_sessions_too(self, db, runtime, rolled, clock):
+        merge(runtime, newest(db), by="ada")
+        split(runtime, newest(db), sid(1), by="ada")
+        forget(runtime, "+15558675310", wait=lambda seconds: clock.tick(seconds))
+        assert [db[name].count_documents({}) for name in ("sessions", "messages", "regroupings")] == [0, 0, 0]
+
+    def test_what_is_partly_deleted_cannot_be_undone(self, db, runtime, rolled):
+        done = merge(runtime, newest(db), by="ada")
+        db.sessions.delete_one({"merged_into": {"$exists": True}})
+        with pytest.raises(CannotRegroup, match="was deleted"):
+            undo(runtime, done.id, by="ada")
+
+
+def test_tags_of_both_sessions_hold_for_the_merged_one_and_each_has_its_own_again(db, runtime, rolled):
+    later = newest(db)
+    db.sessions.update_one({"status": "closed"}, {"$set": {"tags": ["vip"]}})
+    db.sessions.update_one({"status": "active"}, {"$set": {"tags": ["late"], "assigned_to": "bob"}})
+    before = whole(db)
+    done = merge(runtime, later, by="ada")
+    (one,) = db.sessions.find({"merged_into": {"$exists": False}})
+    assert (one["tags"], one["assigned_to"]) == (["vip", "late"], "bob")
+    undo(runtime, done.id, by="ada")
+    assert whole(db) == before

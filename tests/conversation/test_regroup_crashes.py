@@ -113,7 +113,7 @@ def test_i5_after_kill_9_a_worker_or_the_next_attempt_finishes_it(make_app, cloc
     died = _in_a_process_that_dies(make_app, step, lambda child: what(child.extensions["gateway"], live_db))
     assert died, "the step is never reached"
     runtime = make_app().extensions["gateway"]
-    clock.tick(31)
+    clock.tick(41)
     if number % 3:  # else whoever tries next comes before any worker does
         upkeep.settle(runtime)
         upkeep.settle(runtime)
