@@ -16,11 +16,12 @@ from gateway.admin import (
     phone,
     regroup,
     thread,
+    whatif,
 )
 from gateway.admin.blueprint import bp
 
 # Each adds its pages to the blueprint.
-PAGES = (account, acting, export, inbox, live, operations, panel, people, phone, regroup, thread)
+PAGES = (account, acting, export, inbox, live, operations, panel, people, phone, regroup, thread, whatif)
 
 
 def register(app: Flask) -> None:

@@ -107,7 +107,7 @@ def suggest(gaps: Counter[int]) -> Suggestion:
     valleys = [
         (share, value)
         for value in _CANDIDATES
-        if _has_both_sides(gaps, value) and (share := _depth(density, value)) <= _CLEAR
+        if (share := _depth(density, value)) <= _CLEAR and _has_both_sides(gaps, value)
     ]
     if not valleys:
         return Suggestion(
@@ -149,11 +149,10 @@ def _density(gaps: Counter[int]) -> list[float]:
     counts = Counter[int]()
     for gap, count in gaps.items():
         counts[_cell(gap)] += count
+    cells = range(max([*counts, _cell(DAY)]) + 2)
     reach = _REACH * _CELLS_A_DOUBLING
-    width = range(max([*counts, _cell(DAY)]) + 2)
-    return [
-        sum(count * math.exp(-(((cell - place) / reach) ** 2) / 2) for cell, count in counts.items()) for place in width
-    ]
+    weights = [math.exp(-((distance / reach) ** 2) / 2) for distance in cells]
+    return [sum(count * weights[abs(cell - place)] for cell, count in counts.items()) for place in cells]
 
 
 def _highest(density: Sequence[float]) -> int:

@@ -1,0 +1,151 @@
+"""The what-if page: what it shows, to whom, and how a person finds a threshold on it."""
+
+import re
+from datetime import timedelta
+
+import mongoengine
+import pytest
+
+from gateway.admin import whatif
+from gateway.conversation.runtime import build
+from gateway.core.gaps import DAY, bin_of
+from tests.admin.conftest import Console
+from tests.conftest import TEN
+from tests.conversation.test_whatif import send
+
+SMS, WHATSAPP = "sms:+15017122661", "whatsapp:+15017122661"
+
+
+def text(page):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+@pytest.fixture
+def history(app, make_settings, clock):
+    """Three sessions at five minutes: pauses of 2, 8, 20 minutes by SMS, and one of 8 by WhatsApp."""
+    serving = build(make_settings(reply={"responder": "none"}), clock=clock)
+    for number, minute in enumerate((0, 2, 10, 30)):
+        send(serving, clock, f"SM{number}", at=TEN + timedelta(minutes=minute))
+    for number, minute in enumerate((0, 8)):
+        send(serving, clock, f"WA{number}", kind="whatsapp", sender="+15558675399", at=TEN + timedelta(minutes=minute))
+    clock.move_to(minutes=40)
+
+
+def test_without_history_it_says_what_to_try(console):
+    page = console.page("/admin/whatif")
+    assert "No history yet" in page
+    assert "gateway simulate sms" in page
+    assert '<svg class="gaps' not in page
+
+
+def test_one_message_has_no_pause_and_the_page_says_so(console, twilio):
+    twilio.sms()
+    page = text(console.page("/admin/whatif"))
+    assert "there is no pause to look at: 1 session with 2 messages" in page
+    assert "Not enough data" in page
+
+
+def test_todays_threshold_is_shown_unless_another_is_asked_for(console, history):
+    page = text(console.page("/admin/whatif"))
+    assert "At 5 min 5 sessions" in page
+    assert "None: at 5 min every session is as it is stored." in page
+
+
+def test_another_threshold_changes_figures_and_lists_what_would_join(console, history):
+    page = text(console.page("/admin/whatif?threshold=600"))
+    assert "At 10 min 3 sessions -2 against the 5 stored" in page
+    assert page.count("would join") == 2
+    assert "one of 3 messages" in page
+    assert "after a pause of 8 min" in page
+
+
+def test_a_shorter_threshold_lists_what_would_be_cut(console, history):
+    page = text(console.page("/admin/whatif?threshold=60"))
+    assert "+1 against the 5 stored" in page
+    assert "would be cut into 2 : 1 + 1 messages" in page
+
+
+def test_a_type_and_a_number_narrow_all_of_it(console, history):
+    page = text(console.page("/admin/whatif?threshold=600&type=whatsapp"))
+    assert "At 10 min 1 session -1 against the 2 stored" in page
+    assert page.count("would join") == 1
+    assert "3 sessions" in text(console.page("/admin/whatif?threshold=600&number=%2B15017122661"))
+    assert console.get("/admin/whatif?type=fax").status_code == 404
+    assert console.get("/admin/whatif?number=%2B15005550006").status_code == 404
+    assert console.get("/admin/whatif?since=9y").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"), [("soon", "is no threshold"), ("301", "The next is 305."), ("-1", "is no")]
+)
+def test_a_threshold_that_cannot_be_read_is_refused_and_kept_in_the_field(console, history, wrong, words):
+    answer = console.get(f"/admin/whatif?threshold={wrong}")
+    assert answer.status_code == 400
+    assert words in answer.text
+    assert f'value="{wrong}"' in answer.text
+
+
+def test_the_list_has_pages(console, history, monkeypatch):
+    monkeypatch.setattr(whatif, "PAGE_SIZE", 1)
+    first = console.page("/admin/whatif?threshold=600")
+    older = re.search(r'rel="next"[^>]*href="([^"]+)"', first)[1].replace("&amp;", "&")
+    second = console.page(older)
+    assert text(first).count("would join") == text(second).count("would join") == 1
+    assert first != second
+    assert 'rel="next"' not in second
+    assert console.get("/admin/whatif?cursor=nonsense").status_code == 400
+
+
+def test_who_is_limited_to_a_channel_learns_nothing_of_others(app, console, history):
+    mongoengine.get_db().users.update_one({"name": "admin"}, {"$set": {"channels": [WHATSAPP]}})
+    limited = Console(console.client).page("/admin/whatif?threshold=600")
+    assert "At 10 min 1 session -1 against the 2 stored" in text(limited)
+    assert "+15558675310" not in limited
+    assert 'value="sms"' not in limited
+
+
+def test_a_call_is_never_cut(app, console, twilio, clock):
+    twilio.call(CallSid="CA" + "1" * 32)
+    clock.move_to(minutes=3)
+    assert "At 1 min 1 session" in text(console.page("/admin/whatif?threshold=60"))
+
+
+def test_every_stop_of_the_slider_can_be_asked_for():
+    assert all(bin_of(step) == step for step in whatif.STEPS)
+    assert max(whatif.STEPS) == 7 * DAY
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_a_person_tries_thresholds_and_opens_what_would_change(serve, clock, make_settings, open_page, log_in, scripts):
+    _, base = serve(public_url="http://gateway.example.com")
+    serving = build(make_settings(reply={"responder": "none"}), clock=clock)
+    for number, minute in enumerate((0, 2, 10)):
+        send(serving, clock, f"SM{number}", at=TEN + timedelta(minutes=minute))
+    clock.move_to(minutes=40)
+    page = open_page(java_script_enabled=scripts, viewport={"width": 390, "height": 844})
+    log_in(page, base)
+    page.goto(f"{base}/admin/whatif")
+    figure, line = page.locator(".tile.main .figure"), page.locator("svg.narrow .mark.chosen")
+    assert figure.inner_text() == "2 sessions"
+    before = line.get_attribute("transform")
+    slider = page.get_by_label("or slide:")
+    assert slider.is_visible() == scripts
+    if scripts:
+        slider.focus()
+        while page.get_by_label("Threshold in seconds").input_value() != "600":
+            page.keyboard.press("ArrowRight")
+        assert line.get_attribute("transform") != before
+        page.wait_for_url("**/whatif?threshold=600")
+    else:
+        page.get_by_label("Threshold in seconds").fill("600")
+        page.get_by_role("button", name="Show").click()
+    page.get_by_text("1 session", exact=True).wait_for()
+    assert line.get_attribute("transform") != before
+    assert page.get_by_text("would join").is_visible()
+    page.get_by_role("link", name="1 min", exact=True).click()
+    page.get_by_text("3 sessions", exact=True).wait_for()
+    page.get_by_text("would be cut into 2").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    page.locator(".changes").get_by_role("link", name="SMS from +15558675310").click()
+    page.wait_for_url(f"{base}/admin/sessions/*")
+    assert page.said == []
