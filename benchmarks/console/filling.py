@@ -25,6 +25,8 @@ SUBJECTS_WEIGHTS = [30, 25, 20, 12, 8, 4, 0.99, 0.01]
 
 def fill(sessions: int, *, seed: int = 1) -> None:
     """Insert channels, contacts, sessions and one message for each session; the newest sessions come last."""
+    for document in (SessionDocument, MessageDocument, ContactDocument):
+        collection(document).drop_indexes()  # they are made at once afterwards, in a fraction of the time
     chance = random.Random(seed)
     collection(ChannelDocument).insert_many([_channel(kind, number) for kind, number, _ in LINES])
     people = [{"_id": ObjectId(), "name": f"{chance.choice(NAMES)} {number}"} for number in range(sessions // 4)]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
@@ -112,7 +112,7 @@ def open_page(browser: Browser) -> Iterator[Any]:
     def opened(**given: Any) -> Any:
         context = browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | given))
         contexts.append(context)
-        page = context.new_page()
+        page: Any = context.new_page()
         page.asked, page.said = [], []
         page.on("request", lambda request: page.asked.append(request.url))
         page.on("console", lambda message: page.said.append(message.text))
@@ -124,15 +124,10 @@ def open_page(browser: Browser) -> Iterator[Any]:
         context.close()
 
 
-@pytest.fixture
-def log_in() -> Any:
-    """Log in as the first operator, in a real browser."""
-
-    def begin(page: Any, base: str) -> None:
-        page.goto(f"{base}/admin/")
-        page.get_by_label("Name").fill("admin")
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Log in").click()
-        page.wait_for_url(f"{base}/admin/")
-
-    return begin
+def log_in(page: Page, base: str) -> None:
+    """Log in as the first operator."""
+    page.goto(f"{base}/admin/")
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{base}/admin/")

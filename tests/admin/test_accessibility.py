@@ -3,6 +3,7 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from tests.admin.conftest import log_in
 from tests.conftest import Twilio, fixture
 
 # Bodies of pages that need something to be there, and pages that need nothing.
@@ -35,7 +36,7 @@ def serious(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_no_page_has_a_serious_violation(served, open_page, log_in, clock, db, scheme, width):
+def test_no_page_has_a_serious_violation(served, open_page, clock, db, scheme, width):
     twilio, base = served
     page = open_page(viewport={"width": width, "height": 860}, color_scheme=scheme)
     page.goto(f"{base}/admin/login")

@@ -90,7 +90,7 @@ def test_csv_has_a_line_for_each_message_and_no_formula(console, filled):
     )
 
 
-def test_who_is_limited_to_a_channel_gets_nothing_of_others(filled, log_in_as, db):
+def test_who_is_limited_to_a_channel_gets_nothing_of_others(filled_as, db):
     agent = log_in_as("ada", [f"sms:{OTHER_LINE}"])
     for line in lines(agent.get("/admin/export.jsonl"))[1:-1]:
         assert next(iter(line.values()))["channel_id"] == f"sms:{OTHER_LINE}"
@@ -101,7 +101,7 @@ def test_who_is_limited_to_a_channel_gets_nothing_of_others(filled, log_in_as, d
         assert agent.get(f"/admin/sessions/{hidden}/{path}").status_code == 404
 
 
-def test_messages_of_a_channel_that_is_hidden_stay_out_of_a_session_that_is_seen(filled, log_in_as, db):
+def test_messages_of_a_channel_that_is_hidden_stay_out_of_a_session_that_is_seen(filled_as, db):
     seen = db.sessions.find_one({"channel_id": f"sms:{OTHER_LINE}"})["_id"]
     db.messages.update_one({"session_id": seen, "direction": "outbound"}, {"$set": {"channel_id": "sms:secret"}})
     agent = log_in_as("ada", [f"sms:{OTHER_LINE}"])

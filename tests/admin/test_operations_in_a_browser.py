@@ -6,6 +6,7 @@ import re
 from gateway.channels.signature import sign
 from gateway.clients.twilio import Twilio as Client
 from gateway.store import api_keys
+from tests.admin.conftest import log_in
 from tests.conftest import ACCOUNT, TEN, TOKEN, Twilio, fixture
 from tests.conversation.worker import Worker
 from tests.stand_ins.twilio import Fault, TwilioStandIn
@@ -13,7 +14,7 @@ from tests.stand_ins.twilio import Fault, TwilioStandIn
 HOST = "http://gateway.example.com"
 
 
-def test_an_operator_finds_what_is_wrong_and_mends_it(serve, open_page, clock, log_in):
+def test_an_operator_finds_what_is_wrong_and_mends_it(serve, open_page, clock):
     with TwilioStandIn() as provider:
         provider.now = clock.now
         twilio = {"api_base_url": provider.url, "timeout_seconds": 5}

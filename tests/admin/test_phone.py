@@ -3,11 +3,11 @@
 import pytest
 
 from gateway.store import users
-from tests.admin.conftest import PASSWORD, Console
+from tests.admin.conftest import PASSWORD, Console, log_in
 from tests.conftest import TEN
 
 
-def test_a_text_a_jump_and_a_rollover(serve, open_page, log_in):
+def test_a_text_a_jump_and_a_rollover(serve, open_page):
     _, base = serve(reply={"responder": "echo"})
     page = open_page()
     log_in(page, base)
@@ -28,7 +28,7 @@ def test_a_text_a_jump_and_a_rollover(serve, open_page, log_in):
     assert not page.said
 
 
-def test_a_call_is_answered_turn_by_turn_until_it_is_over(serve, open_page, log_in):
+def test_a_call_is_answered_turn_by_turn_until_it_is_over(serve, open_page):
     _, base = serve(reply={"responder": "echo"})
     page = open_page()
     log_in(page, base)

@@ -9,7 +9,7 @@ import pytest
 from gateway.admin import whatif
 from gateway.conversation.runtime import build
 from gateway.core.gaps import DAY, bin_of
-from tests.admin.conftest import Console
+from tests.admin.conftest import Console, log_in
 from tests.conftest import TEN
 from tests.conversation.test_whatif import send
 
@@ -116,7 +116,7 @@ def test_every_stop_of_the_slider_can_be_asked_for():
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
-def test_a_person_tries_thresholds_and_opens_what_would_change(serve, clock, make_settings, open_page, log_in, scripts):
+def test_a_person_tries_thresholds_and_opens_what_would_change(serve, clock, make_settings, open_page, scripts):
     _, base = serve(public_url="http://gateway.example.com")
     serving = build(make_settings(reply={"responder": "none"}), clock=clock)
     for number, minute in enumerate((0, 2, 10)):

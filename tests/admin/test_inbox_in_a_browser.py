@@ -1,0 +1,149 @@
+"""The inbox as somebody works in it: news that come by themselves, keys, filters that stay, a phone."""
+
+import re
+
+import pytest
+
+from gateway.admin import live
+from gateway.store import users
+from tests.admin.conftest import PASSWORD, log_in
+from tests.conftest import TEN, Twilio
+
+ADA, BEA = "+15550000001", "+15550000002"
+SOON = 8000  # milliseconds, on a machine that may stand still
+
+
+@pytest.fixture
+def office(serve, clock):
+    """A served gateway with one session, and Twilio's side of it."""
+    app, base = serve(public_url="http://gateway.example.com")
+    twilio = Twilio(app.test_client(), base="http://gateway.example.com")
+    twilio.sms("Where is my parcel?", From=ADA)
+    clock.tick(5)
+    return twilio, base
+
+
+@pytest.mark.parametrize("way", ["stream", "polling"])
+def test_messages_and_sessions_arrive_by_themselves(office, open_page, clock, monkeypatch, way):
+    twilio, base = office
+    if way == "polling":
+        monkeypatch.setattr(live._seats, "acquire", lambda **_: False)
+    page = open_page()
+    log_in(page, base)
+    page.get_by_role("link", name=re.compile(ADA.replace("+", r"\+"))).click()
+    page.locator("#reply textarea").fill("I am looking into")
+    page.evaluate("document.body.dataset.mark = 'same page'")
+    page.locator("#live").wait_for(state="visible" if way == "stream" else "hidden", timeout=SOON)
+    clock.tick(5)
+    twilio.sms("It was blue.", From=ADA)
+    page.locator(".messages").get_by_text("It was blue.").first.wait_for(timeout=SOON)
+    twilio.whatsapp("Hello", From=f"whatsapp:{BEA}")
+    page.locator(".row", has_text=BEA).wait_for(timeout=SOON)
+    page.wait_for_function("document.title.startsWith('(1) ')", timeout=SOON)
+    assert page.locator("#reply textarea").input_value() == "I am looking into"
+    assert page.evaluate("document.activeElement.name") == "text"
+    assert page.evaluate("document.body.dataset.mark") == "same page"
+    assert page.said == []
+
+
+def test_the_keyboard_moves_opens_searches_and_replies(office, open_page):
+    twilio, base = office
+    twilio.sms("Second", From=BEA)
+    page = open_page()
+    log_in(page, base)
+    page.keyboard.press("?")
+    assert page.get_by_role("dialog").is_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/admin/sessions/*")
+    page.keyboard.press("r")
+    page.keyboard.type("jk/r?")
+    assert page.locator("#reply textarea").input_value() == "jk/r?"
+    page.keyboard.press("Escape")
+    page.locator("#reply textarea").blur()
+    page.keyboard.press("/")
+    page.keyboard.type("second")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/admin/?q=second**")
+    assert page.locator(".row").count() == 1
+    assert page.said == []
+
+
+def test_a_found_session_is_assigned_and_the_list_stays(office, open_page):
+    twilio, base = office
+    twilio.sms("Second", From=BEA)
+    users.add("bea", PASSWORD, TEN, role="agent")
+    page = open_page()
+    log_in(page, base)
+    page.get_by_label("Search number, name or words").fill("1 (555) 000")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_text("Filters", exact=True).click()
+    page.get_by_label("From", exact=True).fill("2026-03-01")
+    page.get_by_role("button", name="Apply").click()
+    assert page.locator(".row").count() == 2
+    page.locator(".row a").nth(1).click()
+    page.get_by_label("Assigned to", exact=True).last.select_option("bea")
+    page.get_by_role("button", name="Assign", exact=True).click()
+    page.locator(".row", has_text="bea").wait_for(timeout=SOON)
+    assert "q=1+(555)+000" in page.url.replace("%28", "(").replace("%29", ")")
+    assert "from=2026-03-01" in page.url
+    page.get_by_role("link", name="Unassigned").click()
+    assert page.locator(".row").count() == 1
+
+
+def test_a_phone_shows_one_at_a_time(office, open_page):
+    _, base = office
+    page = open_page(viewport={"width": 390, "height": 844})
+    log_in(page, base)
+    page.locator(".row a").click()
+    assert page.locator("#reply").is_visible()
+    assert not page.locator("#list").is_visible()
+    page.get_by_role("link", name="All sessions").click()
+    assert page.locator("#list").is_visible()
+
+
+def test_a_stream_tells_only_of_what_its_reader_sees(serve, clock):
+    app, _ = serve(public_url="http://gateway.example.com")
+    users.add("limited", PASSWORD, TEN, role="agent", channels=["sms:+15017122669"])
+    found = users.authenticate("limited", PASSWORD)
+    events = live._events(f"{found.id}.{found.token}", found.access)
+    assert next(events) == "retry: 1000\n\n"
+    twilio = Twilio(app.test_client(), base="http://gateway.example.com")
+    assert next(events) == ":\n\n"
+    twilio.sms("not theirs", From=ADA)
+    twilio.sms("theirs", From=BEA, To="+15017122669")
+    told = next(event for event in events if event.startswith("event"))
+    assert told.count('"') == 2
+    assert users.set_password("limited", "another password")
+    events.close()
+
+
+def test_a_stream_ends_with_its_login(serve, monkeypatch):
+    serve()
+    monkeypatch.setattr(live, "LOGIN_SECONDS", 0)
+    found = users.authenticate("admin", PASSWORD)
+    events = live._events(f"{found.id}.{found.token}", found.access)
+    next(events)
+    users.set_password("admin", "another password")
+    assert list(events) == []
+
+
+def test_streams_leave_threads_for_everybody_else(serve):
+    app, _ = serve()
+    client = app.test_client()
+    with app.test_request_context():
+        taken = [live._seats.acquire(blocking=False) for _ in range(live.MOST)]
+    try:
+        assert all(taken)
+        assert live.MOST == 8
+        token = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/admin/login").text)[1]
+        client.post("/admin/login", data={"csrf_token": token, "name": "admin", "password": PASSWORD})
+        answer = client.get("/admin/live")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (204, "60")
+    finally:
+        for _ in taken:
+            live._seats.release()
