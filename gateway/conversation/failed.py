@@ -36,7 +36,7 @@ def retry(runtime: Runtime, row_id: str, by: str) -> Done:
         row = failures.get(row_id)
         done = _reopen(runtime, row) if row else Done.UNCHANGED
         if row and done != Done.UNCHANGED:
-            _note(runtime, row, by, "delivery_retried", done)
+            _note(runtime, row, by, "outbox_retried", done)
     if done == Done.RETRIED:
         runtime.notify(row_id, runtime.clock.now())
     return done
@@ -61,7 +61,7 @@ def cancel(runtime: Runtime, row_id: str, by: str) -> Done:
         row = failures.get(row_id)
         if row is None or not failures.dismiss(row_id, runtime.clock.now()):
             return Done.UNCHANGED
-        _note(runtime, row, by, "delivery_canceled", Done.CANCELED)
+        _note(runtime, row, by, "outbox_canceled", Done.CANCELED)
     return Done.CANCELED
 
 

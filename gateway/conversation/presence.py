@@ -1,5 +1,6 @@
 """A process that tells that it is there: what it is, since when, and what it has in its hands."""
 
+import contextlib
 import os
 import secrets
 import socket
@@ -56,11 +57,8 @@ class Presence:
 
     def leave(self) -> None:
         """Say that the process stops on purpose, if MongoDB listens."""
-        try:
-            with deadline(GOODBYE_SECONDS):
-                heartbeats.leave(self._id)
-        except StoreUnavailable as error:
-            log.info("heartbeat_left", message=str(error)[:300])
+        with contextlib.suppress(StoreUnavailable), deadline(GOODBYE_SECONDS):
+            heartbeats.leave(self._id)
 
 
 def spool_facts(runtime: Runtime) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def test_a_message_that_is_no_longer_here_ends_its_row(refused):
 def test_who_did_what_is_in_the_audit(refused):
     failed.retry(refused.runtime, "ag:1", "ada")
     entry = mongoengine.get_db().audit.find_one({})
-    assert (entry["by"], entry["action"]) == ("ada", "delivery_retried")
+    assert (entry["by"], entry["action"]) == ("ada", "outbox_retried")
     assert entry["details"] == {"row": "ag:1", "step": "send", "outcome": "retried"}
     assert entry["session_id"] == stored(refused)["session_id"]
 
