@@ -68,8 +68,8 @@
   });
 
   // What was opened stays open when the messages around it are refreshed.
-  document.addEventListener("htmx:before:morph:attr", (event) => {
-    if (event.detail.attrName === "open" && event.target.matches("details")) event.preventDefault();
+  htmx.registerExtension("keep-open", {
+    htmx_before_morph_attr: (element, change) => !(change.attrName === "open" && element.matches("details")),
   });
   let followed = false;
   document.addEventListener("htmx:before:swap", () => { followed = isAtEnd(); });

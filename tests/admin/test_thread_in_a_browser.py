@@ -1,0 +1,166 @@
+"""An operator works on a session in a real browser, with scripts and without."""
+
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+
+import mongoengine
+import pytest
+from playwright.sync_api import expect
+
+from gateway.admin import thread
+from gateway.clients.loopback import Loopback
+from tests.admin.conftest import log_in
+from tests.conftest import Twilio, fixture
+from tests.conversation.worker import Worker
+
+HOST = "http://gateway.example.com"
+
+
+class Taken(Loopback):
+    """A provider that takes messages, and says later what became of them."""
+
+    def send(self, outgoing):
+        return replace(super().send(outgoing), later=())
+
+
+@pytest.fixture
+def scene(serve, clock):
+    """A served gateway in which somebody wrote at length, in two directions; what Twilio and the worker do to it."""
+    app, base = serve(public_url=HOST)
+    twilio = Twilio(app.test_client(), base=HOST)
+    twilio.sms("It leaks " + "x" * 300, From="+15558675310")
+    clock.move_to(minutes=1)
+    twilio.sms("שלום, הקומקום דולף", From="+15558675310")
+    scene = SimpleNamespace()
+    scene.base, scene.twilio, scene.clock, scene.worker = base, twilio, clock, Worker(app, clock, sender=Taken())
+    scene.path = f"{base}/admin/sessions/{mongoengine.get_db().sessions.find_one()['_id']}"
+    return scene
+
+
+def reported(scene, status):
+    """Let Twilio report what became of the newest reply."""
+    message = mongoengine.get_db().messages.find_one({"_id": {"$regex": "^ag:"}}, sort=[("createdAt", -1)])
+    scene.clock.tick(2)
+    form = fixture("status/delivered") | {"MessageSid": message["provider_sid"], "MessageStatus": status}
+    assert scene.twilio.post(f"/webhooks/status?m={message['_id']}", form).status_code in (200, 204)
+
+
+def refresh(page):
+    page.evaluate("htmx.trigger('#messages', 'changed')")
+
+
+def test_an_operator_answers_sees_it_delivered_and_looks_after_the_session(scene, open_page):
+    page = open_page()
+    log_in(page, scene.base)
+    page.goto(scene.path)
+
+    # Written with the keyboard, sent, and seen to arrive without a reload.
+    page.get_by_label("Message", exact=True).fill("Sorry to hear that!")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("status")).to_have_text("On its way.")
+    reply = page.locator(".message.ours").last
+    expect(reply).to_contain_text("Sorry to hear that!")
+    expect(reply.locator(".delivery summary")).to_have_text("queued")
+    scene.worker.run()
+    reported(scene, "sent")
+    page.locator(".decision summary").first.click()
+    reply.locator(".delivery summary").click()
+    page.get_by_label("Message", exact=True).fill("And your order")
+    reported(scene, "delivered")
+    refresh(page)
+    expect(reply.locator(".delivery summary")).to_have_text("delivered")
+    # What was opened stays open, and what is being written stays written, here and after a reload.
+    assert "delivered 10:01:04" in reply.locator(".delivery ol").inner_text()
+    assert page.get_by_text("first_message", exact=True).is_visible()
+    assert page.get_by_label("Message", exact=True).input_value() == "And your order"
+    page.reload()
+    assert page.get_by_label("Message", exact=True).input_value() == "And your order"
+
+    # A note is not a reply.
+    page.get_by_label("Private note").check()
+    expect(page.get_by_role("button", name="Send")).to_be_hidden()
+    page.get_by_label("Message", exact=True).fill("Third leak this month")
+    page.get_by_role("button", name="Keep the note").click()
+    expect(page.locator(".message.private")).to_contain_text("Private note · never sent")
+    assert page.get_by_label("Message", exact=True).input_value() == ""
+
+    page.get_by_role("button", name="Take over from the bot").click()
+    expect(page.get_by_text("The bot is off")).to_be_visible()
+    page.get_by_role("button", name="Hand back to the bot").click()
+    expect(page.get_by_text("The bot is off")).to_be_hidden()
+    page.get_by_label("Tag", exact=True).fill("kettle")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Remove the tag kettle").click()
+    expect(page.get_by_role("button", name="Remove the tag kettle")).to_have_count(0)
+    page.get_by_role("button", name="Close", exact=True).click()
+    expect(page.locator(".subject .badges")).to_have_text(re.compile("Closed"))
+    scene.clock.tick(5)
+    page.get_by_role("button", name="Reopen").click()
+    expect(page.locator(".subject .badges")).to_have_text("Open")
+    assert page.locator(".history li").first.inner_text() == "admin reopened it · 10:01"
+    assert page.said == []
+
+
+def test_everything_on_a_sessions_page_works_without_scripts(scene, open_page, monkeypatch):
+    page = open_page(java_script_enabled=False, viewport={"width": 390, "height": 844})
+    log_in(page, scene.base)
+    monkeypatch.setattr(thread, "PAGE_SIZE", 2)
+    page.goto(scene.path)
+    expect(page.get_by_text("It leaks")).to_have_count(0)
+    page.get_by_role("button", name="Show earlier messages").click()
+    expect(page.get_by_text("It leaks")).to_have_count(2)
+    page.get_by_role("link", name="Back to the newest messages").click()
+    page.get_by_label("Message", exact=True).fill("Sorry!")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator(".message.ours").last).to_contain_text("Sorry!")
+    page.get_by_label("Private note").check()
+    page.get_by_label("Message", exact=True).fill("Careful")
+    page.get_by_role("button", name="Keep the note").click()
+    expect(page.locator(".message.private")).to_contain_text("Careful")
+    page.get_by_text("More", exact=True).click()
+    page.get_by_label("Title").fill("כביסה")
+    page.get_by_role("button", name="Change the title").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("כביסה")
+    page.get_by_text("More", exact=True).click()
+    page.get_by_label("New session").fill("Hello again")
+    page.get_by_role("button", name="Begin a new session").click()
+    expect(page.get_by_role("status")).to_contain_text("A new session has begun")
+    assert page.url.split("#")[0] != scene.path
+
+
+def test_earlier_messages_are_put_before_the_others_and_days_are_named_once(scene, open_page, monkeypatch):
+    monkeypatch.setattr(thread, "PAGE_SIZE", 2)
+    page = open_page()
+    log_in(page, scene.base)
+    page.goto(scene.path)
+    assert page.locator(".message").count() == 2
+    page.get_by_role("button", name="Show earlier messages").click()
+    expect(page.locator(".message")).to_have_count(4)
+    expect(page.locator(".message").first).to_contain_text("It leaks")
+    expect(page.locator(".day:visible")).to_have_count(1)
+    expect(page.get_by_role("button", name="Show earlier messages")).to_have_count(0)
+    scene.twilio.sms("one more", From="+15558675310")
+    refresh(page)
+    expect(page.locator(".message")).to_have_count(6)
+    assert page.said == []
+
+
+def test_an_opt_out_and_a_closed_window_are_seen_before_anything_is_written(scene, open_page):
+    page = open_page(color_scheme="dark", viewport={"width": 390, "height": 844})
+    scene.twilio.sms("STOP", From="+15558675310")
+    scene.twilio.whatsapp()
+    scene.clock.move_to(minutes=25 * 60)
+    log_in(page, scene.base)
+    page.goto(scene.path)
+    expect(page.get_by_label("Reply", exact=True)).to_be_disabled()
+    expect(page.get_by_text("The contact opted out (STOP)")).to_be_visible()
+    page.goto(f"{scene.base}/admin/")
+    page.get_by_role("link", name="WhatsApp from").click()
+    expect(page.get_by_text("24-hour window is closed")).to_be_visible()
+    page.get_by_label("Template", exact=True).fill("HX" + "1" * 32)
+    page.get_by_label("Variables").fill("1=Ada")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator(".message.ours").last).to_contain_text("Template HX1111")
+    wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert wide <= seen
