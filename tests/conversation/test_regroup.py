@@ -246,6 +246,23 @@ class TestMerge:
         assert [shown[2:4] for shown in drawn(db)] == [("closed", "idle"), ("closed", "idle"), ("active", None)]
         assert str(db.sessions.find_one({"status": "active"})["previous_session_id"]) == done.later
 
+    def test_i2_of_two_that_were_open_the_earlier_one_is_idle_when_it_is_one_of_its_own_again(
+        self, db, runtime, ada, rolled
+    ):
+        """With one session over all channels a person seen under two identities may have had one open for each."""
+        other = {"status": "active", "keys": ["a", *db.sessions.find_one()["keys"]], "open_keys": ["a"]}
+        gone = {"closed_reason": "", "closed_at": ""}
+        db.sessions.update_one({"status": "closed"}, {"$set": other, "$unset": gone})
+        later = db.sessions.find_one({"previous_session_id": {"$ne": None}})
+        done = merge(runtime, str(later["_id"]), by="ada")
+        (one,) = db.sessions.find({"merged_into": {"$exists": False}})
+        assert (set(one["keys"]), one["open_keys"]) == ({"a", *later["keys"]}, later["open_keys"])
+        undo(runtime, done.id, by="ada")
+        assert [shown[2:4] for shown in drawn(db)] == [("closed", "idle"), ("active", None)]
+        assert [one["keys"] for one in db.sessions.find({}, sort=[("_id", 1)])] == [other["keys"], later["keys"]]
+        ada.say(minutes=32, sid=sid(4))
+        assert drawn(db)[1][0] == both(2, 3, 4)
+
     def test_without_a_session_before_it_is_refused(self, db, runtime, talked):
         with pytest.raises(CannotRegroup, match="no session before"):
             merge(runtime, newest(db), by="ada")
@@ -371,6 +388,8 @@ class TestWhatIsInFlight:
     def test_a_turn_between_storing_and_counting_is_right_when_it_was_settled(
         self, db, runtime, ada, rolled, clock, monkeypatch, regrouping
     ):
+        clock.move_to(minutes=35)
+        upkeep.settle(runtime)  # so that what was stored before is looked at no more, but for the regrouping
         later, real = newest(db), messages.insert
 
         def regroup_then(turns):
@@ -380,14 +399,14 @@ class TestWhatIsInFlight:
             return stored
 
         monkeypatch.setattr(messages, "insert", regroup_then)
-        ada.say(minutes=32, sid=sid(4))
+        ada.say(minutes=36, sid=sid(4))
         clock.tick(10)
         upkeep.settle(runtime)
         found = drawn(db)
         assert [(shown[0], shown[1]) for shown in found] == (
             [(both(0, 1), 4), (both(2), 2), (both(3, 4), 4)] if regrouping == "split" else [(both(0, 1, 2, 3, 4), 10)]
         )
-        assert found[-1][2:] == ("active", None, [31 if regrouping == "split" else 0, 32, 32])
+        assert found[-1][2:] == ("active", None, [31 if regrouping == "split" else 0, 36, 36])
 
     def test_an_answer_stored_afterwards_where_its_question_was_follows(self, db, runtime, rolled, clock):
         later = db.sessions.find_one({"status": "active"})
