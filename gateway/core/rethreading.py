@@ -24,7 +24,7 @@ class Said:
     """A stored message as far as it is filed by: `rule` and `pause` (seconds) are those of its decision, None
     on what we sent.
 
-    `activity` is false on what keeps no session alive: notices and private notes. A call's first message carries its
+    `activity` is false on what keeps no session alive, such as notices. A call's first message carries its
     `call` and, once it is over, when that was.
     """
 

@@ -25,7 +25,7 @@ _SESSION = {
 }  # fmt: skip
 _SAID = {
     "session_id": 1, "createdAt": 1, "direction": 1, "sender": 1, "decision.rule": 1, "decision.gap_seconds": 1,
-    "status_history.status": 1, "status_history.at": 1,
+    "status_history.status": 1, "status_history.at": 1, "metadata.private": 1, "metadata.resendOf": 1,
 }  # fmt: skip
 
 
@@ -112,7 +112,8 @@ def said(ids: Collection[str], channels: Channels) -> dict[str, list[Said]]:
     found: dict[str, list[Said]] = {one: [] for one in ids}
     wanted = {"session_id": {"$in": [ObjectId(one) for one in sorted(ids)]}} | only(channels)
     for row in collection(MessageDocument).find(wanted, _SAID):
-        found[str(row["session_id"])].append(_said(row))
+        if not (row.get("metadata") or {}).get("private"):
+            found[str(row["session_id"])].append(_said(row))
     return found
 
 
@@ -127,7 +128,8 @@ def _said(row: Mapping[str, Any]) -> Said:
         at=row["createdAt"],
         rule=rule,
         pause=decision.get("gap_seconds"),
-        activity=row.get("direction") in ("inbound", "outbound") and row.get("sender") != "system",
+        # Neither a notice of ours nor a second attempt to send something keeps a session alive.
+        activity=row.get("sender") != "system" and "resendOf" not in (row.get("metadata") or {}),
         call=call if begins_call else None,
         call_ended_at=max(ended) if begins_call and ended else None,
     )

@@ -24,7 +24,7 @@ LIVE = 20_000
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)
 _COUNTED = {
-    "_id": 0, "channel_id": 1, "createdAt": 1,
+    "_id": 0, "channel_id": 1, "createdAt": 1, "metadata.private": 1,
     "decision.kind": 1, "decision.rule": 1, "decision.gap_seconds": 1, "decision.next_gap_seconds": 1,
 }  # fmt: skip
 
@@ -129,6 +129,8 @@ def _tally(span: Span, *, limit: int = 0) -> _Tallied:
     messages = 0
     for row in collection(MessageDocument).find(_within(span), _COUNTED).hint("stored").limit(limit):
         messages += 1
+        if (row.get("metadata") or {}).get("private"):
+            continue
         key = (row.get("channel_id") or "", row["createdAt"].date())
         tallies.setdefault(key, Tally()).add(row.get("decision"))
     return _Tallied(messages, [_part(channel, day, tally) for (channel, day), tally in tallies.items()])

@@ -7,8 +7,8 @@ from tests.admin.conftest import log_in
 from tests.conftest import Twilio, fixture
 
 # Bodies of pages that need something to be there, and pages that need nothing.
-EMPTY = ["/admin/", "/admin/account", "/admin/people", "/admin/phone", "/admin/nothing"]
-FILLED = ["/admin/", "/admin/phone", "/admin/sessions/{session}"]
+EMPTY = ["/admin/", "/admin/account", "/admin/people", "/admin/phone", "/admin/whatif", "/admin/nothing"]
+FILLED = ["/admin/", "/admin/phone", "/admin/whatif?threshold=600", "/admin/sessions/{session}"]
 
 
 @pytest.fixture

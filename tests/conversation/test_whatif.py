@@ -17,7 +17,7 @@ from gateway.core.messages import InboundMessage
 from gateway.core.participant import address, participant
 from gateway.core.rethreading import rethread
 from gateway.core.sessions import Policy
-from gateway.store import boundaries, gaps, turns
+from gateway.store import boundaries, gaps, notes, turns
 from tests.conftest import TEN
 
 OURS = "+15017122661"
@@ -146,6 +146,17 @@ def test_messages_of_one_moment_are_all_counted(serving, clock, monkeypatch):
     clock.tick(60)
     whatif.keep_counted(serving)
     assert look(serving).tally.messages == 18
+
+
+def test_a_private_note_is_no_message_and_keeps_nothing_alive(serving, clock):
+    send(serving, clock, "SM1", at=TEN)
+    send(serving, clock, "SM2", at=TEN + timedelta(minutes=4))
+    db = mongoengine.get_db()
+    session_id = str(db.sessions.find_one()["_id"])
+    assert notes.add("note", session_id, "Call her", "ada", TEN + timedelta(minutes=3))
+    assert look(serving).tally.messages == 4
+    (split,) = changes(serving, 60).changes
+    assert split.pieces == (2, 2)
 
 
 def test_only_one_process_counts_at_a_time(serving, clock, counted):

@@ -1,0 +1,1 @@
+"""How fast stored gaps are counted again: several ways over the same million messages."""
