@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from gateway import logs
 from gateway.cli import running
 from gateway.conversation import keys as use
 from gateway.conversation.runtime import Clock
@@ -23,6 +24,10 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 @click.group()
 def keys() -> None:
     """Look after the keys to the REST API. See docs/console/operations.md."""
+
+
+def _connect() -> None:
+    logs.configure_for_commands(redact=running.connect().log.redact)
 
 
 def _who() -> str:
@@ -41,7 +46,7 @@ def add(name: str, scopes: tuple[str, ...], channels: tuple[str, ...], days: int
     \b
     Example:  gateway keys add crm --scope read --scope write --days 365
     """
-    running.connect()
+    _connect()
     key, secret = use.create(
         name, sorted(set(scopes)), Clock().now(), by=_who(), limited_to=channels or None, days=days
     )
@@ -56,7 +61,7 @@ def add(name: str, scopes: tuple[str, ...], channels: tuple[str, ...], days: int
 @as_json
 def list_keys(as_json: bool) -> None:
     """List all keys, the newest first; never their secrets."""
-    running.connect()
+    _connect()
     with deadline(10):
         found, now = api_keys.every(), Clock().now()
     if as_json:
@@ -80,7 +85,7 @@ def list_keys(as_json: bool) -> None:
 @as_json
 def revoke(prefix: str, as_json: bool) -> None:
     """End the key of this PREFIX (`gateway keys list`) for good."""
-    running.connect()
+    _connect()
     key = use.revoke(prefix.removeprefix("gw_").partition("_")[0], Clock().now(), by=_who())
     if key is None:
         raise click.ClickException(f"There is no active key {prefix[:20]!r}. `gateway keys list` shows them.")
