@@ -5,6 +5,7 @@ from flask import Flask
 from gateway.admin import (
     account,
     acting,
+    analytics,
     export,
     inbox,
     limits,
@@ -21,7 +22,7 @@ from gateway.admin import (
 from gateway.admin.blueprint import bp
 
 # Each adds its pages to the blueprint.
-PAGES = (account, acting, export, inbox, live, operations, panel, people, phone, regroup, thread, whatif)
+PAGES = (account, acting, analytics, export, inbox, live, operations, panel, people, phone, regroup, thread, whatif)
 
 
 def register(app: Flask) -> None:

@@ -35,6 +35,7 @@ class Part:
 PARTS = (
     Part("Sessions", ("admin.sessions", "admin.session", "admin.contact_sessions")),
     Part("What-if", ("admin.what_if",)),
+    Part("Analytics", ("admin.analytics_page",)),
     Part(
         "Operations",
         (
