@@ -1,5 +1,7 @@
 """The inbox: the list of sessions, alone and beside the one that is open, and who looks after each."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from flask import abort, redirect, render_template, request
@@ -12,7 +14,7 @@ from gateway.admin.login import access, runtime
 from gateway.conversation import attention
 from gateway.conversation.attention import CannotAssign
 from gateway.store import channels as lines
-from gateway.store import listing, users
+from gateway.store import glimpses, listing, users
 from gateway.store.connection import deadline
 from gateway.store.isolation import Channels
 from gateway.store.listing import Page, Wanted
@@ -50,18 +52,18 @@ def session_list() -> str:
 
 def beside(open_id: str = "") -> dict[str, Any]:
     """Give what the list shows, as the address asks for; `open_id` is the session that is shown beside it."""
-    chosen, channels = filters.read(), access().channels
+    chosen, channels, now = filters.read(), access().channels, runtime().clock.now()
     with deadline():
         searched = filters.wanted(chosen, channels)
         page = _page(searched.wanted, chosen, channels) if searched.wanted else Page([], None)
         tabs = _tabs(chosen, channels)
+        rows = _rows(page.sessions, channels, now)
         calling = _calling(channels)
         colleagues = users.colleagues(channels)
         ours = [line for line in lines.by_id().values() if access().sees(line.id)]
-    now = runtime().clock.now()
     return {
         "chosen": chosen,
-        "rows": [listed.row(session, now) for session in page.sessions],
+        "rows": rows,
         "next_cursor": page.next_cursor,
         "too_common": searched.wanted is None,
         "more_matches": searched.more,
@@ -73,6 +75,15 @@ def beside(open_id: str = "") -> dict[str, Any]:
         "open_id": open_id,
         **tabs,
     }
+
+
+def _rows(sessions: Sequence[dict[str, Any]], channels: Channels, now: datetime) -> list[listed.Row]:
+    names = glimpses.names({session["contact_id"] for session in sessions if session.get("contact_id")})
+    last = glimpses.last_messages([session["id"] for session in sessions], channels)
+    return [
+        listed.row(session, now, name=names.get(session.get("contact_id") or "", ""), last=last.get(session["id"]))
+        for session in sessions
+    ]
 
 
 def _page(wanted: Wanted, chosen: Filters, channels: Channels) -> Page:

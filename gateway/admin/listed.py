@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from gateway.admin import wording
 from gateway.channels import CHANNELS
 from gateway.core.times import floor_ms
 from gateway.store import listing
@@ -13,6 +14,9 @@ TYPES = {kind: CHANNELS[kind].name if kind in CHANNELS else kind.capitalize() fo
 STATUSES = {"active": "Open", "closed": "Closed", "archived": "Archived"}
 
 WITHHELD = "withheld number"
+
+# Who wrote the last message; the person's own words need no name before them.
+_BY = {"ai": "Bot", "agent": "Agent", "system": "Gateway"}
 
 _REASONS = {
     "hourly_limit": "too many automatic answers",
@@ -32,10 +36,13 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One session as the listing shows it."""
+    """One session as the listing shows it; `name` is the person's, `said` the last message and `by` who wrote it."""
 
     id: str
     title: str
+    name: str
+    said: str
+    by: str
     type: str
     channel: str
     number: str
@@ -60,13 +67,16 @@ class Tab:
     chosen: bool
 
 
-def row(session: Mapping[str, Any], now: datetime) -> Row:
-    """Show a session as stored."""
+def row(session: Mapping[str, Any], now: datetime, *, name: str = "", last: Mapping[str, Any] | None = None) -> Row:
+    """Show a session as stored, with the person's name and the last message where they are known."""
     kind = session["communication_type"]
     at = session["last_message_at"]
     return Row(
         id=session["id"],
         title=session.get("title") or "Session",
+        name=name,
+        said=_said(last or {}),
+        by=_BY.get((last or {}).get("sender", ""), ""),
         type=kind,
         channel=TYPES.get(kind, kind),
         number=_number(session),
@@ -80,6 +90,13 @@ def row(session: Mapping[str, Any], now: datetime) -> Row:
         failed=bool(session.get("has_failed")),
         tags=tuple(session.get("tags") or ()),
     )
+
+
+def _said(message: Mapping[str, Any]) -> str:
+    """Give a message in one line; a file where there are no words, nothing for the beginning of a call."""
+    words = " ".join(str(message.get("content") or "").split())
+    kinds = [wording.medium(str(file.get("content_type") or "")) for file in message.get("media") or ()]
+    return words or ", ".join(kinds)
 
 
 def _number(session: Mapping[str, Any]) -> str:

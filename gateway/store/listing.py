@@ -23,6 +23,7 @@ _NEWEST_FIRST = [("last_message_at", -1), ("_id", -1)]
 _LISTED = {
     "title": 1,
     "channel_id": 1,
+    "contact_id": 1,
     "communication_type": 1,
     "metadata": 1,
     "status": 1,

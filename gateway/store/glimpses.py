@@ -1,0 +1,53 @@
+"""What the list shows of sessions beside themselves: whose they are, and what was said last."""
+
+from collections.abc import Collection
+from typing import Any
+
+from bson import ObjectId
+
+from gateway.store.connection import collection
+from gateway.store.documents import ContactDocument, MessageDocument, SessionDocument
+from gateway.store.isolation import Channels, only
+
+# What fits into a line, and a little more.
+LENGTH = 160
+
+
+def names(contact_ids: Collection[str]) -> dict[str, str]:
+    """Give contacts' names by id; whoever has none is left out."""
+    wanted = {"_id": {"$in": [ObjectId(contact_id) for contact_id in contact_ids]}, "name": {"$nin": [None, ""]}}
+    return {str(found["_id"]): found["name"] for found in collection(ContactDocument).find(wanted, {"name": 1})}
+
+
+def last_messages(session_ids: Collection[str], channels: Channels) -> dict[str, dict[str, Any]]:
+    """Give each session's newest message on these channels, its content cut short; private notes are passed over."""
+    newest = [
+        {"$match": only(channels) | {"metadata.private": {"$ne": True}}},
+        {"$sort": {"createdAt": -1}},
+        {"$limit": 1},
+        {
+            "$project": {
+                "content": {"$substrCP": [{"$ifNull": ["$content", ""]}, 0, LENGTH]},
+                "direction": 1,
+                "sender": 1,
+                "communication_type": 1,
+                "media.content_type": 1,
+            }
+        },
+    ]
+    found = collection(SessionDocument).aggregate(
+        [
+            {"$match": {"_id": {"$in": [ObjectId(session_id) for session_id in session_ids]}}},
+            {"$project": {"_id": 1}},
+            {
+                "$lookup": {
+                    "from": collection(MessageDocument).name,
+                    "localField": "_id",
+                    "foreignField": "session_id",
+                    "pipeline": newest,
+                    "as": "last",
+                }
+            },
+        ]
+    )
+    return {str(row["_id"]): row["last"][0] for row in found if row["last"]}
