@@ -4,6 +4,7 @@ import bson
 import pytest
 
 from gateway.channels.signature import sign
+from gateway.conversation import forget as forgetting
 from gateway.conversation import inspector as inspecting
 from gateway.conversation.inspector import RING
 from gateway.store import connection, inspections
@@ -59,7 +60,8 @@ def test_with_redaction_off_the_form_is_kept_as_it_came_but_no_secret(make_app, 
     assert ["Body", SECRET_WORDS] in seen["form"]
     assert SECRET_WORDS in seen["response"]
     assert sign(TOKEN, HOST + SMS, {}) not in str(seen)
-    assert inspections.forget_words() == 1
+    forgetting.forget(app.extensions["gateway"], "+15558675310", wait=lambda _seconds: None)
+    assert inspections.page(limit=5).rows == []
 
 
 def test_only_a_share_of_what_is_taken_is_kept_and_all_that_is_refused(make_app, inspected):
