@@ -13,10 +13,11 @@ from gateway.conversation.regrouping import BUSY, LEASE, SECONDS, CannotRegroup,
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
 from gateway.logs import log
-from gateway.store import regrouped, regroupings
+from gateway.store import moving, regrouped, regroupings
 from gateway.store.connection import deadline
 from gateway.store.isolation import Channels
-from gateway.store.regrouped import Side, Spot
+from gateway.store.moving import Spot
+from gateway.store.regrouped import Side
 from gateway.store.regroupings import CLAIMED, DOING, MERGE, SPLIT, UNDOING, UNDONE, UNFINISHED, Regrouping
 from gateway.store.sessions import new_id
 
@@ -47,7 +48,7 @@ def split(
     """
 
     def plan(token: str) -> _Plan:
-        session, spot = _session(runtime, session_id, channels), regrouped.spot(message_id, channels)
+        session, spot = _session(runtime, session_id, channels), moving.spot(message_id, channels)
         if spot is None:
             raise NotThere("There is no such message. It may have been deleted since.")
         _check_spot(session, spot)
@@ -65,7 +66,7 @@ def _check_spot(session: Side, spot: Spot) -> None:
         raise CannotRegroup("A session is split at a message that came in. Choose one of those.")
     if spot.part.head != spot.part.id:
         raise CannotRegroup("A call stays in one session. Split where the call began.")
-    if not regrouped.has_earlier(session.id, spot.part.at):
+    if not moving.has_earlier(session.id, spot.part.at):
         raise CannotRegroup("The session begins with that message, so there is nothing to split off.")
     if session.live:
         raise CannotRegroup(ON_A_CALL)

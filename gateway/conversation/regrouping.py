@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from gateway.conversation.counting import IN_FLIGHT
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
-from gateway.core.regrouping import Part, moving
+from gateway.core.regrouping import Part, chosen
 from gateway.logs import log
-from gateway.store import audit, regrouped, regroupings, retiming
+from gateway.store import audit, moving, regrouped, regroupings, retiming
 from gateway.store.regroupings import CLAIMED, DONE, SPLIT, UNDONE, UNFINISHED, Regrouping
 
 # How long a regrouping may take, and after what time it is somebody else's. A long conversation that is not done in
@@ -35,15 +35,15 @@ class CannotRegroup(GatewayError):
 def _move_later(runtime: Runtime, regrouping: Regrouping) -> None:
     """Move what belongs to the later session, and what comes while that is done."""
     while ids := _moving(regrouping):
-        regrouped.move(regrouping, ids, runtime.clock.now())
+        moving.move(regrouping, ids, runtime.clock.now())
 
 
 def _moving(regrouping: Regrouping) -> list[str]:
     """Choose what is the later session's: what begins at the boundary, or was its own before, and came since."""
     if not regrouping.parts:
-        return regrouped.all_of(regrouping.later)
-    parts, staying = regrouped.parts(regrouping)
-    return moving(parts, lambda head: _is_later(head, regrouping), staying=staying)
+        return moving.all_of(regrouping.later)
+    parts, staying = moving.parts(regrouping)
+    return chosen(parts, lambda head: _is_later(head, regrouping), staying=staying)
 
 
 def _is_later(head: Part, regrouping: Regrouping) -> bool:

@@ -28,12 +28,12 @@ class Part:
         asked = self.answers or self.id
         if self.communication_type != VOICE:
             return asked
-        sid, _, turn = asked.rpartition(":")
+        sid, _, turn = str(asked).rpartition(":")
         call_sid = self.call_sid or (sid if turn.isdecimal() else "")
         return f"{call_sid}:0" if call_sid else asked
 
 
-def moving(parts: Sequence[Part], wanted: Callable[[Part], bool], *, staying: Collection[str]) -> list[str]:
+def chosen(parts: Sequence[Part], wanted: Callable[[Part], bool], *, staying: Collection[str]) -> list[str]:
     """Choose which messages move: those whose head does. `staying` are heads that are not among the parts."""
     known = {part.id: part for part in parts}
     return [part.id for part in parts if part.head not in staying and wanted(known.get(part.head, part))]

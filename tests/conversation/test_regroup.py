@@ -429,6 +429,25 @@ class TestWhatIsInFlight:
         assert regroup.settle(runtime) == 0
 
 
+def test_a_session_that_was_adopted_is_split_too(db, runtime):
+    """The Node application's messages have ids of MongoDB's own, and neither type nor what they answer."""
+    session = db.sessions.insert_one(
+        {"keys": ["sms|+1|+2"], "open_keys": ["sms|+1|+2"], "status": "active", "message_count": 4, "createdAt": TEN}
+        | {"communication_type": "sms", "channel_id": "c", "last_message_at": TEN + timedelta(minutes=1)}
+    ).inserted_id
+    ids = []
+    for number in range(4):
+        at, direction = TEN + timedelta(minutes=number // 2), ("inbound", "outbound")[number % 2]
+        message = {"session_id": session, "createdAt": at, "direction": direction, "channel_id": "c"}
+        ids.append(db.messages.insert_one(message).inserted_id)
+    done = split(runtime, str(session), str(ids[2]), by="ada")
+    assert {str(m["_id"]): str(m["session_id"]) for m in db.messages.find()} == {
+        str(one): done.earlier if number < 2 else done.later for number, one in enumerate(ids)
+    }
+    undo(runtime, done.id, by="ada")
+    assert db.sessions.find_one({"_id": session})["message_count"] == 4
+
+
 class TestAnswersThatTakeTheirTime:
     @pytest.fixture
     def worker(self, app, clock):

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.conversation import upkeep
 from gateway.conversation.regroup import merge, split, undo
-from gateway.store import audit, regrouped, regroupings, retiming
+from gateway.store import audit, moving, regrouped, regroupings, retiming
 from tests.conftest import TEN, Twilio
 from tests.conversation.conftest import Person
 from tests.conversation.test_crashes import _in_a_process_that_dies
@@ -15,9 +15,9 @@ from tests.conversation.test_regroup import drawn, newest, sid, whole
 SHARED = [
     (regroupings, "claim", "after"),
     (regroupings, "begin", "after"),
-    (regrouped, "move", "before"),
-    (regrouped, "move", "after"),
-    (regrouped, "_count", "before"),
+    (moving, "move", "before"),
+    (moving, "move", "after"),
+    (moving, "_count", "before"),
     (regrouped, "move_calls", "after"),
     (regrouped, "hand_open_keys", "before"),
     (regrouped, "hand_open_keys", "after"),
@@ -156,7 +156,7 @@ def test_while_it_is_not_dead_for_sure_nobody_else_touches_it(make_app, clock, l
     monkeypatch.setattr(regroup, "PATIENCE_SECONDS", 0.2)
     app = make_app()
     talk(app, clock)
-    step = (regrouped, "move", "before")
+    step = (moving, "move", "before")
     assert _in_a_process_that_dies(make_app, step, lambda child: do_merge(child.extensions["gateway"], live_db))
     runtime = make_app().extensions["gateway"]
     clock.tick(10)
