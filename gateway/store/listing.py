@@ -104,6 +104,8 @@ def matching(wanted: Wanted, channels: Channels) -> dict[str, Any]:
         every.append({"communication_type": {"$in": types}})
     elif wanted.communication_type:
         every.append({"communication_type": wanted.communication_type})
+    if wanted.is_narrow:
+        every.append({"merged_into": None})  # all others name types or statuses, which such a record has none of
     if wanted.status or not wanted.is_narrow:
         every.append({"status": {"$in": [wanted.status] if wanted.status else STATUSES}})
     return {"$and": [condition for condition in every if condition]}

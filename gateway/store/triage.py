@@ -97,7 +97,8 @@ def reopen(session_id: str, opted_out: Sequence[str], now: datetime) -> bool:
     What was said of its sender since holds here too: the lines they opted out of, and that the bot is off.
     """
     sessions = collection(SessionDocument)
-    which = {"_id": ObjectId(session_id), "status": {"$ne": "active"}, "retired": {"$exists": False}}
+    gone = {"retired": {"$exists": False}, "merged_into": {"$exists": False}}
+    which = {"_id": ObjectId(session_id), "status": {"$ne": "active"}, **gone}
     found = sessions.find_one(which, {"keys": 1})
     if found is None:
         return True

@@ -236,7 +236,7 @@ class Served:
 
     def ask(self, head: list[str], body: bytes = b"") -> tuple[int, str, bytes]:
         """Send a request byte for byte; gives status, head and body of the answer."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as wire:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as wire:
             wire.sendall("\r\n".join([*head, "Connection: close", "", ""]).encode() + body)
             received = b"".join(iter(lambda: wire.recv(65536), b""))
         told, _, rest = received.partition(b"\r\n\r\n")
