@@ -89,7 +89,7 @@ def test_an_operator_answers_sees_it_delivered_and_looks_after_the_session(scene
     expect(page.get_by_text("The bot is off")).to_be_visible()
     page.get_by_role("button", name="Hand back to the bot").click()
     expect(page.get_by_text("The bot is off")).to_be_hidden()
-    page.get_by_label("Tag", exact=True).fill("kettle")
+    page.locator("#panel").get_by_label("Tag").fill("kettle")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Remove the tag kettle").click()
     expect(page.get_by_role("button", name="Remove the tag kettle")).to_have_count(0)
