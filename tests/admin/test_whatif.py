@@ -53,7 +53,7 @@ def test_todays_threshold_is_shown_unless_another_is_asked_for(console, history)
 
 def test_another_threshold_changes_figures_and_lists_what_would_join(console, history):
     page = text(console.page("/admin/whatif?threshold=600"))
-    assert "At 10 min 3 sessions -2 against the 5 stored" in page
+    assert "At 10 min 3 sessions −2 against the 5 stored" in page
     assert page.count("would join") == 2
     assert "one of 3 messages" in page
     assert "after a pause of 8 min" in page
@@ -67,7 +67,7 @@ def test_a_shorter_threshold_lists_what_would_be_cut(console, history):
 
 def test_a_type_and_a_number_narrow_all_of_it(console, history):
     page = text(console.page("/admin/whatif?threshold=600&type=whatsapp"))
-    assert "At 10 min 1 session -1 against the 2 stored" in page
+    assert "At 10 min 1 session −1 against the 2 stored" in page
     assert page.count("would join") == 1
     assert "3 sessions" in text(console.page("/admin/whatif?threshold=600&number=%2B15017122661"))
     assert console.get("/admin/whatif?type=fax").status_code == 404
@@ -99,7 +99,7 @@ def test_the_list_has_pages(console, history, monkeypatch):
 def test_who_is_limited_to_a_channel_learns_nothing_of_others(app, console, history):
     mongoengine.get_db().users.update_one({"name": "admin"}, {"$set": {"channels": [WHATSAPP]}})
     limited = Console(console.client).page("/admin/whatif?threshold=600")
-    assert "At 10 min 1 session -1 against the 2 stored" in text(limited)
+    assert "At 10 min 1 session −1 against the 2 stored" in text(limited)
     assert "+15558675310" not in limited
     assert 'value="sms"' not in limited
 

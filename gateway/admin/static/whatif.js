@@ -10,6 +10,7 @@ let asked = new AbortController();
 let waiting = 0;
 
 function words(seconds) {
+  if (seconds === Infinity) return "never";
   const parts = [];
   for (const [unit, name] of [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]]) {
     if (seconds >= unit) parts.push(`${Math.floor(seconds / unit)} ${name}`);
@@ -18,13 +19,18 @@ function words(seconds) {
   return parts.join(" ") || "0 s";
 }
 
+function say(span) {
+  output.value = span;
+  slider.setAttribute("aria-valuetext", span);
+}
+
 function place() {
-  const seconds = Number(field.value);
-  if (field.value.trim() === "" || Number.isNaN(seconds)) return;
+  const written = field.value.trim().toLowerCase();
+  const seconds = written === "never" ? Infinity : Number(written);
+  if (written === "" || Number.isNaN(seconds)) return;
   const step = steps.findIndex((one) => one >= seconds);
   slider.value = step < 0 ? steps.length - 1 : step;
-  slider.setAttribute("aria-valuetext", words(seconds));
-  output.value = words(seconds);
+  say(words(seconds));
 }
 
 function moveLine(seconds) {
@@ -63,8 +69,7 @@ slider.addEventListener("input", () => {
   const seconds = steps[Number(slider.value)];
   field.value = seconds;
   field.removeAttribute("aria-invalid");
-  output.value = words(seconds);
-  slider.setAttribute("aria-valuetext", words(seconds));
+  say(words(seconds));
   moveLine(seconds);
   clearTimeout(waiting);
   waiting = setTimeout(show, 150);
