@@ -4,6 +4,7 @@ The data stay in the folder given, so that a second run measures at once.
 """
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -71,14 +72,14 @@ def main() -> None:
     asked.add_argument("--folder", type=Path, default=Path(".data/bench-console"))
     asked.add_argument("--times", type=int, default=60)
     given = asked.parse_args()
-    server = EmbeddedMongo(given.folder, cache_gb=1)
+    server = EmbeddedMongo(given.folder.resolve(), cache_gb=1)
     server.start()
     try:
         app = _app(given.folder, server.uri)
         if not collection(SessionDocument).estimated_document_count():
             _timed("filled", lambda: fill(given.sessions))
         _timed("indexed", connection.create_indexes)
-        _measure(app, given.times)
+        _measure(app, given.times, _Used(server.process.pid if server.process else 0))
     finally:
         connection.disconnect()
         server.stop()
@@ -95,7 +96,19 @@ def _timed(what: str, do: Callable[[], object]) -> None:
     print(f"{what} in {time.perf_counter() - started:.0f} s")
 
 
-def _measure(app: Flask, times: int) -> None:
+class _Used:
+    """How much processor time this process and mongod took, which a busy machine does not change."""
+
+    def __init__(self, mongod: int) -> None:
+        self._stat = Path(f"/proc/{mongod}/stat")
+
+    def ms(self) -> float:
+        """Give the time used so far."""
+        ticks = sum(map(int, self._stat.read_text().rpartition(")")[2].split()[11:13]))
+        return time.process_time() * 1000 + ticks * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def _measure(app: Flask, times: int, used: _Used) -> None:
     middle = collection(SessionDocument).find({}, {"last_message_at": 1}).sort("last_message_at", -1).skip(100_000)
     at = next(iter(middle.limit(1)))
     cursor = f"{round(at['last_message_at'].timestamp() * 1000)}-{at['_id']}"
@@ -106,9 +119,9 @@ def _measure(app: Flask, times: int) -> None:
         if not users.exists(name):
             users.add(name, PASSWORD, NEWEST, channels=channels)
         client = _logged_in(app, name)
-        print(f"\n| {reader} | p50 ms | p95 ms | sessions |\n|---|---|---|---|")
+        print(f"\n| {reader} | p50 ms | p95 ms | CPU ms | sessions |\n|---|---|---|---|---|")
         for title, query in PAGES.items():
-            _row(client, title, f"/admin/{query.format(middle=cursor)}", times)
+            _row(client, title, f"/admin/{query.format(middle=cursor)}", times, used)
 
 
 def _logged_in(app: Flask, name: str) -> FlaskClient:
@@ -118,8 +131,11 @@ def _logged_in(app: Flask, name: str) -> FlaskClient:
     return client
 
 
-def _row(client: FlaskClient, title: str, path: str, times: int) -> None:
+def _row(client: FlaskClient, title: str, path: str, times: int, used: _Used) -> None:
     took, text = [], ""
+    for _ in range(3):
+        client.get(path)  # until MongoDB has read what it needs from its disk
+    before = used.ms()
     for _ in range(times):
         started = time.perf_counter()
         answer = client.get(path)
@@ -127,8 +143,9 @@ def _row(client: FlaskClient, title: str, path: str, times: int) -> None:
         text = answer.text
         if answer.status_code != 200:
             raise SystemExit(f"{path}: {answer.status_code}")
-    p95 = statistics.quantiles(took, n=20)[-1]
-    print(f"| {title} | {statistics.median(took):.1f} | {p95:.1f} | {text.count('data-session=')} |", flush=True)
+    cpu, shown = (used.ms() - before) / times, text.count("data-session=")
+    p50, p95 = statistics.median(took), statistics.quantiles(took, n=20)[-1]
+    print(f"| {title} | {p50:.1f} | {p95:.1f} | {cpu:.1f} | {shown} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from gateway.admin.filters import Filters
 from gateway.admin.login import access, runtime
 from gateway.conversation import attention
 from gateway.conversation.attention import CannotAssign
+from gateway.core.messages import Channel
 from gateway.store import channels as lines
 from gateway.store import glimpses, listing, users
 from gateway.store.connection import deadline
@@ -20,6 +21,9 @@ from gateway.store.isolation import Channels
 from gateway.store.listing import Page, Wanted
 
 PAGE_SIZE = 50
+
+# How long a list may take: MongoDB reads what nobody asked for lately from its disk.
+READ_SECONDS = 5
 
 # So many sessions at most are told of in a notification at once.
 CALLING = 10
@@ -53,14 +57,15 @@ def session_list() -> str:
 def beside(open_id: str = "") -> dict[str, Any]:
     """Give what the list shows, as the address asks for; `open_id` is the session that is shown beside it."""
     chosen, channels, now = filters.read(), access().channels, runtime().clock.now()
-    with deadline():
+    with deadline(READ_SECONDS):
         searched = filters.wanted(chosen, channels)
-        page = _page(searched.wanted, chosen, channels) if searched.wanted else Page([], None)
-        tabs = _tabs(chosen, channels)
+        ours = [line for line in lines.by_id().values() if access().sees(line.id)]
+        among = _of_type(chosen["type"], ours, channels)
+        page = _page(searched.wanted, chosen, among) if searched.wanted else Page([], None)
         rows = _rows(page.sessions, channels, now)
+        tabs = _tabs(chosen, ours, channels)
         calling = _calling(channels)
         colleagues = users.colleagues(channels)
-        ours = [line for line in lines.by_id().values() if access().sees(line.id)]
     return {
         "chosen": chosen,
         "rows": rows,
@@ -75,6 +80,13 @@ def beside(open_id: str = "") -> dict[str, Any]:
         "open_id": open_id,
         **tabs,
     }
+
+
+def _of_type(kind: str, ours: Sequence[Channel], channels: Channels) -> Channels:
+    """Leave of the channels somebody is limited to those of a type: no index says that the others have none of it."""
+    if channels is None or not kind:
+        return channels
+    return [line.id for line in ours if line.communication_type == kind]
 
 
 def _rows(sessions: Sequence[dict[str, Any]], channels: Channels, now: datetime) -> list[listed.Row]:
@@ -93,17 +105,15 @@ def _page(wanted: Wanted, chosen: Filters, channels: Channels) -> Page:
         abort(400, "This address names no page of the list. Start again from the newest sessions.")
 
 
-def _tabs(chosen: Filters, channels: Channels) -> dict[str, list[listed.Tab]]:
+def _tabs(chosen: Filters, ours: Sequence[Channel], channels: Channels) -> dict[str, list[listed.Tab]]:
     """Count behind the tabs, unless filters choose among what they count."""
-    types, statuses = {}, {}
+    kind, status, counts = chosen["type"], chosen["status"], {}
     if not chosen.is_filtered:
-        kind, status = chosen["type"], chosen["status"]
-        types = {name: listing.count(channels, communication_type=name, status=status) for name in listed.TYPES}
-        statuses = {name: listing.count(channels, communication_type=kind, status=name) for name in listed.STATUSES}
-    return {
-        "types": listed.type_tabs(types, chosen["type"]),
-        "statuses": listed.status_tabs(statuses, chosen["status"]),
-    }
+        among = _of_type(kind, ours, channels)
+        wanted = {name: (Wanted(name, status), _of_type(name, ours, channels)) for name in listed.TYPES}
+        wanted |= {name: (Wanted(kind, name), among) for name in listed.STATUSES}
+        counts = listing.counts(wanted)
+    return {"types": listed.type_tabs(counts, kind), "statuses": listed.status_tabs(counts, status)}
 
 
 def _calling(channels: Channels) -> list[dict[str, Any]]:

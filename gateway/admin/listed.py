@@ -133,7 +133,7 @@ def is_unread(session: Mapping[str, Any]) -> bool:
 
 def type_tabs(counts: Mapping[str, int], chosen: str) -> list[Tab]:
     """Give the tabs by channel: all, then each; without counts where none are given."""
-    every = {"": sum(counts.values())} | dict(counts) if counts else {}
+    every = {"": sum(counts[kind] for kind in TYPES)} | dict(counts) if counts else {}
     return [Tab(kind, name, _count(every, kind), kind == chosen) for kind, name in ({"": "All"} | TYPES).items()]
 
 

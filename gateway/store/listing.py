@@ -106,7 +106,7 @@ def matching(wanted: Wanted, channels: Channels) -> dict[str, Any]:
         every.append({"communication_type": wanted.communication_type})
     if wanted.is_narrow:
         every.append({"merged_into": None})  # all others name types or statuses, which such a record has none of
-    if wanted.status or not wanted.is_narrow:
+    if wanted.status or not wanted.is_narrow or channels is not None or wanted.channel_id:
         every.append({"status": {"$in": [wanted.status] if wanted.status else STATUSES}})
     return {"$and": [condition for condition in every if condition]}
 
@@ -142,11 +142,9 @@ def _read_cursor(cursor: str) -> tuple[datetime, ObjectId]:
     return _EPOCH + int(at) * MILLISECOND, ObjectId(session_id)
 
 
-def count(channels: Channels, *, communication_type: str = "", status: str = "") -> int:
-    """Count sessions up to COUNT_LIMIT, from an index alone."""
-    wanted = Wanted(communication_type, status)
-    hint = "by_type" if channels is None else "by_channel"
-    return collection(SessionDocument).count_documents(matching(wanted, channels), limit=COUNT_LIMIT, hint=hint)
+    if wanted.is_narrow:
+        every.append({"merged_into": None})  # all others name types or statuses, which such a record has none of
+    if wanted.status or not wanted.is_narrow or channels is not None or wanted.channel_id:
 
 
 def one(session_id: str, channels: Channels) -> dict[str, Any] | None:

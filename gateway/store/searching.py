@@ -12,7 +12,7 @@ from gateway.store.documents import ContactDocument, MessageDocument, SessionDoc
 from gateway.store.isolation import Channels, only
 
 # What matches best comes first (few other words, then the newest), so a search for a very common word ends here.
-MOST_MATCHES = 500
+MOST_MATCHES = 200
 
 # A search that MongoDB cannot answer in this time is one for words that nearly every message holds.
 SECONDS = 0.6
@@ -27,7 +27,9 @@ def sessions_with(words: Sequence[str], channels: Channels) -> tuple[list[Object
 
     Also whether there may be more than were looked at. TooCommon where that would take too long.
     """
-    text = {"$text": {"$search": " ".join(f'"{word}"' for word in words)}}
+    # In quotes all must be there; for a single word that is so, and MongoDB need not look at its message again.
+    one = len(words) == 1 and words[0].isalnum()
+    text = {"$text": {"$search": words[0] if one else " ".join(f'"{word}"' for word in words)}}
     try:
         with pymongo.timeout(SECONDS):
             said = _found(MessageDocument, text | only(channels), "session_id")

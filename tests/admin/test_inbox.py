@@ -110,7 +110,7 @@ def test_a_word_in_too_many_messages_is_told(console, three, monkeypatch):
     from gateway.store import searching
 
     monkeypatch.setattr(searching, "SECONDS", 0.000001)
-    assert "Nearly every message holds these words" in console.page("/admin/?q=late")
+    assert "These words take too long to look for" in console.page("/admin/?q=late")
 
 
 def test_a_session_is_unread_until_somebody_opens_it_and_again_when_more_comes(console, twilio, clock, session_id):

@@ -49,11 +49,14 @@
 
   const showlive = () => { const mark = document.getElementById("live"); if (mark) mark.hidden = polling !== null; };
 
+  let missed = false;
+
   const listen = () => {
     const source = new EventSource(inbox.dataset.live);
-    source.onopen = () => { poll(false); soon([]); };
+    source.onopen = () => { poll(false); if (missed) soon([]); missed = false; };
     source.addEventListener("changed", (event) => soon(JSON.parse(event.data)));
     source.onerror = () => {
+      missed = true;
       poll(true);
       // No seat is free, or the login ended. A stream that merely ended is opened again by the browser.
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, RETRY);
