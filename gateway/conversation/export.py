@@ -86,10 +86,10 @@ def _lines(runtime: Runtime, order: Order, file: "Jsonl | Csv", now: datetime) -
     written = order.written
     try:
         yield file.head(now, order.selected.facts())
-        for session in exporting.sessions(order.selected):
+        for session, messages in exporting.conversations(order.selected):
             yield file.session(session)
             written.sessions += 1
-            for message in exporting.messages(session["_id"], order.selected.channels):
+            for message in messages:
                 yield file.message(session, message)
                 written.messages += 1
         written.complete = True

@@ -1,8 +1,10 @@
 """Whole sessions and messages for reading, one at a time, however many there are."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, fields
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any
 
 from bson import ObjectId
@@ -18,6 +20,9 @@ from gateway.store.listing import Wanted
 # Waiting for one batch: how many there are is nobody's fault.
 BATCH_SECONDS = 30
 _SESSIONS_AT_ONCE, _MESSAGES_AT_ONCE = 50, 200
+
+# Most sessions are short: so many messages of several are read in one round trip.
+_TOGETHER = 1000
 
 # What keeps races apart while a session lives, and what a redelivery is answered with, are no part of what was said.
 _WITHOUT = {
@@ -44,10 +49,32 @@ class Selected:
         return {name: value for name, value in asked.items() if value} | ({"searched": True} if searched else {})
 
 
-def sessions(selected: Selected) -> Iterator[dict[str, Any]]:
-    """Give sessions as stored, in the order of the list; StoreUnavailable may come in the midst."""
+def conversations(selected: Selected) -> Iterator[tuple[dict[str, Any], Iterator[dict[str, Any]]]]:
+    """Give sessions as stored, in the order of the list, each with its messages, which are to be taken before the next.
+
+    StoreUnavailable may come in the midst.
+    """
     found = collection(SessionDocument).find(_wanted(selected), _fields("sessions"), batch_size=_SESSIONS_AT_ONCE)
-    return _each(found.sort([("last_message_at", -1), ("_id", -1)]))
+    sessions = _each(found.sort([("last_message_at", -1), ("_id", -1)]), _SESSIONS_AT_ONCE)
+    with contextlib.closing(sessions):
+        while some := list(islice(sessions, _SESSIONS_AT_ONCE)):
+            said = _said_in([session["_id"] for session in some], selected.channels)
+            for session in some:
+                if said is None:
+                    yield session, messages(session["_id"], selected.channels)
+                else:
+                    yield session, iter(said.get(session["_id"], ()))
+
+
+def _said_in(ids: list[ObjectId], channels: Channels) -> dict[ObjectId, list[dict[str, Any]]] | None:
+    """Read the messages of some sessions in one go; None where they are too many for that."""
+    wanted = {"session_id": {"$in": ids}} | only(channels)
+    found = collection(MessageDocument).find(wanted, _fields("messages"), batch_size=_TOGETHER + 1)
+    with deadline(BATCH_SECONDS):
+        rows = list(found.sort([("session_id", 1), ("createdAt", 1)]).limit(_TOGETHER + 1))
+    if len(rows) > _TOGETHER:
+        return None
+    return {session_id: list(said) for session_id, said in groupby(rows, key=itemgetter("session_id"))}
 
 
 def _wanted(selected: Selected) -> dict[str, Any]:
@@ -56,35 +83,26 @@ def _wanted(selected: Selected) -> dict[str, Any]:
     return listing.matching(selected.wanted, selected.channels)
 
 
-def messages(session_id: str, channels: Channels) -> Iterator[dict[str, Any]]:
-    """Give a session's messages on these channels as stored, oldest first."""
+def messages(session_id: Any, channels: Channels) -> Iterator[dict[str, Any]]:
+    """Give a session's messages on these channels as stored, oldest first; its id may be given as stored."""
     wanted = {"session_id": ObjectId(session_id)} | only(channels)
     found = collection(MessageDocument).find(wanted, _fields("messages"), batch_size=_MESSAGES_AT_ONCE)
-    return _each(found.sort("createdAt", 1))
+    return _each(found.sort("createdAt", 1), _MESSAGES_AT_ONCE)
 
 
 def _fields(name: str) -> dict[str, int]:
     return dict.fromkeys(_WITHOUT[name], 0)
 
 
-def _each(found: Cursor[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _each(found: Cursor[dict[str, Any]], at_once: int) -> Generator[dict[str, Any], None, None]:
     """Give one after the other; whoever stops asking ends the cursor."""
     try:
-        while True:
+        rows = None
+        while rows is None or len(rows) == at_once:
             with deadline(BATCH_SECONDS):
-                row = next(found, None)
-            if row is None:
-                return
-            yield plain(row)
+                rows = list(islice(found, at_once))
+            yield from rows
     finally:
-        with contextlib.suppress(StoreUnavailable), deadline():
-            found.close()
-
-
-def plain(value: Any) -> Any:
-    """Give a stored value with its ids as strings; moments stay moments."""
-    if isinstance(value, Mapping):
-        return {name: plain(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [plain(one) for one in value]
-    return str(value) if isinstance(value, ObjectId) else value
+        if found.alive:
+            with contextlib.suppress(StoreUnavailable), deadline():
+                found.close()

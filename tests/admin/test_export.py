@@ -77,6 +77,13 @@ def test_a_list_is_exported_as_it_is_filtered_and_in_its_order(console, filled):
     assert some[-1] == {"end": {"sessions": 1, "messages": 2}}
 
 
+def test_sessions_with_many_messages_are_read_one_by_one_and_come_out_the_same(console, filled, monkeypatch):
+    together = lines(console.get("/admin/export.jsonl"))
+    monkeypatch.setattr(exporting, "_TOGETHER", 2)
+    assert lines(console.get("/admin/export.jsonl")) == together
+    assert [next(iter(line)) for line in together[1:-1]] == ["session", "message", "message"] * 3
+
+
 def test_csv_has_a_line_for_each_message_and_no_formula(console, filled):
     answer = console.get("/admin/export.csv?type=sms")
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
@@ -129,12 +136,13 @@ def test_an_export_of_one_session_is_in_that_sessions_audit(console, filled, ses
 def mongodb_goes_away(monkeypatch):
     """Let MongoDB go away after the first message."""
 
-    def broken(*given):
-        yield from (row for _, row in zip(range(1), messages(*given), strict=False))
+    def broken(selected):
+        session, messages = next(conversations(selected))
+        yield session, iter([next(messages)])
         raise StoreUnavailable("gone")
 
-    messages = exporting.messages
-    monkeypatch.setattr(exporting, "messages", broken)
+    conversations = exporting.conversations
+    monkeypatch.setattr(exporting, "conversations", broken)
 
 
 def test_a_file_that_mongodb_left_in_the_midst_says_so(console, filled, mongodb_goes_away, db):
