@@ -12,7 +12,7 @@ from pymongo import ReplaceOne
 
 from gateway.core.daily import DAY, Begun, Happened, Tally, day_of
 from gateway.store.connection import collection, deadline
-from gateway.store.documents import DailyCountDocument, JobDocument, MessageDocument, SessionDocument
+from gateway.store.documents import NOT_PRIVATE, DailyCountDocument, JobDocument, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
 
 JOB = "daily_counts"
@@ -57,7 +57,8 @@ class DayTally:
 
 def messages_of(day: datetime) -> Iterator[Happened]:
     """Give the messages of a day in the order in which they happened, a batch at a time."""
-    found = collection(MessageDocument).find({"createdAt": _within(day)}, _COUNTED, batch_size=_AT_ONCE)
+    wanted = {"createdAt": _within(day)} | NOT_PRIVATE
+    found = collection(MessageDocument).find(wanted, _COUNTED, batch_size=_AT_ONCE)
     found = found.sort("createdAt", 1)
     try:
         while True:
@@ -95,7 +96,7 @@ def before(session_id: str, day: datetime) -> list[Happened]:
     """Give the last messages of a session before a day, oldest first."""
     if not ObjectId.is_valid(session_id):
         return []
-    wanted = {"session_id": ObjectId(session_id), "createdAt": {"$lt": day}}
+    wanted = {"session_id": ObjectId(session_id), "createdAt": {"$lt": day}} | NOT_PRIVATE
     with deadline(BATCH_SECONDS):
         rows = list(collection(MessageDocument).find(wanted, _COUNTED).sort("createdAt", -1).limit(_BEFORE))
     return [_happened(row) for row in reversed(rows)]

@@ -11,7 +11,7 @@ from gateway.core.messages import VOICE, Media
 from gateway.core.replies import Reply, Said, answer_id
 from gateway.store.answers import DONE, NONE, PENDING, QUEUED
 from gateway.store.connection import collection
-from gateway.store.documents import ContactDocument, MessageDocument
+from gateway.store.documents import NOT_PRIVATE, ContactDocument, MessageDocument
 from gateway.store.outbound import Outbound, Place, read
 
 
@@ -166,7 +166,7 @@ def history(session_id: str, before: datetime, *, limit: int, without: list[str]
             "session_id": ObjectId(session_id),
             "createdAt": {"$lte": before},
             "metadata.resendOf": {"$exists": False},
-            "metadata.private": {"$ne": True},
+            **NOT_PRIVATE,
         }
     )
     # One index gives them in this order; a second key, or leaving them out there, would read the whole session.

@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from gateway.core.logged import Candidate
 from gateway.store.connection import collection
-from gateway.store.documents import MessageDocument, OutboxDocument, SessionDocument
+from gateway.store.documents import NOT_PRIVATE, MessageDocument, OutboxDocument, SessionDocument
 from gateway.store.outbox import WAITING
 
 
@@ -74,7 +74,7 @@ def candidates(
             "provider_sid": {"$in": [None, sid]},
             "communication_type": {"$in": [communication_type, None]},
             "channel_id": {"$in": [channel_id, None]},
-            "metadata.private": {"$ne": True},
+            **NOT_PRIVATE,
             "$nor": [{"status": "canceled"}, {"status": "failed", "error_code": {"$exists": True}}],
         },
         {"createdAt": 1, "content": 1, "template": 1, "provider_sid": 1, "status": 1, "contact_id": 1},

@@ -6,7 +6,7 @@ from typing import Any
 from bson import ObjectId
 
 from gateway.store.connection import collection
-from gateway.store.documents import ContactDocument, MessageDocument, SessionDocument
+from gateway.store.documents import NOT_PRIVATE, ContactDocument, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
 
 # What fits into a line, and a little more.
@@ -22,7 +22,7 @@ def names(contact_ids: Collection[str]) -> dict[str, str]:
 def last_messages(session_ids: Collection[str], channels: Channels) -> dict[str, dict[str, Any]]:
     """Give each session's newest message on these channels, its content cut short; private notes are passed over."""
     newest = [
-        {"$match": only(channels) | {"metadata.private": {"$ne": True}}},
+        {"$match": only(channels) | NOT_PRIVATE},
         {"$sort": {"createdAt": -1}},
         {"$limit": 1},
         {

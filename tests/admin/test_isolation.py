@@ -1,5 +1,6 @@
 """Two agents with a channel each: no page, file, search or form of the console tells one of the other's."""
 
+import itertools
 import re
 
 import pytest
@@ -53,7 +54,9 @@ def routes(app, method, theirs):
             values = {name: theirs.get(name, theirs["session_id"]) for name in rule.arguments}
             for name, converter in rule._converters.items():
                 values[name] = int(theirs["number"]) if type(converter).__name__ == "IntegerConverter" else values[name]
-            yield rule.endpoint, rule.build(values)[1]
+            choices = {name: sorted(one.items) for name, one in rule._converters.items() if hasattr(one, "items")}
+            for chosen in itertools.product(*choices.values()):
+                yield rule.endpoint, rule.build(values | dict(zip(choices, chosen, strict=True)))[1]
 
 
 def test_no_address_of_the_console_reads_the_others_channel(agent, app, theirs, db):

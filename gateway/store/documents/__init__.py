@@ -1,0 +1,80 @@
+"""The documents as stored, and their indexes: the one place both are declared.
+
+The hot path goes through `_get_collection()` with plain dictionaries, because building a Document costs more
+than the rest of a webhook; names are the same, since both read them here.
+"""
+
+from mongoengine import Document
+
+from gateway.store.documents.conversations import (
+    NOT_PRIVATE,
+    MessageDocument,
+    RegroupingDocument,
+    SessionDocument,
+)
+from gateway.store.documents.counts import (
+    DailyCountDocument,
+    GapDocument,
+)
+from gateway.store.documents.people import (
+    ApiKeyDocument,
+    AuditDocument,
+    ChannelDocument,
+    ContactDocument,
+    SuppressionDocument,
+    UserDocument,
+)
+from gateway.store.documents.work import (
+    CallbackDocument,
+    HeartbeatDocument,
+    InspectionDocument,
+    JobDocument,
+    OutboxDocument,
+    PaceDocument,
+)
+
+__all__ = [
+    "DOCUMENTS",
+    "NOT_PRIVATE",
+    "REPLACED",
+    "ApiKeyDocument",
+    "AuditDocument",
+    "CallbackDocument",
+    "ChannelDocument",
+    "ContactDocument",
+    "DailyCountDocument",
+    "GapDocument",
+    "HeartbeatDocument",
+    "InspectionDocument",
+    "JobDocument",
+    "MessageDocument",
+    "OutboxDocument",
+    "PaceDocument",
+    "RegroupingDocument",
+    "SessionDocument",
+    "SuppressionDocument",
+    "UserDocument",
+]
+
+# Indexes that others have replaced.
+REPLACED: tuple[tuple[type[Document], str], ...] = ((SessionDocument, "listing"),)
+
+DOCUMENTS: tuple[type[Document], ...] = (
+    SessionDocument,
+    MessageDocument,
+    ChannelDocument,
+    ContactDocument,
+    UserDocument,
+    AuditDocument,
+    RegroupingDocument,
+    CallbackDocument,
+    OutboxDocument,
+    PaceDocument,
+    JobDocument,
+    DailyCountDocument,
+    SuppressionDocument,
+    HeartbeatDocument,
+    InspectionDocument,
+    ApiKeyDocument,
+    GapDocument,
+)

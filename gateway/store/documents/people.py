@@ -1,0 +1,140 @@
+"""Whom we speak with, on which of our addresses, and who of ours does."""
+
+from mongoengine import Document
+from mongoengine.fields import (
+    DateTimeField,
+    DictField,
+    DynamicField,
+    ListField,
+    ObjectIdField,
+    StringField,
+)
+
+
+class ChannelDocument(Document):
+    """One of our addresses. `idle_seconds` and `responder` win over the settings where they are there."""
+
+    meta = {  # noqa: RUF012
+        "collection": "channels",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {"name": "one_channel", "fields": ["phone_number", "communication_type"], "unique": True},
+        ],
+    }
+
+    id = DynamicField(primary_key=True)
+    name = StringField()
+    phone_number = StringField()
+    communication_type = StringField()
+    account_sid = StringField()
+    idle_seconds = DynamicField()
+    responder = StringField()
+    settings = DictField()
+    last_webhook_at = DateTimeField()
+
+
+class ContactDocument(Document):
+    """One person. `opted_out` holds the numbers and messaging services they said STOP to."""
+
+    meta = {  # noqa: RUF012
+        "collection": "contacts",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {
+                "name": "one_contact_per_phone",
+                "fields": ["phones"],
+                "unique": True,
+                "partialFilterExpression": {"phones": {"$exists": True}},
+            },
+            {
+                "name": "one_contact_per_external_id",
+                "fields": ["external_ids"],
+                "unique": True,
+                "partialFilterExpression": {"external_ids": {"$exists": True}},
+            },
+            {"name": "words", "fields": ["$name"], "default_language": "none", "language_override": "-"},
+        ],
+    }
+
+    name = StringField()
+    phones = ListField(StringField())
+    emails = ListField(StringField())
+    external_ids = ListField(StringField())
+    opted_out = DictField()
+    crm = DictField()
+    merged_into = ObjectIdField()
+    created_at = DateTimeField(db_field="createdAt")
+
+
+class SuppressionDocument(Document):
+    """The STOP of somebody who was forgotten: a slow, salted hash of who it was, and the lines of ours it is about."""
+
+    meta = {"collection": "suppressions", "strict": False, "auto_create_index": False}  # noqa: RUF012
+
+    id = StringField(primary_key=True)
+    lines = ListField(StringField())
+    at = DateTimeField()
+
+
+class UserDocument(Document):
+    """Somebody who may log in to the admin page: an admin where no role is stored, limited where channels are."""
+
+    meta = {  # noqa: RUF012
+        "collection": "users",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [{"name": "one_user", "fields": ["name"], "unique": True}],
+    }
+
+    name = StringField()
+    role = StringField(choices=("admin", "agent", "viewer"))
+    channels = ListField(StringField())
+    password_hash = StringField()
+    session_token = StringField()
+    logged_in_at = DateTimeField()
+    created_at = DateTimeField(db_field="createdAt")
+
+
+class ApiKeyDocument(Document):
+    """A key to the REST API: found by its prefix, known by a hash of its secret, which is nowhere."""
+
+    meta = {  # noqa: RUF012
+        "collection": "api_keys",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [{"name": "one_prefix", "fields": ["prefix"], "unique": True}],
+    }
+
+    name = StringField()
+    prefix = StringField()
+    secret_hash = StringField()
+    scopes = ListField(StringField())
+    channels = ListField(StringField())
+    created_at = DateTimeField(db_field="createdAt")
+    created_by = StringField()
+    expires_at = DateTimeField()
+    last_used_at = DateTimeField()
+    revoked_at = DateTimeField()
+    revoked_by = StringField()
+
+
+class AuditDocument(Document):
+    """Something a person did by hand, kept for two years."""
+
+    meta = {  # noqa: RUF012
+        "collection": "audit",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {"name": "session", "fields": ["session_id", "-at"]},
+            {"name": "two_years", "fields": ["at"], "expireAfterSeconds": 2 * 365 * 24 * 3600},
+        ],
+    }
+
+    at = DateTimeField()
+    by = StringField()
+    action = StringField()
+    session_id = ObjectIdField()
+    details = DictField()
