@@ -175,7 +175,5 @@ def _given_back(session_id: str, refusal: str) -> ResponseReturnValue:
 
 
 def _back(session_id: str, message_id: str = "") -> ResponseReturnValue:
-    """Lead back to a session, with the list beside it as it was."""
-    query = thread.kept_query()
-    address = url_for(".session", session_id=session_id) + (f"?{query}" if query else "")
-    return redirect(f"{address}#{message_id}" if message_id else address)
+    """Lead back to a session; the list beside it stays as it was, as on every way to one."""
+    return redirect(url_for(".session", session_id=session_id, _anchor=message_id or None))

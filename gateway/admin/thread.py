@@ -116,7 +116,7 @@ def _visible(found: dict[str, Any], said: Page) -> set[str] | None:
 
 
 def kept_query() -> str:
-    """Give what the address says of the list beside the session, for the addresses that lead back here."""
+    """Give what the address says of the list, for messages that are fetched alone: their links keep it too."""
     kept = [(name, value) for name, value in request.args.items(multi=True) if name not in (BEFORE, SINCE)]
     return urlencode(kept)
 
