@@ -106,7 +106,9 @@ def matching(wanted: Wanted, channels: Channels) -> dict[str, Any]:
         every.append({"communication_type": wanted.communication_type})
     if wanted.is_narrow:
         every.append({"merged_into": None})  # all others name types or statuses, which such a record has none of
-    if wanted.status or not wanted.is_narrow or channels is not None or wanted.channel_id:
+    # What carries a mark is read from that mark's index alone. With the status named MongoDB would also think of
+    # reading whole channels, and its plan for a silent channel would be taken for a busy one.
+    if wanted.status or not wanted.is_narrow:
         every.append({"status": {"$in": [wanted.status] if wanted.status else STATUSES}})
     return {"$and": [condition for condition in every if condition]}
 
