@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from flask import abort, redirect, render_template, request
+from flask import abort, g, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from gateway.admin import filters, listed, login
@@ -37,9 +37,9 @@ _ALONE = ("admin.session_messages", "admin.mark_seen")
 def _keep_list(endpoint: str, values: dict[str, Any]) -> None:
     """Let every link to a session, and every form on its page, keep the list as it is."""
     if "session_id" in values and endpoint not in _ALONE:
-        for name in filters.NAMES:
-            if request.args.get(name):
-                values.setdefault(name, request.args[name])
+        if "list_kept" not in g:
+            g.list_kept = {name: request.args[name] for name in filters.NAMES if request.args.get(name)}
+        values |= g.list_kept | values
 
 
 @bp.get("/")
