@@ -73,7 +73,7 @@ def test_a_list_is_exported_as_it_is_filtered_and_in_its_order(console, filled):
     assert [session["communication_type"] for session in sessions] == ["sms", "whatsapp", "sms"]
     assert sessions[0]["metadata"]["toNumber"] == OTHER_LINE
     some = lines(console.get("/admin/export.jsonl?type=whatsapp"))
-    assert some[0]["filter"] == {"types": ["whatsapp"]}
+    assert some[0]["filter"] == {"communication_type": "whatsapp"}
     assert some[-1] == {"end": {"sessions": 1, "messages": 2}}
 
 
@@ -97,7 +97,7 @@ def test_csv_has_a_line_for_each_message_and_no_formula(console, filled):
     )
 
 
-def test_who_is_limited_to_a_channel_gets_nothing_of_others(filled_as, db):
+def test_who_is_limited_to_a_channel_gets_nothing_of_others(filled, log_in_as, db):
     agent = log_in_as("ada", [f"sms:{OTHER_LINE}"])
     for line in lines(agent.get("/admin/export.jsonl"))[1:-1]:
         assert next(iter(line.values()))["channel_id"] == f"sms:{OTHER_LINE}"
@@ -108,7 +108,7 @@ def test_who_is_limited_to_a_channel_gets_nothing_of_others(filled_as, db):
         assert agent.get(f"/admin/sessions/{hidden}/{path}").status_code == 404
 
 
-def test_messages_of_a_channel_that_is_hidden_stay_out_of_a_session_that_is_seen(filled_as, db):
+def test_messages_of_a_channel_that_is_hidden_stay_out_of_a_session_that_is_seen(filled, log_in_as, db):
     seen = db.sessions.find_one({"channel_id": f"sms:{OTHER_LINE}"})["_id"]
     db.messages.update_one({"session_id": seen, "direction": "outbound"}, {"$set": {"channel_id": "sms:secret"}})
     agent = log_in_as("ada", [f"sms:{OTHER_LINE}"])
@@ -120,7 +120,7 @@ def test_who_exported_what_and_how_much_is_audited_without_a_word_of_it(console,
     lines(console.get("/admin/export.jsonl?type=sms"))
     started, finished = db.audit.find({"action": {"$regex": "^export_"}}, sort=[("_id", 1)])
     assert (started["by"], started["action"]) == ("admin", "export_started")
-    assert started["details"] == {"format": "jsonl", "types": ["sms"]}
+    assert started["details"] == {"format": "jsonl", "communication_type": "sms"}
     assert (finished["by"], finished["action"]) == ("admin", "export_finished")
     assert finished["details"] == started["details"] | {"sessions": 2, "messages": 4, "complete": True}
 

@@ -7,14 +7,20 @@ import pytest
 
 from gateway.admin import inbox, listed
 from gateway.store import listing
-from tests.conftest import TEN
+from tests.conftest import TEN, fixture
 
 ROW = re.compile(r'<li class="row.*?</li>', re.DOTALL)
+SAID = re.compile(r'<span class="said">.*?</bdi></span>', re.DOTALL)
 NUMBER = re.compile(r"\+\d+")
 
 
 def rows(page):
-    return [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row)).strip() for row in ROW.findall(page)]
+    """Give the words of each row, without what was said last."""
+    return [words(SAID.sub("", row)) for row in ROW.findall(page)]
+
+
+def words(markup):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", markup)).strip()
 
 
 def numbers(page):
@@ -36,6 +42,26 @@ def test_without_sessions_it_says_what_to_try(console):
 def test_the_empty_page_of_a_channel_names_the_channel(console, twilio):
     twilio.sms()
     assert "No WhatsApp sessions yet" in console.page("/admin/?type=whatsapp")
+
+
+def test_a_row_tells_who_wrote_and_what_was_said_last(console, twilio, db, clock):
+    twilio.whatsapp("  Where is\n my order? ")
+    twilio.post("/webhooks/sms", fixture("sms/mms_2media") | {"Body": ""})
+    db.messages.delete_many({"direction": "outbound"})
+    db.messages.insert_one(
+        db.messages.find_one({"communication_type": "whatsapp"})
+        | {
+            "_id": "note:1",
+            "content": "for us only",
+            "metadata": {"private": True},
+            "createdAt": TEN + timedelta(hours=1),
+        }
+    )
+    page = console.page()
+    assert rows(page)[1].startswith("Unread: Ada Example +15558675310 just now WhatsApp")
+    assert [words(said) for said in SAID.findall(page)] == ["Image, PDF", "Where is my order?"]
+    db.messages.update_one({"_id": "note:1"}, {"$set": {"metadata": {}, "sender": "agent"}})
+    assert "Agent: for us only" in words(console.page())
 
 
 def test_a_row_tells_title_number_count_time_and_status(console, twilio, clock):
@@ -65,7 +91,7 @@ def test_who_has_no_number_is_shown_by_what_there_is(console, twilio):
     twilio.whatsapp(From="whatsapp:US.13491208655302741918")
     shown = "\n".join(rows(console.page()))
     assert "Call from withheld number just now Voice" in shown
-    assert "WhatsApp from US.13491208655302741918 just now" in shown
+    assert "Ada Example US.13491208655302741918 just now" in shown
 
 
 def test_a_status_says_why(console, twilio, db, clock):

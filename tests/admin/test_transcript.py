@@ -58,8 +58,8 @@ def test_a_rollover_leads_to_the_session_before(console, twilio, clock, db, sess
     page = console.page(f"/admin/sessions/{session_id()}")
     assert "rolled over: 6 min 0 s after the last message, threshold 5 min" in page
     assert f'<a rel="prev" href="/admin/sessions/{first}">' in page
-    assert "before the gap" not in page
-    assert "before the gap" in console.page(f"/admin/sessions/{first}")
+    assert "before the gap" not in console.page(f"/admin/sessions/{session_id()}/messages")
+    assert "before the gap" in console.page(f"/admin/sessions/{first}/messages")
 
 
 def test_the_head_tells_what_the_session_is(page, twilio, clock):

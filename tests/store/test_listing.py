@@ -51,7 +51,7 @@ def many(app):
 )
 @pytest.mark.parametrize("channels", [None, ["sms:2", "sms:3"]], ids=["all", "some"])
 def test_a_page_reads_about_as_many_sessions_as_it_shows(many, wanted, channels):
-    query = listing._query(wanted, channels)
+    query = listing.matching(wanted, channels)
     cursor = collection(SessionDocument).find(query).sort(listing._NEWEST_FIRST).limit(51)
     explained = cursor.explain()
     assert "COLLSCAN" not in str(explained["queryPlanner"]["winningPlan"])
