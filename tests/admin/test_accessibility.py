@@ -3,18 +3,26 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from gateway.conversation import daily
 from tests.admin.conftest import log_in
 from tests.conftest import Twilio, fixture
 
-# Bodies of pages that need something to be there, and pages that need nothing.
-EMPTY = ["/admin/", "/admin/account", "/admin/people", "/admin/phone", "/admin/whatif", "/admin/nothing"]
-FILLED = ["/admin/", "/admin/phone", "/admin/whatif?threshold=600", "/admin/sessions/{session}"]
+OPERATIONS = [f"/admin/operations{page}" for page in ("", "/outbox", "/webhooks", "/channels", "/keys")]
+# As they are before anything came, and with something of each.
+EMPTY = [
+    "/admin/", "/admin/account", "/admin/people", "/admin/phone", "/admin/whatif", "/admin/analytics", *OPERATIONS,
+    "/admin/nothing",
+]  # fmt: skip
+FILLED = [
+    "/admin/", "/admin/phone", "/admin/whatif?threshold=600", "/admin/analytics?from=2026-03-01&to=2026-03-02",
+    "/admin/sessions/{session}", "/admin/sessions/{session}/print", *OPERATIONS,
+]  # fmt: skip
 
 
 @pytest.fixture
 def served(serve, clock):
     app, base = serve(public_url="http://gateway.example.com")
-    return Twilio(app.test_client(), base="http://gateway.example.com"), base
+    return Twilio(app.test_client(), base="http://gateway.example.com"), base, app.extensions["gateway"]
 
 
 def fill(twilio, clock):
@@ -37,7 +45,7 @@ def serious(page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_no_page_has_a_serious_violation(served, open_page, clock, db, scheme, width):
-    twilio, base = served
+    twilio, base, runtime = served
     page = open_page(viewport={"width": width, "height": 860}, color_scheme=scheme)
     page.goto(f"{base}/admin/login")
     found = serious(page)
@@ -46,6 +54,7 @@ def test_no_page_has_a_serious_violation(served, open_page, clock, db, scheme, w
         page.goto(base + path)
         found += serious(page)
     fill(twilio, clock)
+    daily.count(runtime, lambda: False)
     session = db.sessions.find_one({"communication_type": "whatsapp"})["_id"]
     for path in FILLED:
         page.goto(base + path.format(session=session))
