@@ -1,5 +1,6 @@
 """The days a chart is about: the last so many, or from one day to another, in UTC."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -48,10 +49,11 @@ def read(given: Mapping[str, str], now: datetime) -> Range:
     """Read the days of an address: `days`, or `from` and `to`; BadRange says what is wrong with them."""
     if given.get("from") or given.get("to"):
         last = _day(given.get("to"), "last day") or now.date()
-        first = _day(given.get("from"), "first day") or last - timedelta(days=DEFAULT - 1)
+        first = _day(given.get("from"), "first day") or last - timedelta(days=min(DEFAULT, last.toordinal()) - 1)
         return _bounded(Range(first, last))
     written = given.get("days") or str(DEFAULT)
-    if not written.isascii() or not written.isdecimal() or not 1 <= int(written[:6]) <= LONGEST.days:
+    # Nothing is cut off before it is compared: 0000400999999 begins like a number that would do.
+    if not re.fullmatch(r"[0-9]{1,6}", written) or not 1 <= int(written) <= LONGEST.days:
         raise BadRange(f"{written[:20]!r} is no number of days. Choose 1 to {LONGEST.days}.")
     return last_days(int(written), now)
 

@@ -162,6 +162,7 @@ def test_who_is_shown_no_channel_at_all_sees_none(filled, log_in_as):
         ("?days=0", "Choose 1 to 400"),
         ("?days=99999999999999999999", "Choose 1 to 400"),
         ("?days=%C2%B2", "Choose 1 to 400"),
+        ("?days=00040019999", "Choose 1 to 400"),
     ],
 )
 def test_days_that_cannot_be_shown_are_told_and_the_form_stays(console, filled, query, words):
@@ -170,6 +171,10 @@ def test_days_that_cannot_be_shown_are_told_and_the_form_stays(console, filled, 
     assert words in answer.text
     assert '<input type="date" name="from"' in answer.text
     assert console.get(f"/admin/analytics/messages.csv{query}").status_code == 400
+
+
+def test_the_very_first_days_there_are_have_no_week_before_them(console):
+    assert console.get("/admin/analytics?to=0001-01-03").status_code == 200
 
 
 def test_four_hundred_days_are_shown(console, filled):
