@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from queue import Empty
 
-from flask import Response
+from flask import Response, request
 from flask.typing import ResponseReturnValue
 
 from gateway.admin import login
@@ -39,6 +39,8 @@ is_serving: Callable[[], bool] = lambda: True  # noqa: E731
 def live() -> ResponseReturnValue:
     """Tell of sessions that changed, on the channels the reader sees; 204 where the page is to ask by itself."""
     operator = login.current()
+    if request.method == "HEAD":
+        return "", 204  # such a response is never closed, so it would keep its seat for ever
     if operator is None or not _seats.acquire(blocking=False):
         return "", 204, {"Retry-After": "60"}
     response = Response(_events(operator.get_id(), access()), mimetype="text/event-stream")
