@@ -6,14 +6,14 @@ from typing import Any
 
 from flask import Response, abort, stream_template
 
-from gateway.admin import filters, listed, login, transcript
+from gateway.admin import filters, listed, login, thread, transcript
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
 from gateway.admin.transcript import Day
 from gateway.conversation import export
 from gateway.conversation.export import Order
 from gateway.core.errors import StoreUnavailable
-from gateway.store import exporting, listing
+from gateway.store import exporting
 from gateway.store.connection import deadline
 from gateway.store.exporting import Selected
 
@@ -48,10 +48,7 @@ def _one(session_id: str) -> Selected:
 
 def _seen(session_id: str) -> dict[str, Any]:
     with deadline():
-        found = listing.one(session_id, access().channels)
-    if found is None:
-        abort(404, "There is no session of that id. It may have been deleted since.")
-    return found
+        return thread.seen(session_id)
 
 
 def _file(selected: Selected, file_format: str, name: str) -> Response:

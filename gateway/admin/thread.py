@@ -46,7 +46,9 @@ def seen(session_id: str) -> dict[str, Any]:
     if found is None:
         abort(404, "There is no session of that id. It may have been deleted since.")
     if into := found.get("merged_into"):
-        # Links to a session that was merged lead on, forms that were open on its page too.
+        # Links to a session that was merged lead on, forms that were open on its page too; not to another's channel.
+        if listing.one(str(into), access().channels) is None:
+            abort(404, "There is no session of that id. It may have been deleted since.")
         abort(redirect(url_for(request.endpoint or "", **{**(request.view_args or {}), "session_id": into}), 307))
     return found
 

@@ -1,7 +1,7 @@
 """Whole sessions and messages for reading, one at a time, however many there are."""
 
 import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import groupby, islice
 from operator import itemgetter
@@ -11,7 +11,7 @@ from bson import ObjectId
 from pymongo.cursor import Cursor
 
 from gateway.core.errors import StoreUnavailable
-from gateway.store import listing
+from gateway.store import listing, people, transcripts
 from gateway.store.connection import collection, deadline
 from gateway.store.documents import MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
@@ -26,7 +26,18 @@ _TOGETHER = 1000
 
 # What keeps races apart while a session lives, and what a redelivery is answered with, are no part of what was said.
 _WITHOUT = {
-    "sessions": ("open_keys", "slot", "opening", "live", "live_until", "automatic", "notices", "retired"),
+    "sessions": (
+        "open_keys",
+        "slot",
+        "opening",
+        "live",
+        "live_until",
+        "automatic",
+        "notices",
+        "retired",
+        "absorbed",
+        "heir",
+    ),
     "messages": ("answer",),
 }
 
@@ -55,7 +66,7 @@ def conversations(selected: Selected) -> Iterator[tuple[dict[str, Any], Iterator
     StoreUnavailable may come in the midst.
     """
     found = collection(SessionDocument).find(_wanted(selected), _fields("sessions"), batch_size=_SESSIONS_AT_ONCE)
-    sessions = _each(found.sort([("last_message_at", -1), ("_id", -1)]), _SESSIONS_AT_ONCE)
+    sessions = _each(found.sort([("last_message_at", -1), ("_id", -1)]), _SESSIONS_AT_ONCE, selected.channels)
     with contextlib.closing(sessions):
         while some := list(islice(sessions, _SESSIONS_AT_ONCE)):
             said = _said_in([session["_id"] for session in some], selected.channels)
@@ -72,8 +83,9 @@ def _said_in(ids: list[ObjectId], channels: Channels) -> dict[ObjectId, list[dic
     found = collection(MessageDocument).find(wanted, _fields("messages"), batch_size=_TOGETHER + 1)
     with deadline(BATCH_SECONDS):
         rows = list(found.sort([("session_id", 1), ("createdAt", 1)]).limit(_TOGETHER + 1))
-    if len(rows) > _TOGETHER:
-        return None
+        if len(rows) > _TOGETHER:
+            return None
+        rows = _as_shown(rows, channels)
     return {session_id: list(said) for session_id, said in groupby(rows, key=itemgetter("session_id"))}
 
 
@@ -87,21 +99,50 @@ def messages(session_id: Any, channels: Channels) -> Iterator[dict[str, Any]]:
     """Give a session's messages on these channels as stored, oldest first; its id may be given as stored."""
     wanted = {"session_id": ObjectId(session_id)} | only(channels)
     found = collection(MessageDocument).find(wanted, _fields("messages"), batch_size=_MESSAGES_AT_ONCE)
-    return _each(found.sort("createdAt", 1), _MESSAGES_AT_ONCE)
+    return _each(found.sort("createdAt", 1), _MESSAGES_AT_ONCE, channels)
 
 
 def _fields(name: str) -> dict[str, int]:
     return dict.fromkeys(_WITHOUT[name], 0)
 
 
-def _each(found: Cursor[dict[str, Any]], at_once: int) -> Generator[dict[str, Any], None, None]:
-    """Give one after the other; whoever stops asking ends the cursor."""
+def _as_shown(rows: list[dict[str, Any]], channels: Channels) -> list[dict[str, Any]]:
+    """Leave out what would tell of other channels: the sessions there, and what somebody said STOP to there."""
+    if channels is None:
+        return rows
+    named = {str(one) for row in rows for one in _sessions_in(row) if one}
+    hidden = named - transcripts.visible(named, channels)
+    lines = people.lines_of(channels) if any(row.get("opted_out") for row in rows) else set[str]()
+    return [_without(row, hidden, lines) for row in rows]
+
+
+def _sessions_in(row: Mapping[str, Any]) -> Iterator[Any]:
+    """Give the other sessions that a session or message names."""
+    yield row.get("previous_session_id")
+    yield from (value for name, value in (row.get("decision") or {}).items() if name.endswith("session_id"))
+    yield from (move.get("from") for move in row.get("moved") or ())
+
+
+def _without(row: dict[str, Any], hidden: Collection[str], lines: Collection[str]) -> dict[str, Any]:
+    shown = {name: value for name, value in row.items() if name != "previous_session_id" or str(value) not in hidden}
+    if row.get("decision"):
+        shown["decision"] = {name: value for name, value in row["decision"].items() if str(value) not in hidden}
+    if row.get("moved"):
+        shown["moved"] = [move for move in row["moved"] if str(move.get("from")) not in hidden]
+    if row.get("opted_out"):
+        shown["opted_out"] = [line for line in row["opted_out"] if line in lines]
+    return shown
+
+
+def _each(found: Cursor[dict[str, Any]], at_once: int, channels: Channels) -> Generator[dict[str, Any], None, None]:
+    """Give one after the other, as somebody may see them; whoever stops asking ends the cursor."""
     try:
         rows = None
         while rows is None or len(rows) == at_once:
             with deadline(BATCH_SECONDS):
                 rows = list(islice(found, at_once))
-            yield from rows
+                shown = _as_shown(rows, channels)
+            yield from shown
     finally:
         if found.alive:
             with contextlib.suppress(StoreUnavailable), deadline():

@@ -116,6 +116,42 @@ def test_messages_of_a_channel_that_is_hidden_stay_out_of_a_session_that_is_seen
     assert agent.page(f"/admin/sessions/{seen}/print").count("<article") == 1
 
 
+def test_a_limited_export_names_neither_sessions_nor_lines_of_other_channels(filled, log_in_as, db):
+    mine = {"channel_id": f"sms:{OTHER_LINE}"}
+    own, hidden = (db.sessions.find_one(which) for which in (mine, {"communication_type": "whatsapp"}))
+    db.sessions.update_one(
+        {"_id": own["_id"]},
+        {"$set": {"previous_session_id": hidden["_id"], "opted_out": [OTHER_LINE, "+15550009999", "MG1"]}},
+    )
+    links = {"decision.previous_session_id": hidden["_id"], "decision.bridges_session_id": own["_id"]}
+    db.messages.update_many(mine | {"direction": "inbound"}, {"$set": links | {"moved": [{"from": hidden["_id"]}]}})
+    agent = log_in_as("ada", [mine["channel_id"]])
+    for path in ("/admin/export.jsonl", f"/admin/sessions/{own['_id']}/export.jsonl"):
+        answer = agent.get(path)
+        assert str(hidden["_id"]) not in answer.text
+        _, first, said, *_ = lines(answer)
+        assert first["session"]["opted_out"] == [OTHER_LINE]
+        assert said["message"]["decision"]["bridges_session_id"] == str(own["_id"])
+
+
+def test_the_record_of_a_merged_session_is_not_exported_but_leads_on(console, filled, log_in_as, db):
+    own = db.sessions.find_one({"channel_id": f"sms:{OTHER_LINE}"})
+    hidden = db.sessions.find_one({"communication_type": "whatsapp"})
+    absorbed = {"into": {"keys": ["+15556667777"], "tags": ["secret"]}, "session": own}
+    record = {name: own[name] for name in ("channel_id", "createdAt", "last_message_at")}
+    db.sessions.replace_one({"_id": own["_id"]}, record | {"merged_into": hidden["_id"], "absorbed": absorbed})
+    agent = log_in_as("ada", [own["channel_id"]])
+    for path in ("", "/export.jsonl", "/export.csv", "/print", "/messages"):
+        led = console.get(f"/admin/sessions/{own['_id']}{path}")
+        assert (led.status_code, led.location) == (307, f"/admin/sessions/{hidden['_id']}{path}")
+        assert agent.get(f"/admin/sessions/{own['_id']}{path}").status_code == 404
+
+
+def test_what_a_regrouping_puts_aside_is_not_exported(console, filled, db):
+    db.sessions.update_many({}, {"$set": {"absorbed": {"into": {"tags": ["aside"]}}, "heir": ["aside"]}})
+    assert "aside" not in console.get("/admin/export.jsonl").text
+
+
 def test_who_exported_what_and_how_much_is_audited_without_a_word_of_it(console, filled, db):
     lines(console.get("/admin/export.jsonl?type=sms"))
     started, finished = db.audit.find({"action": {"$regex": "^export_"}}, sort=[("_id", 1)])
