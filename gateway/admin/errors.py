@@ -4,7 +4,7 @@ from flask import Blueprint, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
 from gateway.admin import limits
 from gateway.core.errors import StoreUnavailable
@@ -18,6 +18,7 @@ _TITLES = {
     405: "This page does not take that",
     409: "That cannot be done now",
     413: "That is too much at once",
+    503: "Too much at once",
     502: "Twilio did not give the file",
 }
 _WORDS = {
@@ -69,7 +70,10 @@ def _too_often(_error: RateLimitExceeded) -> ResponseReturnValue:
 def _refused(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
     said = error.description if error.description != type(error).description else None
-    return _page(status, _TITLES.get(status, error.name), said or _WORDS.get(status, ""))
+    later = (
+        {"Retry_After": str(error.retry_after)} if isinstance(error, ServiceUnavailable) and error.retry_after else {}
+    )
+    return _page(status, _TITLES.get(status, error.name), said or _WORDS.get(status, ""), **later)
 
 
 def _failed(_error: Exception) -> ResponseReturnValue:

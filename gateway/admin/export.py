@@ -1,10 +1,13 @@
 """Sessions to take along: one or a filtered list as a file, and one on paper."""
 
-from collections.abc import Iterator
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from flask import Response, abort, stream_template
+from flask import Response, abort, request, stream_template
+from werkzeug.exceptions import ServiceUnavailable
 
 from gateway.admin import filters, listed, login, thread, transcript
 from gateway.admin.blueprint import bp
@@ -13,9 +16,14 @@ from gateway.admin.transcript import Day
 from gateway.conversation import export
 from gateway.conversation.export import Order
 from gateway.core.errors import StoreUnavailable
+from gateway.settings import WEB_THREADS
 from gateway.store import exporting
 from gateway.store.connection import deadline
 from gateway.store.exporting import Selected
+
+# An export holds a thread for as long as its reader takes, so most of them stay free for webhooks and pages.
+MOST = WEB_THREADS // 4
+_seats = threading.BoundedSemaphore(MOST)
 
 # So many messages of a printed page are read at a time.
 PRINTED_AT_ONCE = 200
@@ -54,20 +62,46 @@ def _seen(session_id: str) -> dict[str, Any]:
 def _file(selected: Selected, file_format: str, name: str) -> Response:
     if file_format not in export.FORMATS:
         abort(404, f"Sessions are exported as {' or '.join(export.FORMATS)}.")
-    pieces = export.export(runtime(), Order(selected, file_format, login.name()))
+    order = Order(selected, file_format, login.name())
     filename = f"{name}-{runtime().clock.now():%Y%m%d-%H%M%S}.{file_format}"
     headers = {"Content-Disposition": f'attachment; filename="{filename}"'}
-    return Response(pieces, content_type=f"{export.TYPES[file_format]}; charset=utf-8", headers=headers)
+    content_type = f"{export.TYPES[file_format]}; charset=utf-8"
+    return _seated(lambda: Response(export.export(runtime(), order), content_type=content_type, headers=headers))
+
+
+def _seated(make: Callable[[], Response]) -> Response:
+    """Send something long, if not too many are being sent already."""
+    if not _seats.acquire(blocking=False):
+        raise ServiceUnavailable("Too many exports are being made at once. Try again in a moment.", retry_after=30)
+    with contextlib.ExitStack() as undone:
+        undone.callback(_seats.release)
+        response = make()
+        seat = undone.pop_all()
+    response.response = _until_read(response.iter_encoded(), seat)
+    response.call_on_close(seat.close)
+    if request.method == "HEAD":
+        response.close()  # without a body nobody else closes it
+    return response
+
+
+def _until_read(pieces: Iterator[bytes], seat: contextlib.ExitStack) -> Iterator[bytes]:
+    """Let go of a seat once all is read, or nobody reads on."""
+    with seat:
+        yield from pieces
 
 
 @bp.get("/sessions/<session_id>/print")
-def print_session(session_id: str) -> Iterator[str]:
+def print_session(session_id: str) -> Response:
     """Show one session as it goes on paper: all of it, and nothing else."""
     found, now = _seen(session_id), runtime().clock.now()
     order = Order(_one(session_id), "print", login.name())
-    export.started(runtime(), order)
-    page = _Printed(order, runtime().settings.media.keep == "twilio")
-    return stream_template("print.html", row=listed.row(found, now), session=found, now=now, page=page, by=order.by)
+
+    def printed() -> Response:
+        export.started(runtime(), order)
+        page, row = _Printed(order, runtime().settings.media.keep == "twilio"), listed.row(found, now)
+        return Response(stream_template("print.html", row=row, session=found, now=now, page=page, by=order.by))
+
+    return _seated(printed)
 
 
 class _Printed:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from gateway.admin import export
 from gateway.core.errors import StoreUnavailable
 from gateway.store import exporting, users
 from tests.admin.conftest import PASSWORD, Console
@@ -231,3 +232,21 @@ def test_a_session_links_to_its_exports(console, filled, session_id):
     page = console.page(f"/admin/sessions/{session_id()}")
     for path in ("export.jsonl", "export.csv", "print"):
         assert f'href="/admin/sessions/{session_id()}/{path}"' in page
+
+
+def test_so_many_exports_at_once_that_webhooks_keep_most_threads(console, filled, session_id):
+    held = [console.client.get("/admin/export.csv") for _ in range(export.MOST)]
+    try:
+        assert {answer.status_code for answer in held} == {200}
+        for path in ("/admin/export.csv", f"/admin/sessions/{session_id()}/print"):
+            refused = console.get(path)
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "30")
+    finally:
+        for answer in held:
+            answer.close()
+    for _ in range(export.MOST + 1):
+        with console.client.head("/admin/export.csv") as asked:
+            assert asked.status_code == 200
+        console.get(f"/admin/sessions/{session_id()}/print").close()
+    assert console.get("/admin/export.pdf").status_code == 404
+    assert console.get("/admin/export.csv").status_code == 200
