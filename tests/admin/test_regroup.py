@@ -3,9 +3,10 @@
 import re
 
 import pytest
+from bson import ObjectId
 
 from gateway.store import users
-from tests.admin.conftest import PASSWORD, Console, log_in
+from tests.admin.conftest import PASSWORD, Console
 from tests.conftest import TEN
 from tests.conversation.test_regroup import sid
 
@@ -111,7 +112,7 @@ class TestAccess:
         ]
 
     @pytest.mark.parametrize(("role", "channels", "status"), [("viewer", None, 403), ("agent", ["elsewhere"], 404)])
-    def test_who_may_not_or_sees_none_of_it_changes_nothing(self, console, db, ids, role, channels, status):
+    def test_who_may_not_or_sees_none_of_it_changes_nothing(self, console, db, log_in, ids, role, channels, status):
         done = console.post(f"{page_of(ids[1])}/merge", form_on=page_of(ids[1]))
         regrouping = db.regroupings.find_one()["_id"]
         console.post(f"/admin/regroupings/{regrouping}/undo", form_on=done.location)
@@ -124,7 +125,7 @@ class TestAccess:
         assert list(db.messages.find({}, {"session_id": 1})) == before
         assert db.regroupings.count_documents({}) == 2
 
-    def test_a_viewer_reads_what_was_done_and_is_offered_nothing(self, console, ids):
+    def test_a_viewer_reads_what_was_done_and_is_offered_nothing(self, console, log_in, ids):
         done = split(console, ids[1])
         page = log_in("viewer").page(done.location)
         assert "Split off from" in page
@@ -132,11 +133,18 @@ class TestAccess:
         assert "Undo" not in page
         assert "Merge with" not in page
 
-    def test_of_a_session_on_another_channel_nothing_is_said(self, console, db, ids):
+    def test_of_a_session_on_another_channel_nothing_is_said(self, console, db, log_in, ids):
         console.post(f"{page_of(ids[1])}/merge", form_on=page_of(ids[1]))
         db.regroupings.update_one({}, {"$push": {"channel_id": "secret"}})
         agent = log_in("agent", [db.sessions.find_one({"status": "active"})["channel_id"]])
         assert "merged into it" not in agent.page(page_of(ids[0]))
+
+    def test_a_session_before_on_another_channel_is_not_offered(self, db, log_in, ids):
+        mine = db.sessions.find_one({"status": "active"})["channel_id"]
+        db.sessions.update_one({"_id": ObjectId(ids[0])}, {"$set": {"channel_id": "secret"}})
+        page = log_in("agent", [mine]).page(page_of(ids[1]))
+        assert ids[0] not in page
+        assert "Merge with" not in page
 
 
 def test_every_query_of_the_page_has_an_index(db, ids):
