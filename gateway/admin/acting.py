@@ -8,11 +8,11 @@ from flask.typing import ResponseReturnValue
 
 from gateway.admin import login, thread
 from gateway.admin.blueprint import bp
-from gateway.admin.login import runtime
+from gateway.admin.login import access, runtime
 from gateway.conversation import operators
 from gateway.conversation.operators import CannotDo
 from gateway.conversation.send import CannotSend, Draft
-from gateway.store import people
+from gateway.store import listing, people
 from gateway.store.connection import deadline
 
 _FIELDS = ("kind", "text", "content_sid", "variables")
@@ -45,8 +45,9 @@ def reply(session_id: str) -> ResponseReturnValue:
         queued = operators.reply(runtime(), session_id, _draft(), message_id=f"ag:{_nonce()}")
     except CannotSend as refusal:
         return _given_back(session_id, str(refusal))
-    flash("On its way." if queued.session_id == session_id else "On its way. It is in this session.")
-    return _back(queued.session_id, queued.message_ids[-1])
+    shown = _shown(queued.session_id, session_id)
+    flash("On its way. It is in this session." if queued.session_id == shown != session_id else "On its way.")
+    return _back(shown, queued.message_ids[-1] if queued.session_id == shown else "")
 
 
 def _note(session_id: str) -> ResponseReturnValue:
@@ -71,7 +72,7 @@ def begin(session_id: str) -> ResponseReturnValue:
     except CannotSend as refusal:
         return _given_back(session_id, str(refusal))
     flash("A new session has begun, with your message on its way.")
-    return _back(queued.session_id)
+    return _back(_shown(queued.session_id, session_id))
 
 
 @bp.post("/sessions/<session_id>/<any('take-over', 'hand-back', close, archive, unarchive):deed>")
@@ -145,6 +146,12 @@ def _must_see_where_it_goes(session_id: str) -> None:
     _must_see(session_id)
     if thread.outlook_for(session_id).refusal == thread.NOT_YOURS:
         abort(403, thread.NOT_YOURS)
+
+
+def _shown(wanted: str, session_id: str) -> str:
+    """Give the session a message went into, or the one it was written in where that is not for its writer to see."""
+    with deadline():
+        return wanted if listing.one(wanted, access().channels) else session_id
 
 
 def _draft() -> Draft:

@@ -3,12 +3,13 @@
 import re
 from urllib.parse import parse_qs, urlsplit
 
+import mongoengine
 import pytest
 from bson import ObjectId
 
 from gateway.store import users
 from tests.admin.conftest import PASSWORD, Console
-from tests.conftest import TEN
+from tests.conftest import TEN, Twilio
 
 
 @pytest.fixture
@@ -220,3 +221,17 @@ def test_who_opted_out_cannot_be_written_to_and_the_page_says_so(console, twilio
     answer = console.post(f"{path}/messages", form_on=path, text="Hello?")
     assert answer.status_code == 409
     assert db.messages.count_documents({"sender": "agent"}) == 0
+
+
+def test_an_answer_that_goes_into_a_session_one_does_not_see_leads_back_to_ones_own(make_app, clock):
+    app = make_app(sessions={"scope": "contact"}, reply={"responder": "none"})
+    db, twilio = mongoengine.get_db(), Twilio(app.test_client())
+    twilio.sms(From="+15550001111")
+    clock.move_to(minutes=30)
+    twilio.whatsapp(From="whatsapp:+15550001111", WaId="15550001111")
+    mine, theirs = db.sessions.find({}, sort=[("first_message_at", 1)])
+    agent = somebody(app, "ben", channels=[mine["channel_id"]])
+    where = f"/admin/sessions/{mine['_id']}"
+    sent = agent.post(f"{where}/messages", form_on=where, kind="reply", text="Hello")
+    assert db.messages.find_one({"sender": "agent"})["session_id"] == theirs["_id"]
+    assert sent.location == where
