@@ -13,7 +13,7 @@ from gateway.store import audit, contacts, finding, notes, triage
 from gateway.store.connection import deadline
 
 CLOSED_BY = "operator"
-TITLE_LENGTH, TAG_LENGTH, NOTE_LENGTH = 200, 50, 10_000
+TITLE_LENGTH, TAG_LENGTH, NOTE_LENGTH, REPLY_LENGTH = 200, 50, 10_000, 10_000
 _TEMPLATE = re.compile(r"HX[0-9a-zA-Z]{1,64}")
 
 
@@ -44,7 +44,9 @@ def reply(runtime: Runtime, session_id: str, draft: Draft, *, message_id: str) -
 
 
 def _check(runtime: Runtime, session_id: str, draft: Draft) -> None:
-    """Refuse what would only fail later: a template that is none, and free text where WhatsApp takes none."""
+    """Refuse what would only fail later, or be hundreds of texts: a wrong template, free text WhatsApp refuses."""
+    if len(draft.text) > REPLY_LENGTH:
+        raise CannotSend(f"The message has more than {REPLY_LENGTH:,} characters. Shorten it.")
     if draft.content_sid and not _TEMPLATE.fullmatch(draft.content_sid):
         raise CannotSend("A template's id begins with HX. Copy it from Twilio's Content Template Builder.")
     if draft.content_sid:

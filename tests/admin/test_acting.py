@@ -223,6 +223,13 @@ def test_who_opted_out_cannot_be_written_to_and_the_page_says_so(console, twilio
     assert db.messages.count_documents({"sender": "agent"}) == 0
 
 
+def test_a_reply_of_a_megabyte_is_refused_before_it_becomes_hundreds_of_texts(console, path, db):
+    answer = console.post(f"{path}/messages", form_on=path, kind="reply", text="x" * 10_001)
+    assert answer.status_code == 409
+    assert "10,000 characters" in answer.text
+    assert db.messages.count_documents({"sender": "agent"}) == 0
+
+
 def test_an_answer_that_goes_into_a_session_one_does_not_see_leads_back_to_ones_own(make_app, clock):
     app = make_app(sessions={"scope": "contact"}, reply={"responder": "none"})
     db, twilio = mongoengine.get_db(), Twilio(app.test_client())
