@@ -17,6 +17,7 @@ from gateway.store.searching import TooCommon
 # Everything of the list that an address may carry, in this order.
 NAMES = ("type", "status", "q", "channel", "from", "to", "error", "person", "tag", "assigned", "cursor")
 _LONGEST = 200
+_LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
 ME, NOBODY = "me", "nobody"
 
 
@@ -89,7 +90,7 @@ def _plain(filters: Filters) -> Wanted:
         status=filters["status"],
         channel_id=filters["channel"],
         since=since,
-        until=until + timedelta(days=1) if until else None,
+        until=until + timedelta(days=1) if until and until < _LAST_DAY else None,
         failed=bool(filters["error"]),
         needs_person=bool(filters["person"]),
         tag=filters["tag"],

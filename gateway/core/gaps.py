@@ -23,6 +23,9 @@ _IN_WORDS = "by the second to 2 min, by 5 s to 15 min, by 15 s to an hour, by 5 
 # The threshold that never rolls over.
 NEVER = math.inf
 
+# A century: MongoDB compares with 64 bits at most.
+LONGEST = 36_500 * DAY
+
 # A turn of a call stays in its call at any threshold.
 _IN_CALL = frozenset({Rule.SAME_CALL})
 # These joined for another reason than the pause; only threshold 0 gives them a session of their own.
@@ -55,6 +58,8 @@ def read_threshold(text: str) -> float:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
         raise BadThreshold(f"{text!r} is no threshold. Write seconds, such as 300, or never.")
+    if seconds > LONGEST:
+        raise BadThreshold(f"{text} s is longer than any pause. Write seconds up to {LONGEST}, or never.")
     if bin_of(seconds) != seconds:
         near = bin_of(seconds)
         raise BadThreshold(f"{text} s is finer than pauses are counted: {_IN_WORDS}. The next is {near}.")

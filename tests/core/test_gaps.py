@@ -49,6 +49,11 @@ def test_what_is_no_threshold_is_refused_by_name(wrong):
         read_threshold(wrong)
 
 
+def test_what_no_database_can_compare_is_no_threshold():
+    with pytest.raises(BadThreshold, match="longer than any pause"):
+        read_threshold("8.64e19")
+
+
 def test_never_is_a_threshold():
     assert read_threshold(" Never ") == NEVER
 
