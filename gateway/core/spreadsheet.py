@@ -12,7 +12,7 @@ from datetime import datetime
 # Without it a spreadsheet takes UTF-8 for its own country's code page.
 BYTE_ORDER_MARK = "\ufeff"
 
-_FORMULA = ("=", "+", "-", "@")
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # some languages take the wide ones too
 _CONTROL = ("\t", "\r", "\n")
 
 

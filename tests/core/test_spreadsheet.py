@@ -10,7 +10,8 @@ from gateway.core import spreadsheet
 
 
 @pytest.mark.parametrize(
-    "text", ["=1+1", "+15558675310", "-2", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "=cmd|' /C'!A0"]
+    "text",
+    ["=1+1", "+15558675310", "-2", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "=cmd|' /C'!A0", "＝1+1", "＠SUM"],
 )
 def test_what_begins_like_a_formula_gets_an_apostrophe(text):
     (row,) = csv.reader(io.StringIO(spreadsheet.line([text]), newline=""))
