@@ -166,7 +166,7 @@ def _draft() -> Draft:
 def _variables(written: str) -> dict[str, str]:
     """Read a template's variables: a name and its value a line."""
     lines = [line.partition("=") for line in written.splitlines() if line.strip()]
-    if wrong := next(("".join(line) for line in lines if not line[1] or not line[0].strip()), None):
+    if wrong := next(("".join(line) for line in lines if not line[1] or not line[0].strip() or "\0" in line[0]), None):
         raise CannotSend(f"Write each variable as name=value, a line each. This is none: {wrong.strip()[:60]}")
     return {name.strip(): value.strip() for name, _, value in lines}
 
