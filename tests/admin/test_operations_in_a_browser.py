@@ -40,8 +40,8 @@ def _sending(runtime):
 
 def _a_reply_that_twilio_refuses(page, provider, worker):
     provider.faults.append(Fault(status=400, code=21408, message="Not to this country."))
-    page.locator(".sessions .title a").click()
-    page.locator("textarea[name=text]").fill("Yes, we are.")
+    page.locator("#list .row > a").click()
+    page.locator("#reply textarea[name=text]").fill("Yes, we are.")
     page.get_by_role("button", name="Send").first.click()
     page.get_by_text("Yes, we are.").first.wait_for()
     worker.run()
@@ -74,8 +74,8 @@ def _a_threshold_is_set(page, base, people, clock):
     clock.tick(46)
     people.sms("And now?")
     page.goto(f"{base}/admin/")
-    assert page.locator(".sessions tbody tr").count() == 2
-    page.locator(".sessions .title a").first.click()
+    assert page.locator("#list .row").count() == 2
+    page.locator("#list .row > a").first.click()
     assert "threshold 45 s" in page.locator("main").inner_text()
 
 
