@@ -6,7 +6,7 @@ import secrets
 from flask import abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from gateway.admin import login, thread
+from gateway.admin import inbox, login, thread
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
 from gateway.conversation import operators
@@ -128,7 +128,7 @@ def _word(session_id: str, do: operators.WithWord, field: str, done: str) -> Res
 def rename_contact(session_id: str) -> ResponseReturnValue:
     """Give the person of a session another name."""
     with deadline():
-        person = people.get(str(thread.seen(session_id).get("contact_id")))
+        person = people.get(str(inbox.seen(session_id).get("contact_id")))
     if person is None:
         abort(404, "Nobody is known here: the caller withheld their number.")
     operators.rename_contact(runtime(), session_id, person.id, request.form.get("name", ""), login.name())
@@ -138,7 +138,7 @@ def rename_contact(session_id: str) -> ResponseReturnValue:
 
 def _must_see(session_id: str) -> None:
     with deadline():
-        thread.seen(session_id)
+        inbox.seen(session_id)
 
 
 def _must_see_where_it_goes(session_id: str) -> None:

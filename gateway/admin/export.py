@@ -4,12 +4,11 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any
 
 from flask import Response, abort, request, stream_template
 from werkzeug.exceptions import ServiceUnavailable
 
-from gateway.admin import filters, listed, login, thread, transcript
+from gateway.admin import filters, inbox, listed, login, transcript
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
 from gateway.admin.transcript import Day
@@ -46,17 +45,13 @@ def _filtered() -> Selected:
 @bp.get("/sessions/<session_id>/export.<file_format>")
 def export_session(session_id: str, file_format: str) -> Response:
     """Give one session as a file."""
-    _seen(session_id)
+    with deadline():
+        inbox.seen(session_id)
     return _file(_one(session_id), file_format, f"session-{session_id}")
 
 
 def _one(session_id: str) -> Selected:
     return Selected(access().channels, session_id=session_id)
-
-
-def _seen(session_id: str) -> dict[str, Any]:
-    with deadline():
-        return thread.seen(session_id)
 
 
 def _file(selected: Selected, file_format: str, name: str) -> Response:
@@ -93,7 +88,9 @@ def _until_read(pieces: Iterator[bytes], seat: contextlib.ExitStack) -> Iterator
 @bp.get("/sessions/<session_id>/print")
 def print_session(session_id: str) -> Response:
     """Show one session as it goes on paper: all of it, and nothing else."""
-    found, now = _seen(session_id), runtime().clock.now()
+    with deadline():
+        found = inbox.seen(session_id)
+    now = runtime().clock.now()
     order = Order(_one(session_id), "print", login.name())
 
     def printed() -> Response:

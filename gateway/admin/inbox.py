@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from flask import abort, g, redirect, render_template, request
+from flask import abort, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from gateway.admin import filters, listed, login
@@ -134,11 +134,24 @@ def opened(session_id: str) -> dict[str, Any]:
     return beside(session_id) | {"people": people}
 
 
+def seen(session_id: str) -> dict[str, Any]:
+    """Give a session that whoever is logged in may see; 404 for all others, whether or not they exist."""
+    found = listing.one(session_id, access().channels)
+    if found is None:
+        abort(404, "There is no session of that id. It may have been deleted since.")
+    if into := found.get("merged_into"):
+        # Links to a session that was merged lead on, forms that were open on its page too; not to another's channel.
+        if listing.one(str(into), access().channels) is None:
+            abort(404, "There is no session of that id. It may have been deleted since.")
+        abort(redirect(url_for(request.endpoint or "", **{**(request.view_args or {}), "session_id": into}), 307))
+    return found
+
+
 @bp.post("/sessions/<session_id>/seen")
 def mark_seen(session_id: str) -> ResponseReturnValue:
     """Note that what came into an open session was seen."""
     with deadline():
-        _require(session_id)
+        seen(session_id)
         attention.seen(runtime(), session_id)
     return "", 204
 
@@ -147,7 +160,7 @@ def mark_seen(session_id: str) -> ResponseReturnValue:
 def mark_unread(session_id: str) -> ResponseReturnValue:
     """Mark a session as unread and go back to the list: on its page it would be read again."""
     with deadline():
-        _require(session_id)
+        seen(session_id)
         attention.unseen(runtime(), session_id, by=login.name())
     return redirect(filters.read().url())
 
@@ -156,14 +169,9 @@ def mark_unread(session_id: str) -> ResponseReturnValue:
 def assign(session_id: str) -> ResponseReturnValue:
     """Leave a session to somebody, or to nobody."""
     with deadline():
-        _require(session_id)
+        seen(session_id)
         try:
             attention.assign(runtime(), session_id, request.form.get("to", ""), by=login.name())
         except CannotAssign as refusal:
             abort(409, str(refusal))
     return redirect(filters.read().url("admin.session", session_id=session_id))
-
-
-def _require(session_id: str) -> None:
-    if listing.one(session_id, access().channels) is None:
-        abort(404, "There is no session of that id. It may have been deleted since.")

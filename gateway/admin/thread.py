@@ -4,7 +4,7 @@ import secrets
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Response, abort, redirect, render_template, request, url_for
+from flask import Response, abort, render_template, request
 
 from gateway import files
 from gateway.admin import cursors, inbox, listed, panel, transcript
@@ -35,28 +35,15 @@ def session(session_id: str) -> str:
 def session_messages(session_id: str) -> str:
     """Give the messages of a session alone: the newest for a page that has it open, or the ones before a moment."""
     with deadline():
-        found = seen(session_id)
+        found = inbox.seen(session_id)
         shown = _messages(found)
     return render_template("_earlier.html" if BEFORE in request.args else "_messages.html", **shown)
-
-
-def seen(session_id: str) -> dict[str, Any]:
-    """Give a session that whoever is logged in may see; 404 for all others, whether or not they exist."""
-    found = listing.one(session_id, access().channels)
-    if found is None:
-        abort(404, "There is no session of that id. It may have been deleted since.")
-    if into := found.get("merged_into"):
-        # Links to a session that was merged lead on, forms that were open on its page too; not to another's channel.
-        if listing.one(str(into), access().channels) is None:
-            abort(404, "There is no session of that id. It may have been deleted since.")
-        abort(redirect(url_for(request.endpoint or "", **{**(request.view_args or {}), "session_id": into}), 307))
-    return found
 
 
 def page(session_id: str, *, draft: dict[str, str] | None = None, refusal: str = "", stands: str = "") -> str:
     """Show a session; `draft` is what somebody wrote that was refused, `stands` the session that stood in its way."""
     with deadline():
-        found = seen(session_id)
+        found = inbox.seen(session_id)
         shown = _messages(found)
         beside = panel.of(found, shown["person"], runtime().clock.now())
         stands = next(iter(transcripts.visible({stands}, access().channels)), "") if stands else ""

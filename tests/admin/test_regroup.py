@@ -156,3 +156,13 @@ def test_every_query_of_the_page_has_an_index(db, ids):
         {"unsettled": {"$exists": True}, "busy": {"$exists": False}},
     ):
         assert "COLLSCAN" not in str(db.regroupings.find(query).explain()["queryPlanner"]["winningPlan"])
+
+
+def test_what_is_asked_of_a_merged_session_is_asked_of_the_one_it_is_in(console, db, ids):
+    console.post(f"{page_of(ids[1])}/merge", form_on=page_of(ids[1]))
+    for path in ("print", "export.csv", "export.jsonl"):
+        answer = console.get(f"{page_of(ids[1])}/{path}")
+        assert (answer.status_code, answer.location) == (307, f"{page_of(ids[0])}/{path}")
+    for path in ("assign", "unread", "seen"):
+        answer = console.post(f"{page_of(ids[1])}/{path}", form_on=page_of(ids[0]), to="admin")
+        assert (answer.status_code, answer.location) == (307, f"{page_of(ids[0])}/{path}")
