@@ -32,13 +32,19 @@ CALLING = 10
 # What somebody who has a session open may ask for without leaving the list as it is.
 _ALONE = ("admin.session_messages", "admin.mark_seen")
 
+# Other pages say by the same names what is theirs: a page of the what-if list is none of this one.
+_LISTING = ("admin.sessions", "admin.session_list")
+_OF_A_SESSION = {"session_id", "regrouping_id"}
+
 
 @bp.url_defaults
 def _keep_list(endpoint: str, values: dict[str, Any]) -> None:
     """Let every link to a session, and every form on its page, keep the list as it is."""
-    if "session_id" in values and endpoint not in _ALONE:
+    if _OF_A_SESSION & values.keys() and endpoint not in _ALONE:
         if "list_kept" not in g:
-            g.list_kept = {name: request.args[name] for name in filters.NAMES if request.args.get(name)}
+            has_list = request.endpoint in _LISTING or _OF_A_SESSION & (request.view_args or {}).keys()
+            names = filters.NAMES if has_list else ()
+            g.list_kept = {name: request.args[name] for name in names if request.args.get(name)}
         values |= g.list_kept | values
 
 

@@ -166,3 +166,11 @@ def test_what_is_asked_of_a_merged_session_is_asked_of_the_one_it_is_in(console,
     for path in ("assign", "unread", "seen"):
         answer = console.post(f"{page_of(ids[1])}/{path}", form_on=page_of(ids[0]), to="admin")
         assert (answer.status_code, answer.location) == (307, f"{page_of(ids[0])}/{path}")
+
+
+def test_after_an_undo_the_list_is_as_it_was(console, ids):
+    done = split(console, ids[1])
+    query = "?status=active&tag=vip"
+    undo = re.search(r'action="(/admin/regroupings/[^"]+)"', console.page(done.location + query))[1]
+    undone = console.post(undo.replace("&amp;", "&"), form_on=done.location)
+    assert undone.location == page_of(ids[1]) + query

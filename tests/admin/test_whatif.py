@@ -149,3 +149,12 @@ def test_a_person_tries_thresholds_and_opens_what_would_change(serve, clock, mak
     page.locator(".changes").get_by_role("link", name="SMS from +15558675310").click()
     page.wait_for_url(f"{base}/admin/sessions/*")
     assert page.said == []
+
+
+def test_a_link_out_of_the_list_takes_nothing_of_this_page_along(console, history, monkeypatch):
+    monkeypatch.setattr(whatif, "PAGE_SIZE", 1)
+    older = re.search(r'class="older" href="([^"]+)#', console.page("/admin/whatif?threshold=1800&type=sms"))[1]
+    page = console.page(older.replace("&amp;", "&"))
+    link = re.search(r'href="(/admin/sessions/[^"]+)"', page)[1]
+    assert "?" not in link
+    assert console.get(link).status_code == 200
