@@ -78,7 +78,7 @@ def changes(
 def _changes(batch: Sequence[Boundary], policy: Policy, channels: Channels) -> Iterator[tuple[Change, str]]:
     ids = {one for boundary in batch for one in (boundary.session_id, boundary.previous_session_id) if one}
     stored = boundaries.sessions(ids, channels)
-    short = [one for one, session in stored.items() if (session.get("message_count") or 0) <= LONGEST]
+    short = {one["id"] for one in stored.values() if (one.get("message_count") or 0) <= LONGEST}
     said = boundaries.said(short, channels)
     for boundary in batch:
         session = stored.get(boundary.session_id)
@@ -120,11 +120,11 @@ def _merge(
     boundary: Boundary, session: Mapping[str, Any], stored: Sessions, said: Spoken, policy: Policy
 ) -> Change | None:
     """Show a session that would join the one before it; None where people have joined them by now."""
-    if boundary.session_id == boundary.previous_session_id or session["first_message_at"] < boundary.at:
-        return None
     before = stored.get(boundary.previous_session_id or "")
+    if session["first_message_at"] < boundary.at or (before or {}).get("id") == session["id"]:
+        return None
     pieces: list[Piece] = []
-    both = [said.get(one or "") for one in (boundary.previous_session_id, boundary.session_id)]
+    both = [said.get(one["id"]) for one in (before or {"id": ""}, session)]
     if before is not None and all(both):
         pieces = rethread([message for messages in both for message in messages or ()], policy)
         if boundary.message_id in cuts(pieces):

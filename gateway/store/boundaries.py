@@ -21,7 +21,7 @@ _JOINED_BY_GAP = [Rule.WITHIN_THRESHOLD, Rule.NO_THRESHOLD]
 _LISTED = {"session_id": 1, "channel_id": 1, "createdAt": 1, "storedAt": 1, "decision": 1}
 _SESSION = {
     "title": 1, "communication_type": 1, "channel_id": 1, "message_count": 1, "first_message_at": 1,
-    "last_message_at": 1, "metadata": 1,
+    "last_message_at": 1, "metadata": 1, "merged_into": 1,
 }  # fmt: skip
 _SAID = {
     "session_id": 1, "createdAt": 1, "direction": 1, "sender": 1, "decision.rule": 1, "decision.gap_seconds": 1,
@@ -100,11 +100,23 @@ def _read_cursor(cursor: str) -> tuple[datetime, str]:
 
 
 def sessions(ids: Collection[str], channels: Channels) -> dict[str, dict[str, Any]]:
-    """Give these sessions for reading, as far as they are there and on these channels."""
-    wanted = {"_id": {"$in": [ObjectId(one) for one in sorted(ids)]}} | only(channels)
-    return {
-        str(row["_id"]): row | {"id": str(row["_id"])} for row in collection(SessionDocument).find(wanted, _SESSION)
-    }
+    """Give these sessions for reading, as far as they are there and on these channels.
+
+    What was merged into another is not there any more: under its id stands the one that it went into.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    asked = {one: {one} for one in ids}  # by which session is looked up, for which ids
+    while asked:
+        wanted = {"_id": {"$in": [ObjectId(one) for one in sorted(asked)]}} | only(channels)
+        further: dict[str, set[str]] = {}
+        for row in collection(SessionDocument).find(wanted, _SESSION):
+            here = str(row["_id"])
+            if into := row.get("merged_into"):
+                further.setdefault(str(into), set()).update(asked[here])
+            else:
+                found |= dict.fromkeys(asked[here], row | {"id": here})
+        asked = further
+    return found
 
 
 def said(ids: Collection[str], channels: Channels) -> dict[str, list[Said]]:

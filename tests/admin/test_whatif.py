@@ -151,6 +151,15 @@ def test_a_person_tries_thresholds_and_opens_what_would_change(serve, clock, mak
     assert page.said == []
 
 
+def test_a_session_after_one_that_was_merged_is_shown_beside_what_that_went_into(console, history, db):
+    sessions = [str(one["_id"]) for one in db.sessions.find({"communication_type": "sms"}, sort=[("_id", 1)])]
+    merged = f"/admin/sessions/{sessions[1]}"
+    assert console.post(f"{merged}/merge", form_on=merged).status_code == 302
+    page = console.page("/admin/whatif?threshold=1800&type=sms")
+    assert text(page).count("would join the session before (3 messages)") == 1
+    assert f'href="/admin/sessions/{sessions[0]}"' in page
+
+
 def test_a_link_out_of_the_list_takes_nothing_of_this_page_along(console, history, monkeypatch):
     monkeypatch.setattr(whatif, "PAGE_SIZE", 1)
     older = re.search(r'class="older" href="([^"]+)#', console.page("/admin/whatif?threshold=1800&type=sms"))[1]
