@@ -16,7 +16,7 @@ from gateway.conversation import export
 from gateway.conversation.export import Order
 from gateway.core.errors import StoreUnavailable
 from gateway.settings import WEB_THREADS
-from gateway.store import exporting
+from gateway.store import exporting, people
 from gateway.store.connection import deadline
 from gateway.store.exporting import Selected
 
@@ -90,12 +90,14 @@ def print_session(session_id: str) -> Response:
     """Show one session as it goes on paper: all of it, and nothing else."""
     with deadline():
         found = inbox.seen(session_id)
+        person = people.get(str(found.get("contact_id")))
     now = runtime().clock.now()
     order = Order(_one(session_id), "print", login.name())
 
     def printed() -> Response:
         export.started(runtime(), order)
-        page, row = _Printed(order, runtime().settings.media.keep == "twilio"), listed.row(found, now)
+        page = _Printed(order, person.name if person else "", runtime().settings.media.keep == "twilio")
+        row = listed.row(found, now)
         return Response(stream_template("print.html", row=row, session=found, now=now, page=page, by=order.by))
 
     return _seated(printed)
@@ -104,8 +106,9 @@ def print_session(session_id: str) -> Response:
 class _Printed:
     """A session's messages as they are read while the page is sent; `is_complete` once all of them are on it."""
 
-    def __init__(self, order: Order, at_provider: bool) -> None:
-        self._order, self._at_provider, self._runtime = order, at_provider, runtime()
+    def __init__(self, order: Order, name: str, at_provider: bool) -> None:
+        self._order, self._runtime = order, runtime()
+        self.name, self._at_provider = name, at_provider
 
     @property
     def is_complete(self) -> bool:
@@ -118,7 +121,7 @@ class _Printed:
         messages = exporting.messages(selected.session_id, selected.channels)
         try:
             while some := list(islice(messages, PRINTED_AT_ONCE)):
-                yield from transcript.days(some, at_provider=self._at_provider)
+                yield from transcript.days(some, name=self.name, at_provider=self._at_provider)
                 written.messages += len(some)
             written.complete = True
         except StoreUnavailable:

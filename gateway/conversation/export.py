@@ -163,6 +163,7 @@ _OF_MESSAGE: dict[str, Callable[[Document], Any]] = {
     "error_code": lambda message: message.get("error_code"),
     "error_message": lambda message: message.get("error_message"),
     "decision": lambda message: (message.get("decision") or {}).get("kind"),
+    "private": lambda message: "yes" if (message.get("metadata") or {}).get("private") else "",
 }
 
 

@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+from bson import ObjectId
 
 from gateway.admin import export
 from gateway.core.errors import StoreUnavailable
@@ -250,3 +251,23 @@ def test_so_many_exports_at_once_that_webhooks_keep_most_threads(console, filled
         console.get(f"/admin/sessions/{session_id()}/print").close()
     assert console.get("/admin/export.pdf").status_code == 404
     assert console.get("/admin/export.csv").status_code == 200
+
+
+def test_a_note_is_told_from_what_was_sent(console, filled, session_id):
+    where = f"/admin/sessions/{session_id()}"
+    console.post(f"{where}/messages", form_on=where, kind="note", text="Careful", nonce="0" * 32)
+    rows = {row["message_id"]: row["private"] for row in cells(console.get(f"{where}/export.csv"))}
+    assert rows.pop("note:" + "0" * 32) == "yes"
+    assert set(rows.values()) == {""}
+    assert console.page(f"{where}/print").count("private note, never sent") == 1
+
+
+def test_what_became_of_a_message_is_on_paper(console, filled, session_id, db):
+    failed = {"status": "undelivered", "error_code": 30003}
+    db.messages.update_one({"session_id": ObjectId(session_id()),
+                            "direction": "outbound"}, {"$set": failed})  # fmt: skip
+    db.contacts.update_many({}, {"$set": {"name": "Grace"}})
+    page = console.page(f"/admin/sessions/{session_id()}/print")
+    assert page.count("<bdi>Grace</bdi>") == 2
+    assert "undelivered" in page
+    assert '<p class="failed"><strong>30003</strong> ' in page
