@@ -37,7 +37,7 @@ def reply(runtime: Runtime, session_id: str, draft: Draft, *, message_id: str) -
     _check(runtime, session_id, draft)
     queued = send.reply(runtime, session_id, draft, message_id=message_id)
     with deadline():
-        actions.person_came(runtime, session_id)
+        _person_came(runtime, session_id, queued)
         if queued.fresh:
             _note(runtime, "message_sent", queued.session_id, draft.author, message_id=message_id)
     return queued
@@ -60,10 +60,17 @@ def begin(runtime: Runtime, session_id: str, draft: Draft, *, message_id: str) -
     """Begin a new session with the person of this one, with a first message; what they had open is closed."""
     _check(runtime, session_id, draft)
     queued = send.reply(runtime, session_id, draft, message_id=message_id, anew=True)
-    if queued.fresh:
-        with deadline():
+    with deadline():
+        _person_came(runtime, session_id, queued)
+        if queued.fresh:
             _note(runtime, "session_begun", queued.session_id, draft.author, message_id=message_id, after=session_id)
     return queued
+
+
+def _person_came(runtime: Runtime, session_id: str, queued: Queued) -> None:
+    """Note that somebody answered: in the session that was looked at, and in the one the message went into."""
+    for answered in {session_id, queued.session_id}:
+        actions.person_came(runtime, answered)
 
 
 def add_note(runtime: Runtime, session_id: str, text: str, by: str, *, message_id: str) -> bool:

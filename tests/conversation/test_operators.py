@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.conversation import operators, send, upkeep
+from gateway.conversation import actions, operators, send, upkeep
 from gateway.conversation.operators import CannotDo
 from gateway.conversation.outlook import outlook
 from gateway.conversation.send import CannotSend, Draft
@@ -346,3 +346,16 @@ def test_a_caller_is_texted_where_the_number_they_called_takes_texts(scene):
     queued = operators.reply(scene.runtime, call, Draft("You called?"), message_id="ag:1")
     assert session(scene, queued.session_id)["communication_type"] == "sms"
     assert session(scene, queued.session_id)["metadata"]["fromNumber"] == "+15558675310"
+
+
+def test_whoever_begins_a_session_or_writes_from_an_older_one_has_come(scene):
+    scene = scene()
+    scene.person.say()
+    old = scene.newest()
+    scene.clock.tick(5)
+    actions.ask_for_person(scene.runtime, old, "too_late")
+    new = operators.begin(scene.runtime, old, Draft("Hello again", author="ada"), message_id="ag:1").session_id
+    assert "needs_person" not in session(scene, old)
+    actions.ask_for_person(scene.runtime, new, "too_late")
+    assert operators.reply(scene.runtime, old, Draft("Yes?", author="ada"), message_id="ag:2").session_id == new
+    assert "needs_person" not in session(scene, new)
