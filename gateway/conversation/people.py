@@ -7,7 +7,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.core.access import Role
 from gateway.core.errors import GatewayError
 from gateway.logs import log
-from gateway.store import audit, users
+from gateway.store import audit, triage, users
 from gateway.store.users import UserExists
 
 NAME_LIMIT = 80
@@ -43,6 +43,7 @@ def change(runtime: Runtime, by: str, name: str, role: Role, channels: Collectio
     if not users.has_admin():
         users.change(name, before.access.role, before.access.channels)
         raise CannotChange(f"{name} is the only admin. Give somebody else the role admin first.")
+    triage.unassign(name, runtime.clock.now(), but_on=channels)
     _note(runtime, by, "user_changed", name, role, channels)
 
 
@@ -56,6 +57,8 @@ def remove(runtime: Runtime, by: str, name: str) -> None:
     # Nobody may be left without an admin, so the role goes first: that is where it is refused.
     if before.access.role == "admin":
         change(runtime, by, name, "viewer", None)
+    # Their sessions, and those that follow, would be neither anybody's nor among the unassigned.
+    triage.unassign(name, runtime.clock.now())
     if users.remove(name):
         _note(runtime, by, "user_removed", name)
 

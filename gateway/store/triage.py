@@ -10,6 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from gateway.core.sessions import IDLE
 from gateway.store.connection import collection
 from gateway.store.documents import SessionDocument
+from gateway.store.isolation import Channels
 
 
 def ask_for_person(session_id: str, reason: str, now: datetime, *, bot_off: bool = False) -> bool:
@@ -157,3 +158,12 @@ def assign(session_id: str, name: str, now: datetime) -> bool:
         {**change, "$set": {"updatedAt": now} | change.get("$set", {})},
     )
     return done.modified_count == 1
+
+
+def unassign(name: str, now: datetime, *, but_on: Channels = ()) -> int:
+    """Leave to nobody what was somebody's, except on these channels; gives how many sessions that were."""
+    if but_on is None:
+        return 0
+    theirs = {"assigned_to": name} | ({"channel_id": {"$nin": sorted(but_on)}} if but_on else {})
+    changes = {"$unset": {"assigned_to": ""}, "$set": {"updatedAt": now}}
+    return collection(SessionDocument).update_many(theirs, changes).modified_count

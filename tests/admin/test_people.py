@@ -145,3 +145,15 @@ def test_the_audit_of_a_session_is_newest_first(app, db, twilio, session_id):
     audit.note(TEN, "ada", "session_closed", session_id=session_id())
     audit.note(TEN.replace(hour=11), "ben", "session_reopened", session_id=session_id(), why="asked")
     assert [entry["by"] for entry in audit.of_session(session_id())] == ["ben", "ada"]
+
+
+def test_what_was_somebodys_is_nobodys_once_they_may_not_see_it_or_are_gone(console, log_in, twilio, db):
+    twilio.sms()
+    twilio.whatsapp()
+    log_in("ben", "agent")
+    db.sessions.update_many({}, {"$set": {"assigned_to": "ben"}})
+    console.post("/admin/people/ben", form_on="/admin/people", role="agent", sees="some", channels=WHATSAPP)
+    assert db.sessions.distinct("channel_id", {"assigned_to": "ben"}) == [WHATSAPP]
+    console.post("/admin/people/ben/remove", form_on="/admin/people")
+    assert db.sessions.count_documents({"assigned_to": {"$exists": True}}) == 0
+    assert console.page("/admin/?assigned=nobody").count('class="row ') == 2
