@@ -3,7 +3,7 @@
 (() => {
   "use strict";
 
-  const POLL = 3000, RETRY = 60000, SETTLE = 250;
+  const POLL = 2500, RETRY = 60000, SETTLE = 250;
   const inbox = document.getElementById("inbox");
   if (!inbox) return;
   const opened = document.querySelector("[data-open]");
