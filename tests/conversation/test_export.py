@@ -25,8 +25,9 @@ def runtime(app):
 def long_session(db):
     session_id = ObjectId()
     db.sessions.insert_one(
-        {"_id": session_id, "communication_type": "sms", "channel_id": "sms:1", "last_message_at": TEN, "title": "Long"}
-    )
+        {"_id": session_id, "communication_type": "sms", "channel_id": "sms:1", "last_message_at": TEN, "title": "Long",
+         "status": "closed"}
+    )  # fmt: skip
     db.messages.insert_many(
         {"_id": f"SM{n}", "session_id": session_id, "channel_id": "sms:1", "createdAt": TEN + timedelta(seconds=n),
          "content": "x" * 100, "direction": "inbound"}
@@ -75,6 +76,8 @@ def test_who_goes_away_ends_the_cursors(runtime, long_session, db):
 
 
 def test_the_list_is_read_by_its_index(runtime, long_session, db):
+    others = ({"communication_type": "sms", "channel_id": "sms:2", "last_message_at": TEN} for _ in range(200))
+    db.sessions.insert_many({**other, "status": "closed"} for other in others)
     wanted = exporting._wanted(Selected(frozenset({"sms:1"}), Wanted("sms", since=TEN)))
     plan = db.sessions.find(wanted).sort([("last_message_at", -1), ("_id", -1)]).explain()["queryPlanner"]
     assert "'indexName': 'by_channel'" in str(plan["winningPlan"])
