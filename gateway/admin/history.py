@@ -19,6 +19,13 @@ _WORDS = {
     "session_retitled": "changed the title",
     "session_tagged": "added a tag",
     "session_untagged": "removed a tag",
+    "session_assigned": "assigned it",
+    "session_marked_unread": "marked it as unread",
+    "session_split": "split it",
+    "session_merged": "merged it with the one before",
+    "regrouping_undone": "undid a split or merge",
+    "export_started": "began an export",
+    "export_finished": "exported it",
     "contact_renamed": "renamed the contact",
 }
 
