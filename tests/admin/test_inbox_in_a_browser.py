@@ -113,10 +113,11 @@ def test_a_stream_tells_only_of_what_its_reader_sees(serve, clock):
     events = live._events(f"{found.id}.{found.token}", found.access)
     assert next(events) == "retry: 1000\n\n"
     twilio = Twilio(app.test_client(), base="http://gateway.example.com")
-    assert next(events) == ":\n\n"
+    # On a slow machine the stream of changes may begin again, which says "[]": anything may have changed.
+    assert next(event for event in events if "[]" not in event) == ":\n\n"
     twilio.sms("not theirs", From=ADA)
     twilio.sms("theirs", From=BEA, To="+15017122669")
-    told = next(event for event in events if event.startswith("event"))
+    told = next(event for event in events if event.startswith("event") and "[]" not in event)
     assert told.count('"') == 2
     assert users.set_password("limited", "another password")
     events.close()

@@ -18,7 +18,7 @@ def gateway(make_settings, tmp_path):
         database = client.get_default_database()
         for number, kind in enumerate(("sms", "whatsapp", "sms")):
             at = LATELY - timedelta(days=30 * number)
-            session = {"communication_type": kind, "last_message_at": at, "title": f"No. {number}"}
+            session = {"communication_type": kind, "last_message_at": at, "title": f"No. {number}", "status": "closed"}
             session_id = database.sessions.insert_one(session).inserted_id
             message = {"_id": f"SM{number}", "session_id": session_id, "createdAt": at, "content": "private words"}
             database.messages.insert_one(message)

@@ -46,7 +46,9 @@ class Fleet:
     """Four processes of sixteen threads each, kept over many rounds."""
 
     def __init__(self, given: dict[str, Any]) -> None:
-        context = multiprocessing.get_context("spawn")
+        # One process imports everything once, and each of the fleet is forked from it before it has a connection.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["gateway.app", "tests.conftest"])
         self._start = context.Barrier(PROCESSES)
         self._pipes = []
         self._processes = []
