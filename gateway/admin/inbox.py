@@ -20,7 +20,7 @@ from gateway.store.connection import deadline
 from gateway.store.isolation import Channels
 from gateway.store.listing import Page, Wanted
 
-PAGE_SIZE = 30
+PAGE_SIZE = 25
 
 # How long a list may take: MongoDB reads what nobody asked for lately from its disk.
 READ_SECONDS = 5
