@@ -18,7 +18,7 @@ from gateway.core.times import ms_between
 from gateway.logs import log
 from gateway.settings import Settings
 from gateway.store import connection
-from gateway.webhooks import guard
+from gateway.webhooks import answering, guard
 
 CLOCK_SECONDS = 60
 DRAIN_SECONDS = 0.5
@@ -71,8 +71,8 @@ def _create_indexes() -> None:
 
 
 def _failed(error: Exception) -> Response:
-    if guard.is_webhook():
-        return guard.failed(error)
+    if answering.is_webhook():
+        return answering.failed(error)
     if isinstance(error, HTTPException):
         return Response(error.get_body(), error.code, error.get_headers())
     log.exception("request_failed", path=request.path)

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from gateway.webhooks import guard, sms, status, voice, whatsapp
+from gateway.webhooks import answering, guard, sms, status, voice, whatsapp
 
 
 def register(app: Flask) -> None:
@@ -10,3 +10,4 @@ def register(app: Flask) -> None:
     for module in (sms, whatsapp, voice, status):
         app.register_blueprint(module.bp)
     guard.register(app)
+    answering.register(app)

@@ -1,8 +1,4 @@
-"""Nothing gets past here unverified: signature, form and errors of every webhook, in this order.
-
-A webhook never answers with an error page: Twilio texts a text/plain body to the customer. What is refused gets
-an empty 403, what is malformed a 400 with an empty `<Response/>`, and neither changes anything.
-"""
+"""Nothing gets past here unverified: signature, then form, of every webhook. What is refused changes nothing."""
 
 import functools
 import json
@@ -15,29 +11,19 @@ from urllib.parse import parse_qsl
 import structlog
 from flask import Flask, Response, current_app, g, request
 from itsdangerous import BadSignature
-from werkzeug.exceptions import HTTPException
 
-from gateway import metrics
 from gateway.channels import signature
 from gateway.channels.base import Form
-from gateway.conversation.inspector import Inspector
 from gateway.conversation.intake import Kept
 from gateway.conversation.receive import Outcome
 from gateway.conversation.runtime import SIMULATED_AT, Runtime, simulated_times
-from gateway.core.errors import Forbidden, Malformed, RequestRejected, SpoolUnavailable, StoreUnavailable
+from gateway.core.errors import Forbidden, Malformed
 from gateway.core.times import parse_moment
-from gateway.http import own_base_url, public_urls, raw_target
 from gateway.logs import log
-from gateway.webhooks import inspecting
+from gateway.webhooks.answering import runtime, signed_urls, twiml
 
 BODY_LIMIT = 1_000_000
 FIELD_LIMIT = 1000
-EMPTY = "<Response/>"
-
-
-def runtime() -> Runtime:
-    """Give the runtime of the app that serves this request."""
-    return current_app.extensions["gateway"]  # type: ignore[no-any-return]
 
 
 def _gather_keyring(serving: Runtime) -> signature.Keyring:
@@ -68,11 +54,6 @@ def twilio_webhook(view: Callable[[Form, datetime], Outcome | Kept | str | None]
         return _explained(twiml(answer.twiml), answer)
 
     return guarded
-
-
-def twiml(document: str, status: int = 200) -> Response:
-    """Answer TwiML, with the type Twilio reads as such."""
-    return Response(document, status, content_type="text/xml; charset=utf-8")
 
 
 def _bind_request() -> None:
@@ -116,7 +97,7 @@ def _refuse_other_than_form(given: str) -> NoReturn:
         body = _body()
         genuine = _is_genuine(_decoded(body) or Form(), given) or _is_genuine(Form(), given, body)
     if not genuine and not runtime().settings.observes_signatures:
-        raise Forbidden("bad_signature", tried=[_redacted(url) for url in _urls()])
+        raise Forbidden("bad_signature", tried=[_redacted(url) for url in signed_urls()])
     raise Malformed("not_a_form", content_type=request.mimetype[:80])
 
 
@@ -139,16 +120,10 @@ def _decoded(body: bytes) -> Form | None:
     return Form(pairs)
 
 
-def _urls() -> list[str]:
-    settings = runtime().settings
-    base = settings.public_url or own_base_url(request.environ, settings.trusted_proxies)
-    return public_urls(base, raw_target(request.environ))
-
-
 def _verdict(form: Form, given: str, body: bytes | None = None) -> signature.Verdict:
     return signature.verify(
         _keyring(),
-        urls=_urls(),
+        urls=signed_urls(),
         form=form,
         signature=given,
         account_sid=form.text("AccountSid"),
@@ -205,66 +180,5 @@ def _explained(response: Response, outcome: Outcome | Kept) -> Response:
 
 
 def register(app: Flask) -> None:
-    """Answer every error under /webhooks in a way Twilio survives, and time every request."""
-    serving: Runtime = app.extensions["gateway"]
-    app.extensions["keyring"] = _gather_keyring(serving)
-    app.extensions["inspector"] = Inspector(serving.settings.inspector, app.extensions["keyring"])
-    app.register_error_handler(RequestRejected, _rejected)
-    app.register_error_handler(StoreUnavailable, _unavailable)
-    app.register_error_handler(SpoolUnavailable, _unavailable)
-    app.after_request(_timed)
-
-
-def _rejected(error: RequestRejected) -> Response:
-    g.rejected = error.reason
-    metrics.REJECTED.labels(error.reason).inc()
-    log.warning(
-        "webhook_rejected",
-        reason=error.reason,
-        detail=str(error),
-        path=request.path,
-        status=error.status,
-        **error.context,
-    )
-    return twiml(EMPTY, 400) if error.status == 400 else Response(status=error.status)
-
-
-def _unavailable(error: StoreUnavailable | SpoolUnavailable) -> Response:
-    event = "spool_unavailable" if isinstance(error, SpoolUnavailable) else "store_unavailable"
-    log.error(event, message=str(error)[:300], path=request.path)
-    return twiml(EMPTY, 503)
-
-
-def is_webhook() -> bool:
-    """Tell whether this request is for a webhook."""
-    return request.path.startswith("/webhooks")
-
-
-def failed(error: Exception) -> Response:
-    """Answer an error of a webhook that nobody foresaw."""
-    if isinstance(error, HTTPException):
-        return Response(status=error.code or 500, content_type="text/xml; charset=utf-8")
-    log.exception("webhook_failed", path=request.path)
-    return twiml(EMPTY, 500)
-
-
-def _timed(response: Response) -> Response:
-    """Time a webhook, and let the inspector see it: also one that has no route, so that nobody asked for it."""
-    started: Any = g.pop("started", None)
-    if started is None and not is_webhook():
-        return response
-    spent = None if started is None else time.perf_counter() - started
-    if spent is not None:
-        metrics.WEBHOOK_SECONDS.labels(request.path, response.status_code).observe(spent)
-    _inspect(response, spent)
-    return response
-
-
-def _inspect(response: Response, seconds: float | None) -> None:
-    try:
-        inspector = current_app.extensions["inspector"]
-        if inspector.wants(refused=bool(inspecting.reason_for(response))):
-            inspector.offer(inspecting.captured(runtime(), _urls(), response, seconds))
-    except Exception:
-        # Whoever only looks on must cost nobody an answer.
-        log.exception("inspector_failed")
+    """Gather what requests are verified with, once."""
+    app.extensions["keyring"] = _gather_keyring(app.extensions["gateway"])

@@ -7,7 +7,8 @@ from flask import Blueprint, request
 from gateway.channels import messaging
 from gateway.channels.base import Form
 from gateway.conversation.intake import take
-from gateway.webhooks.guard import runtime, twilio_webhook
+from gateway.webhooks.answering import runtime
+from gateway.webhooks.guard import twilio_webhook
 
 bp = Blueprint("status", __name__, url_prefix="/webhooks")
 

@@ -10,7 +10,8 @@ from gateway.conversation import calls, forwarding
 from gateway.conversation.intake import Kept, take
 from gateway.conversation.receive import Outcome
 from gateway.core.messages import UNNUMBERED, CallTurn
-from gateway.webhooks.guard import EMPTY, runtime, twilio_webhook
+from gateway.webhooks.answering import EMPTY, runtime
+from gateway.webhooks.guard import twilio_webhook
 
 bp = Blueprint("voice", __name__, url_prefix="/webhooks/voice")
 

@@ -8,7 +8,8 @@ from gateway.channels import messaging
 from gateway.channels.base import Form
 from gateway.conversation.intake import Kept, take
 from gateway.conversation.receive import Outcome
-from gateway.webhooks.guard import runtime, twilio_webhook
+from gateway.webhooks.answering import runtime
+from gateway.webhooks.guard import twilio_webhook
 
 bp = Blueprint("whatsapp", __name__, url_prefix="/webhooks")
 

@@ -1,0 +1,103 @@
+"""How webhooks end: TwiML, whatever went wrong, timed, and seen by the inspector.
+
+A webhook never answers with an error page: Twilio texts a text/plain body to the customer. What is refused gets
+an empty 403, what is malformed a 400 with an empty `<Response/>`.
+"""
+
+import time
+from typing import Any
+
+from flask import Flask, Response, current_app, g, request
+from werkzeug.exceptions import HTTPException
+
+from gateway import metrics
+from gateway.conversation.inspector import Inspector
+from gateway.conversation.runtime import Runtime
+from gateway.core.errors import RequestRejected, SpoolUnavailable, StoreUnavailable
+from gateway.http import own_base_url, public_urls, raw_target
+from gateway.logs import log
+from gateway.webhooks import inspecting
+
+EMPTY = "<Response/>"
+
+
+def runtime() -> Runtime:
+    """Give the runtime of the app that serves this request."""
+    return current_app.extensions["gateway"]  # type: ignore[no-any-return]
+
+
+def twiml(document: str, status: int = 200) -> Response:
+    """Answer TwiML, with the type Twilio reads as such."""
+    return Response(document, status, content_type="text/xml; charset=utf-8")
+
+
+def signed_urls() -> list[str]:
+    """Give the addresses Twilio may have signed this request over."""
+    settings = runtime().settings
+    base = settings.public_url or own_base_url(request.environ, settings.trusted_proxies)
+    return public_urls(base, raw_target(request.environ))
+
+
+def register(app: Flask) -> None:
+    """Answer every error under /webhooks in a way Twilio survives, and time every request."""
+    serving: Runtime = app.extensions["gateway"]
+    app.extensions["inspector"] = Inspector(serving.settings.inspector, app.extensions["keyring"])
+    app.register_error_handler(RequestRejected, _rejected)
+    app.register_error_handler(StoreUnavailable, _unavailable)
+    app.register_error_handler(SpoolUnavailable, _unavailable)
+    app.after_request(_timed)
+
+
+def _rejected(error: RequestRejected) -> Response:
+    g.rejected = error.reason
+    metrics.REJECTED.labels(error.reason).inc()
+    log.warning(
+        "webhook_rejected",
+        reason=error.reason,
+        detail=str(error),
+        path=request.path,
+        status=error.status,
+        **error.context,
+    )
+    return twiml(EMPTY, 400) if error.status == 400 else Response(status=error.status)
+
+
+def _unavailable(error: StoreUnavailable | SpoolUnavailable) -> Response:
+    event = "spool_unavailable" if isinstance(error, SpoolUnavailable) else "store_unavailable"
+    log.error(event, message=str(error)[:300], path=request.path)
+    return twiml(EMPTY, 503)
+
+
+def is_webhook() -> bool:
+    """Tell whether this request is for a webhook."""
+    return request.path.startswith("/webhooks")
+
+
+def failed(error: Exception) -> Response:
+    """Answer an error of a webhook that nobody foresaw."""
+    if isinstance(error, HTTPException):
+        return Response(status=error.code or 500, content_type="text/xml; charset=utf-8")
+    log.exception("webhook_failed", path=request.path)
+    return twiml(EMPTY, 500)
+
+
+def _timed(response: Response) -> Response:
+    """Time a webhook, and let the inspector see it: also one that has no route, so that nobody asked for it."""
+    started: Any = g.pop("started", None)
+    if started is None and not is_webhook():
+        return response
+    spent = None if started is None else time.perf_counter() - started
+    if spent is not None:
+        metrics.WEBHOOK_SECONDS.labels(request.path, response.status_code).observe(spent)
+    _inspect(response, spent)
+    return response
+
+
+def _inspect(response: Response, seconds: float | None) -> None:
+    try:
+        inspector = current_app.extensions["inspector"]
+        if inspector.wants(refused=bool(inspecting.reason_for(response))):
+            inspector.offer(inspecting.captured(runtime(), signed_urls(), response, seconds))
+    except Exception:
+        # Whoever only looks on must cost nobody an answer.
+        log.exception("inspector_failed")
