@@ -75,6 +75,7 @@ def test_a_session_goes_on_paper_without_what_is_for_the_screen(counted, browser
     page.goto(f"{counted}/admin/?type=sms")
     page.get_by_role("link", name="SMS from +15550000001").click()
     page.get_by_role("link", name="Print").click()
+    page.wait_for_url("**/print?type=sms")
     assert not is_wider_than_the_screen(page)
     assert page.get_by_role("button", name="Print").is_visible()
     page.emulate_media(media="print")
