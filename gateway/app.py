@@ -8,7 +8,9 @@ from typing import Any
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from gateway import admin, jobs, logs, metrics, settings, webhooks
+from gateway import admin, api, jobs, logs, metrics, settings, webhooks
+from gateway.api import problems
+from gateway.api.documentation import Documented
 from gateway.conversation import draining, inspector, presence, runtime
 from gateway.conversation.inspector import Inspector
 from gateway.conversation.presence import Presence
@@ -28,7 +30,7 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
     """Make the WSGI app. Connects lazily, so that it may be made before or after a fork."""
     configured = given or settings.load()
     logs.configure(fmt=configured.log.format, redact=configured.log.redact)
-    app = Flask(__name__, static_folder=None)
+    app = Documented(__name__)
     app.config.update(
         SECRET_KEY=configured.secret_key.get_secret_value(),
         MAX_CONTENT_LENGTH=guard.BODY_LIMIT + 1,
@@ -46,6 +48,7 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
         jobs.in_background(lambda: draining.drain_if_needed(serving), every=DRAIN_SECONDS, name="drainer")
     webhooks.register(app)
     admin.register(app)
+    api.register(app)
     if clock is None:
         _tell_of_itself(app, serving)
     _register_probes(app, serving)
@@ -73,6 +76,8 @@ def _create_indexes() -> None:
 def _failed(error: Exception) -> Response:
     if answering.is_webhook():
         return answering.failed(error)
+    if api.is_ours():
+        return problems.answer(error)
     if isinstance(error, HTTPException):
         return Response(error.get_body(), error.code, error.get_headers())
     log.exception("request_failed", path=request.path)
@@ -80,12 +85,12 @@ def _failed(error: Exception) -> Response:
 
 
 def _register_probes(app: Flask, serving: Runtime) -> None:
-    @app.get("/healthz")
+    @app.get("/healthz", doc_ui=False)
     def healthz() -> Response:
         """Say that the process is up."""
         return jsonify(status="ok")
 
-    @app.get("/readyz")
+    @app.get("/readyz", doc_ui=False)
     def readyz() -> tuple[Response, int]:
         """Say whether what is sent now would be kept: in MongoDB, or at least in the spool."""
         parts = {"mongodb": _timed(connection.ping), "spool": _timed(serving.spool.prove_writable) | _spooled(serving)}
@@ -93,7 +98,7 @@ def _register_probes(app: Flask, serving: Runtime) -> None:
         status = "ok" if all(kept) else "degraded" if any(kept) else "unavailable"
         return jsonify(status=status, **parts), 200 if any(kept) else 503
 
-    @app.get("/metrics")
+    @app.get("/metrics", doc_ui=False)
     def exposition() -> Response:
         """Give Prometheus its metrics."""
         spooled = _spooled(serving)
@@ -103,7 +108,7 @@ def _register_probes(app: Flask, serving: Runtime) -> None:
             metrics.SPOOL_OLDEST.set(spooled["oldest_seconds"])
         return Response(metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @app.get("/")
+    @app.get("/", doc_ui=False)
     def root() -> Response:
         """Send people to the admin page."""
         return Response(status=302, headers={"Location": request.script_root + "/admin/"})

@@ -25,6 +25,9 @@ from gateway.conversation.runtime import Clock
 from gateway.settings import Settings
 from gateway.store import connection
 from gateway.store.embedded import EmbeddedMongo
+from tests.browser import browser, open_page, serve
+
+__all__ = ["browser", "open_page", "serve"]
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ACCOUNT, TOKEN, HOST = "AC" + "a" * 32, "test-token", "https://gateway.example.com"

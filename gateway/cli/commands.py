@@ -84,6 +84,17 @@ def worker() -> None:
 
 
 @cli.command()
+@click.option("--output", "-o", type=click.Path(dir_okay=False), default="-", help="A file instead of the screen.")
+def openapi(output: str) -> None:
+    """Write the OpenAPI 3.1 file of the REST API, for generating clients. Needs no database.
+
+    \b
+    Example:  gateway openapi -o openapi.json
+    """
+    os.execv(sys.executable, [sys.executable, "-m", "gateway.api", output])  # noqa: S606
+
+
+@cli.command()
 @as_json
 def migrate(as_json: bool) -> None:
     """Bring the database up to date: creates the indexes that are missing. Safe to run at any time."""

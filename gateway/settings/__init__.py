@@ -24,6 +24,7 @@ from gateway.settings.sections import (
     WEB_THREADS,
     Admin,
     Alerts,
+    Api,
     Backfill,
     Broker,
     Canned,
@@ -90,6 +91,7 @@ class Settings(BaseSettings):
     crm: Crm = Crm()
     alerts: Alerts = Alerts()
     admin: Admin = Admin()
+    api: Api = Api()
     log: Log = Log()
 
     @property

@@ -263,6 +263,12 @@ class Admin(Section):
     session_hours: float = Field(12, gt=0, le=24 * 30)
 
 
+class Api(Section):
+    """How often an API key may ask."""
+
+    requests_per_minute: int = Field(600, ge=1, le=1_000_000)
+
+
 class Log(Section):
     """What log lines look like."""
 

@@ -1,23 +1,18 @@
 """Somebody at the console: a browser without a screen for most, a real one for what only that can show."""
 
-import os
 import re
-import shutil
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, Page, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Page
 from werkzeug.test import TestResponse
 
 from gateway.store import users
+from tests.browser import PASSWORD
 from tests.conftest import TEN
 
-PASSWORD = "correct horse battery"
 _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 
@@ -63,65 +58,6 @@ def console(visitor: Console) -> Console:
 def session_id(db: Any) -> Any:
     """Find the id of the newest session."""
     return lambda: str(db.sessions.find_one({}, sort=[("_id", -1)])["_id"])
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """A real browser; CI must have one."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("GATEWAY_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if not found:
-        reason = f"no browser: install one of {', '.join(names)}, or set GATEWAY_CHROMIUM to its path"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    quiet = ("background-networking", "component-update", "sync", "gpu")
-    arguments = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=arguments)
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def serve(make_app: Any) -> Iterator[Any]:
-    """Serve an app of the development environment, whose cookies need no https; gives its address."""
-    servers = []
-
-    def start(**given: Any) -> tuple[Flask, str]:
-        app = make_app(**({"env": "development", "public_url": ""} | given))
-        users.add("admin", PASSWORD, TEN)
-        server = make_server("127.0.0.1", 0, app, threaded=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        servers.append((server, thread))
-        return app, f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server, thread in servers:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Any]:
-    """Open a page that remembers what it asked for and what its console said."""
-    contexts: list[Any] = []
-
-    def opened(**given: Any) -> Any:
-        context = browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | given))
-        contexts.append(context)
-        page: Any = context.new_page()
-        page.asked, page.said = [], []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda error: page.said.append(str(error)))
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
 
 
 def log_in(page: Page, base: str) -> None:

@@ -18,6 +18,7 @@ from gateway.store.documents.counts import (
 )
 from gateway.store.documents.people import (
     ApiKeyDocument,
+    ApiLimitDocument,
     AuditDocument,
     ChannelDocument,
     ContactDocument,
@@ -38,6 +39,7 @@ __all__ = [
     "NOT_PRIVATE",
     "REPLACED",
     "ApiKeyDocument",
+    "ApiLimitDocument",
     "AuditDocument",
     "CallbackDocument",
     "ChannelDocument",
@@ -76,5 +78,6 @@ DOCUMENTS: tuple[type[Document], ...] = (
     HeartbeatDocument,
     InspectionDocument,
     ApiKeyDocument,
+    ApiLimitDocument,
     GapDocument,
 )

@@ -5,6 +5,7 @@ from mongoengine.fields import (
     DateTimeField,
     DictField,
     DynamicField,
+    IntField,
     ListField,
     ObjectIdField,
     StringField,
@@ -118,6 +119,21 @@ class ApiKeyDocument(Document):
     last_used_at = DateTimeField()
     revoked_at = DateTimeField()
     revoked_by = StringField()
+
+
+class ApiLimitDocument(Document):
+    """How often an API key asked in a minute; `_id` is the key and the minute."""
+
+    meta = {  # noqa: RUF012
+        "collection": "api_limits",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [{"name": "five_minutes", "fields": ["at"], "expireAfterSeconds": 300}],
+    }
+
+    id = StringField(primary_key=True)
+    requests = IntField()
+    at = DateTimeField()
 
 
 class AuditDocument(Document):

@@ -1,0 +1,21 @@
+"""The REST API and the web chat: what other programs use of sessions, messages and contacts."""
+
+from flask import request
+
+from gateway.api import documentation, me
+from gateway.api.blueprint import bp
+from gateway.api.documentation import Documented
+
+# Each adds its views to the blueprint.
+PARTS = (me,)
+
+
+def register(app: Documented) -> None:
+    """Put the API under /api/v1, its documentation at /api/docs and its OpenAPI file at /api/openapi.json."""
+    app.register_api(bp)
+    app.register_blueprint(documentation.bp)
+
+
+def is_ours() -> bool:
+    """Tell whether a request is for the API, whose errors are problems and no pages."""
+    return request.path.startswith("/api/")

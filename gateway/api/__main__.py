@@ -1,0 +1,21 @@
+"""`gateway openapi`: the OpenAPI file, without a server or a database."""
+
+import sys
+from pathlib import Path
+
+from gateway import api
+from gateway.api.documentation import Documented, written
+
+
+def main(path: str) -> None:
+    """Write the OpenAPI file; `-` is the standard output."""
+    app = Documented("gateway.app")
+    api.register(app)
+    if path == "-":
+        sys.stdout.write(written(app))
+    else:
+        Path(path).write_text(written(app), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
