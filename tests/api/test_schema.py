@@ -1,0 +1,45 @@
+"""schemathesis over the OpenAPI file: all its checks, over every operation, in sequences too."""
+
+import schemathesis
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events, from_schema
+
+from gateway.store import api_keys
+from tests.conftest import TEN
+
+# The boundaries of every value are tried in any case; these come on top, by chance.
+EXAMPLES = 15
+
+
+def configured(key):
+    return SchemathesisConfig.from_dict(
+        {
+            "headers": {"Authorization": f"Bearer {key}"},
+            "generation": {"max-examples": EXAMPLES, "deterministic": True},
+            "checks": {"enabled": True},
+        }
+    )
+
+
+def failures(schema):
+    """Run everything; gives what failed, with a call that shows it."""
+    found = {}
+    for event in from_schema(schema).execute():
+        if isinstance(event, events.NonFatalError | events.FatalError):
+            found[str(event)] = repr(getattr(event, "value", None) or event.exception)
+        if not isinstance(event, events.ScenarioFinished):
+            continue
+        for checks in event.recorder.checks.values():
+            for check in checks:
+                if info := check.failure_info:
+                    failure = info.failure
+                    found.setdefault((failure.operation, failure.title), f"{failure.message}\n{info.code_sample}")
+    return found
+
+
+def test_the_api_is_what_its_file_says(serve):
+    _, base = serve(api={"requests_per_minute": 1_000_000})
+    _, key = api_keys.add("schemathesis", ["admin"], TEN, by="a test")
+    schema = schemathesis.openapi.from_url(f"{base}/api/openapi.json", config=configured(key))
+    found = failures(schema)
+    assert not found, "\n\n".join(f"{where}: {what}" for where, what in found.items())
