@@ -33,6 +33,14 @@ FIXTURES = Path(__file__).parent / "fixtures"
 ACCOUNT, TOKEN, HOST = "AC" + "a" * 32, "test-token", "https://gateway.example.com"
 # A test that forgets its stand-in must not reach Twilio.
 NOWHERE = {"api_base_url": "http://127.0.0.1:9"}
+USUAL: dict[str, Any] = {
+    "env": "test",
+    "public_url": HOST,
+    "twilio_account_sid": ACCOUNT,
+    "twilio_auth_token": [TOKEN],
+    "secret_key": "test-secret-key",
+    "twilio": NOWHERE,
+}
 TEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 # A machine that runs tests may stand still for two seconds, and a webhook that gave up would be seen as a wrong one.
@@ -79,17 +87,7 @@ def make_settings(mongo: EmbeddedMongo, tmp_path: Path) -> Iterator[Any]:
     uri = mongo.uri.replace("/gateway?", "/test?")
 
     def make(**given: Any) -> Settings:
-        defaults: dict[str, Any] = {
-            "env": "test",
-            "data_dir": tmp_path,
-            "mongodb_uri": uri,
-            "public_url": HOST,
-            "twilio_account_sid": ACCOUNT,
-            "twilio_auth_token": [TOKEN],
-            "secret_key": "test-secret-key",
-            "twilio": NOWHERE,
-        }
-        return settings_module.load(**(defaults | given))
+        return settings_module.load(**(USUAL | {"data_dir": tmp_path, "mongodb_uri": uri} | given))
 
     yield make
     # Emptied rather than dropped: making a dozen indexes takes longer than most tests.
@@ -110,13 +108,22 @@ def clock() -> StoppedClock:
     return StoppedClock()
 
 
+@pytest.fixture(scope="session")
+def indexed() -> set[str]:
+    """The databases whose indexes are in place: they stay when a test's documents go."""
+    return set()
+
+
 @pytest.fixture
-def make_app(make_settings: Any, clock: StoppedClock) -> Any:
+def make_app(make_settings: Any, clock: StoppedClock, indexed: set[str]) -> Any:
     """Make an app with indexes in place."""
 
     def make(**given: Any) -> Flask:
-        app = create_app(make_settings(**given), clock=clock)
-        connection.create_indexes()
+        configured = make_settings(**given)
+        app = create_app(configured, clock=clock)
+        if configured.mongodb_uri not in indexed:
+            connection.create_indexes()
+            indexed.add(configured.mongodb_uri)
         return app
 
     return make

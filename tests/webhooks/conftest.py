@@ -21,7 +21,7 @@ from gateway.settings import Settings
 from gateway.store import connection
 from gateway.store.channels import Channels
 from gateway.store.embedded import EmbeddedMongo
-from tests.conftest import ACCOUNT, HOST, NOWHERE, TOKEN, StoppedClock, Twilio, fixture
+from tests.conftest import HOST, USUAL, StoppedClock, Twilio, fixture
 
 DATABASE = "test_webhooks"
 Events = list[dict[str, Any]]
@@ -45,17 +45,7 @@ def make_settings(mongo: EmbeddedMongo, database: Any, tmp_path: Any) -> Iterato
     """Make settings over the shared database."""
 
     def make(**given: Any) -> Settings:
-        defaults: dict[str, Any] = {
-            "env": "test",
-            "data_dir": tmp_path,
-            "mongodb_uri": shared_uri(mongo),
-            "public_url": HOST,
-            "twilio_account_sid": ACCOUNT,
-            "twilio_auth_token": [TOKEN],
-            "secret_key": "test-secret-key",
-            "twilio": NOWHERE,
-        }
-        return settings_module.load(**(defaults | given))
+        return settings_module.load(**(USUAL | {"data_dir": tmp_path, "mongodb_uri": shared_uri(mongo)} | given))
 
     yield make
     for name in database.list_collection_names():
@@ -63,7 +53,7 @@ def make_settings(mongo: EmbeddedMongo, database: Any, tmp_path: Any) -> Iterato
 
 
 @pytest.fixture
-def make_app(make_settings: Any, indexed: None, clock: StoppedClock) -> Callable[..., Flask]:
+def make_app(make_settings: Any, indexes: None, clock: StoppedClock) -> Callable[..., Flask]:
     """Make an app over the shared database, its indexes in place."""
 
     def make(**given: Any) -> Flask:
@@ -73,7 +63,7 @@ def make_app(make_settings: Any, indexed: None, clock: StoppedClock) -> Callable
 
 
 @pytest.fixture(scope="package")
-def indexed(mongo: EmbeddedMongo) -> None:
+def indexes(mongo: EmbeddedMongo) -> None:
     """Make the indexes of the shared database, once."""
     connection.connect(settings_module.load(env="test", mongodb_uri=shared_uri(mongo)))
     connection.create_indexes()
