@@ -16,6 +16,8 @@ _WORDS = {
     "session_reopened": "reopened it",
     "session_archived": "archived it",
     "session_unarchived": "took it out of the archive",
+    "session_deleted": "deleted it",
+    "session_restored": "restored it",
     "session_retitled": "changed the title",
     "session_tagged": "added a tag",
     "session_untagged": "removed a tag",

@@ -111,7 +111,7 @@ def _erase(erasing: _Erasing, sessions: list[Any], done: Forgotten) -> Forgotten
     with deadline(SEARCH_SECONDS):
         forgetting.ask_nobody(sessions)
         queued = forgetting.delete_queued(sessions, who.contacts, runtime.clock.now())
-        steps.retire(sessions, runtime.clock.now())
+        steps.retire(sessions, runtime.clock.now(), why=steps.FORGOTTEN)
     erasing.wait(emptying.GRACE.total_seconds())
     _let_finish(erasing, sessions)
     with deadline(SEARCH_SECONDS):

@@ -14,10 +14,11 @@ from gateway.conversation.emptying import GRACE, STEP_SECONDS, Busy, Session, em
 from gateway.conversation.redaction import TwilioRefuses
 from gateway.conversation.runtime import Runtime
 from gateway.logs import log
-from gateway.store import removal, retention
+from gateway.store import deletions, removal, retention
 from gateway.store.archive import Archive, ArchiveFailed
+from gateway.store.backlog import EVER
 from gateway.store.connection import deadline
-from gateway.store.retention import AGE, FORGOTTEN, Amount
+from gateway.store.retention import AGE, DELETED, FORGOTTEN, Amount
 
 # So many sessions share one wait of GRACE.
 ROUND = 5000
@@ -25,13 +26,17 @@ ROUND = 5000
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be deleted and how. `wait` sleeps some seconds and says True to stop; `progress` hears what went."""
+    """What is to be deleted and how. `wait` sleeps some seconds and says True to stop; `progress` hears what went.
+
+    With `deleted_before` also what somebody deleted until then: that goes for good, into no archive.
+    """
 
     older_than: datetime
     archive: Archive | None = None
     at_twilio: bool = False
     wait: Callable[[float], object] = time.sleep
     progress: Callable[[Amount], object] = lambda _gone: None
+    deleted_before: datetime | None = None
 
 
 @dataclass
@@ -69,11 +74,13 @@ def count(older_than: datetime) -> int:
 
 def clean_by_settings(runtime: Runtime, wait: Callable[[float], object]) -> None:
     """Delete what is older than the settings say, if that was not done within the hour, and tell it in a line."""
-    kept = runtime.settings.retention
-    if not kept.days:
-        return
-    now = runtime.clock.now()
-    order = Order(now - timedelta(days=kept.days), at_twilio=kept.redact_at_twilio, wait=wait)
+    kept, now = runtime.settings.retention, runtime.clock.now()
+    order = Order(
+        older_than=now - timedelta(days=kept.days) if kept.days else EVER,
+        deleted_before=now - timedelta(days=kept.deleted_days),
+        at_twilio=kept.redact_at_twilio,
+        wait=wait,
+    )
     try:
         done = clean(runtime, order, hourly=True)
     except Busy:
@@ -81,7 +88,8 @@ def clean_by_settings(runtime: Runtime, wait: Callable[[float], object]) -> None
     except TwilioRefuses as error:
         log.error("retention_failed", message=str(error)[:300])
         return
-    log.info("retention_done", days=kept.days, **done.as_counts())
+    if kept.days or any(done.as_counts().values()):
+        log.info("retention_done", days=kept.days, **done.as_counts())
 
 
 def clean(runtime: Runtime, order: Order, *, hourly: bool = False) -> Cleaned:
@@ -92,6 +100,8 @@ def clean(runtime: Runtime, order: Order, *, hourly: bool = False) -> Cleaned:
     with held(runtime, if_due=hourly) as hold:
         done = Cleaned()
         pages = retention.old(order.older_than)
+        if order.deleted_before:
+            _retire_deleted(runtime, order.deleted_before)
         while True:
             found = _retire(runtime, order, pages, done)
             with deadline(STEP_SECONDS):
@@ -110,12 +120,24 @@ def clean(runtime: Runtime, order: Order, *, hourly: bool = False) -> Cleaned:
 
 def _let_stay(runtime: Runtime) -> None:
     """Bring back what was hidden and will not be deleted now."""
+    for why in (DELETED, AGE):
+        while True:
+            with deadline(STEP_SECONDS):
+                batch = retention.retired(runtime.clock.now(), why=why)
+            if not batch:
+                break
+            _bring_back(batch)
+
+
+def _retire_deleted(runtime: Runtime, before: datetime) -> None:
+    """Take what somebody deleted out of the finder's sight too, so that it may go."""
+    pages = deletions.deleted_before(before)
     while True:
         with deadline(STEP_SECONDS):
-            batch = retention.retired(runtime.clock.now(), why=AGE)
-        if not batch:
-            return
-        _bring_back(batch)
+            page = next(pages, None)
+            if page is None:
+                return
+            retention.retire(page, runtime.clock.now(), why=DELETED)
 
 
 def _retire(runtime: Runtime, order: Order, pages: Iterator[list[Any]], done: Cleaned) -> int:
@@ -135,7 +157,7 @@ def _retire(runtime: Runtime, order: Order, pages: Iterator[list[Any]], done: Cl
 
 def _empty(runtime: Runtime, order: Order, done: Cleaned, hold: Callable[[], None]) -> None:
     """Archive and delete what the sessions hold that were hidden long enough."""
-    for why in (FORGOTTEN, AGE):
+    for why in (FORGOTTEN, DELETED, AGE):
         while True:
             now = runtime.clock.now()
             with deadline(STEP_SECONDS):
@@ -144,7 +166,8 @@ def _empty(runtime: Runtime, order: Order, done: Cleaned, hold: Callable[[], Non
                 break
             if why == AGE:
                 batch = _still_old(batch, order, now, done)
-                batch = _redacted(runtime, batch, done) if order.at_twilio else batch
+            if why != FORGOTTEN and order.at_twilio:
+                batch = _redacted(runtime, batch, done)
             done.gone += empty(batch, now, order.archive if why == AGE else None)
             order.progress(done.gone)
             hold()

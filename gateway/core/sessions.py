@@ -210,8 +210,8 @@ def _reason_to_join(before: SessionView, moment: datetime, policy: Policy) -> Ru
 
 
 def _in_reach(after: SessionView | None, moment: datetime, policy: Policy) -> int | None:
-    if after is None:
-        return None
+    if after is None or after.is_final_at(moment):
+        return None  # one that was deleted takes nothing more, not even what is from before
     distance = ms_between(moment, after.first_message_at)
     return distance if policy.threshold_ms is None or distance <= policy.threshold_ms else None
 

@@ -176,9 +176,10 @@ class MediaSettings(Section):
 
 
 class Retention(Section):
-    """How long conversations are kept; 0 days is for ever."""
+    """How long conversations are kept; 0 days is for ever. What somebody deleted can be restored for `deleted_days`."""
 
     days: int = Field(0, ge=0, le=36_500)
+    deleted_days: int = Field(30, ge=0, le=36_500)
     redact_at_twilio: bool = False
 
 

@@ -12,7 +12,7 @@ from gateway.core.sessions import Kind, Rule
 from gateway.core.statuses import CALL_ENDS
 from gateway.core.times import epoch_ms, from_epoch_ms
 from gateway.store.connection import collection
-from gateway.store.documents import MessageDocument, SessionDocument
+from gateway.store.documents import NOT_DELETED, MessageDocument, SessionDocument
 from gateway.store.gaps import Span
 from gateway.store.isolation import Channels, only
 
@@ -107,7 +107,7 @@ def sessions(ids: Collection[str], channels: Channels) -> dict[str, dict[str, An
     found: dict[str, dict[str, Any]] = {}
     asked = {one: {one} for one in ids}  # by which session is looked up, for which ids
     while asked:
-        wanted = {"_id": {"$in": [ObjectId(one) for one in sorted(asked)]}} | only(channels)
+        wanted = {"_id": {"$in": [ObjectId(one) for one in sorted(asked)]}} | NOT_DELETED | only(channels)
         further: dict[str, set[str]] = {}
         for row in collection(SessionDocument).find(wanted, _SESSION):
             here = str(row["_id"])

@@ -13,7 +13,7 @@ from pymongo.cursor import Cursor
 from gateway.core.errors import StoreUnavailable
 from gateway.store import listing, people, transcripts
 from gateway.store.connection import collection, deadline
-from gateway.store.documents import MessageDocument, SessionDocument
+from gateway.store.documents import NOT_DELETED, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
 from gateway.store.listing import Wanted
 
@@ -91,7 +91,7 @@ def _said_in(ids: list[ObjectId], channels: Channels) -> dict[ObjectId, list[dic
 
 def _wanted(selected: Selected) -> dict[str, Any]:
     if selected.session_id:
-        return {"_id": ObjectId(selected.session_id)} | only(selected.channels)
+        return {"_id": ObjectId(selected.session_id)} | NOT_DELETED | only(selected.channels)
     return listing.matching(selected.wanted, selected.channels)
 
 

@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from gateway.core.times import MILLISECOND
 from gateway.store.connection import collection
-from gateway.store.documents import MessageDocument, SessionDocument
+from gateway.store.documents import NOT_DELETED, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
 
 # A count is for the eye: beyond this it says "1,000+" instead of reading the whole index.
@@ -105,7 +105,8 @@ def matching(wanted: Wanted, channels: Channels) -> dict[str, Any]:
     elif wanted.communication_type:
         every.append({"communication_type": wanted.communication_type})
     if wanted.is_narrow:
-        every.append({"merged_into": None})  # all others name types or statuses, which such a record has none of
+        # All others name types or statuses, of which what was merged or deleted has none.
+        every.append({"merged_into": None} | NOT_DELETED)
     # What carries a mark is read from that mark's index alone. With the status named MongoDB would also think of
     # reading whole channels, and its plan for a silent channel would be taken for a busy one.
     if wanted.status or not wanted.is_narrow:
@@ -165,13 +166,17 @@ def one(session_id: str, channels: Channels) -> dict[str, Any] | None:
     """Give a whole session for reading; None where there is none on these channels."""
     if not ObjectId.is_valid(session_id):
         return None
-    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)} | only(channels))
+    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)} | NOT_DELETED | only(channels))
     return found and _plain(found)
 
 
 def has_message(message_id: str, channels: Channels) -> bool:
     """Tell whether there is a message of that id on these channels."""
-    return collection(MessageDocument).find_one({"_id": message_id} | only(channels), {"_id": 1}) is not None
+    found = collection(MessageDocument).find_one({"_id": message_id} | only(channels), {"session_id": 1})
+    if found is None:
+        return False
+    there = {"_id": found.get("session_id")} | NOT_DELETED
+    return collection(SessionDocument).find_one(there, {"_id": 1}) is not None
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from gateway.store import outbound, sessions
 from gateway.store.connection import collection
-from gateway.store.documents import SessionDocument
+from gateway.store.documents import NOT_DELETED, SessionDocument
 from gateway.store.outbound import Outbound, Place
 
 _PLACE = {"channel_id": 1, "communication_type": 1, "contact_id": 1}
@@ -18,7 +18,7 @@ _PLACE = {"channel_id": 1, "communication_type": 1, "contact_id": 1}
 
 def add(note_id: str, session_id: str, text: str, author: str, now: datetime) -> bool:
     """Add a note to a session; False where that is done already, or the session is gone."""
-    which = {"_id": ObjectId(session_id), "retired": {"$exists": False}}
+    which = {"_id": ObjectId(session_id), "retired": {"$exists": False}} | NOT_DELETED
     session = collection(SessionDocument).find_one(which, _PLACE)
     if session is None:
         return False

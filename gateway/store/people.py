@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from gateway.store.connection import collection
 from gateway.store.contacts import unescaped
-from gateway.store.documents import ChannelDocument, ContactDocument, SessionDocument
+from gateway.store.documents import NOT_DELETED, ChannelDocument, ContactDocument, SessionDocument
 from gateway.store.isolation import Channels, only
 
 _LISTED = {
@@ -77,7 +77,8 @@ def sessions_of(
     contact_ids: Sequence[str], channels: Channels, *, limit: int, before: datetime | None = None
 ) -> list[dict[str, Any]]:
     """Give a person's sessions on these channels by last message, the newest first, and only before a moment."""
-    wanted: dict[str, Any] = {"contact_id": {"$in": [ObjectId(one) for one in contact_ids]}} | only(channels)
+    theirs = {"contact_id": {"$in": [ObjectId(one) for one in contact_ids]}}
+    wanted: dict[str, Any] = theirs | NOT_DELETED | only(channels)
     if before:
         wanted["last_message_at"] = {"$lt": before}
     found = collection(SessionDocument).find(wanted, _LISTED).sort([("last_message_at", -1), ("_id", -1)]).limit(limit)

@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 from gateway.core.sessions import IDLE
 from gateway.core.times import MILLISECOND
 from gateway.store.connection import collection
-from gateway.store.documents import MessageDocument, SessionDocument
+from gateway.store.documents import NOT_DELETED, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
 from gateway.store.regroupings import SPLIT, Regrouping
 
@@ -52,7 +52,7 @@ def side(session_id: str, channels: Channels, now: datetime) -> Side | None:
     """Look a session up that may be seen and is not on its way out."""
     if not ObjectId.is_valid(session_id):
         return None
-    here = {"_id": ObjectId(session_id), "retired": {"$exists": False}}
+    here = {"_id": ObjectId(session_id), "retired": {"$exists": False}} | NOT_DELETED
     found = collection(SessionDocument).find_one(here | only(channels))
     if found is None:
         return None

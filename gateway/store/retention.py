@@ -25,7 +25,7 @@ from gateway.store.documents import MessageDocument, OutboxDocument, SessionDocu
 from gateway.store.outbox import WAITING
 
 REASON = "retention"
-AGE, FORGOTTEN = "age", "forgotten"
+AGE, FORGOTTEN, DELETED = "age", "forgotten", "deleted"
 BATCH = 200
 
 Document = dict[str, Any]
@@ -105,25 +105,31 @@ def close(ids: Sequence[ObjectId], bound: datetime, now: datetime) -> int:
     return done.modified_count
 
 
-def retire(ids: Sequence[ObjectId], now: datetime, *, bound: datetime | None = None) -> int:
-    """Take sessions out of the finder's sight; gives how many. Without a bound whatever they are: to be forgotten."""
+def retire(ids: Sequence[ObjectId], now: datetime, *, bound: datetime | None = None, why: str = AGE) -> int:
+    """Take sessions out of the finder's sight; gives how many.
+
+    Those of an AGE that are quiet since the bound, those that are still DELETED, or, to be FORGOTTEN, whatever they
+    are.
+    """
     wanted: Document = {"_id": {"$in": list(ids)}, "retired": {"$exists": False}}
     if bound:
         wanted |= {"status": {"$ne": "active"}, **_quiet(bound, now)}
+    if why == DELETED:
+        wanted["deleted"] = {"$exists": True}
+    ends = {"status": {"$cond": [{"$gt": ["$status", None]}, "closed", "$$REMOVE"]}} if why == FORGOTTEN else {}
     aside = {name: f"${name}" for name in ("keys", "slot", "closed_reason")}
     done = collection(SessionDocument).update_many(
         wanted,
         [
-            {"$set": {"retired": {"at": now, "why": AGE if bound else FORGOTTEN, **aside}}},
+            {"$set": {"retired": {"at": now, "why": why, **aside}}},
             # No longer "idle", so that nothing that saw it before opens it again.
-            {"$set": {"keys": [], "closed_reason": REASON, **({} if bound else {"status": "closed"})}},
+            {"$set": {"keys": [], "closed_reason": REASON, **ends}},
             {"$unset": ["slot", "open_keys"]},
         ],
     )
-    if not bound:
-        collection(SessionDocument).update_many(
-            {"_id": {"$in": list(ids)}, "retired.why": AGE}, {"$set": {"retired.why": FORGOTTEN}}
-        )
+    if why == FORGOTTEN:
+        also = {"_id": {"$in": list(ids)}, "retired.why": {"$in": [AGE, DELETED]}}
+        collection(SessionDocument).update_many(also, {"$set": {"retired.why": FORGOTTEN}})
     return done.modified_count
 
 

@@ -9,7 +9,7 @@ from bson import ObjectId
 from gateway.core.times import MILLISECOND
 from gateway.store import messages
 from gateway.store.connection import collection
-from gateway.store.documents import SessionDocument
+from gateway.store.documents import NOT_DELETED, SessionDocument
 from gateway.store.isolation import Channels, only
 
 # An answer has the moment of what it answers, and nothing else has as many messages of one moment.
@@ -41,7 +41,7 @@ def page(
 
 
 def visible(session_ids: set[str], channels: Channels) -> set[str]:
-    """Tell which of these sessions are on these channels."""
+    """Tell which of these sessions are there and on these channels."""
     ids = [ObjectId(one) for one in session_ids if ObjectId.is_valid(one)]
-    found = collection(SessionDocument).find({"_id": {"$in": ids}} | only(channels), {"_id": 1})
+    found = collection(SessionDocument).find({"_id": {"$in": ids}} | NOT_DELETED | only(channels), {"_id": 1})
     return {str(row["_id"]) for row in found}

@@ -9,7 +9,7 @@ from pymongo.errors import DuplicateKeyError
 
 from gateway.core.sessions import IDLE
 from gateway.store.connection import collection
-from gateway.store.documents import SessionDocument
+from gateway.store.documents import NOT_DELETED, SessionDocument
 from gateway.store.isolation import Channels
 
 
@@ -98,7 +98,7 @@ def reopen(session_id: str, opted_out: Sequence[str], now: datetime) -> bool:
     What was said of its sender since holds here too: the lines they opted out of, and that the bot is off.
     """
     sessions = collection(SessionDocument)
-    gone = {"retired": {"$exists": False}, "merged_into": {"$exists": False}}
+    gone = {"retired": {"$exists": False}, "merged_into": {"$exists": False}} | NOT_DELETED
     which = {"_id": ObjectId(session_id), "status": {"$ne": "active"}, **gone}
     found = sessions.find_one(which, {"keys": 1})
     if found is None:

@@ -7,6 +7,7 @@ than the rest of a webhook; names are the same, since both read them here.
 from mongoengine import Document
 
 from gateway.store.documents.conversations import (
+    NOT_DELETED,
     NOT_PRIVATE,
     MessageDocument,
     RegroupingDocument,
@@ -36,6 +37,7 @@ from gateway.store.documents.work import (
 
 __all__ = [
     "DOCUMENTS",
+    "NOT_DELETED",
     "NOT_PRIVATE",
     "REPLACED",
     "ApiKeyDocument",

@@ -1,5 +1,7 @@
 """Sessions, messages, and what people changed about which belongs where."""
 
+from typing import Any
+
 from mongoengine import Document
 from mongoengine.fields import (
     BooleanField,
@@ -15,6 +17,9 @@ from mongoengine.fields import (
 
 # Messages but for private notes, which nobody outside hears of.
 NOT_PRIVATE = {"metadata.private": {"$ne": True}}
+
+# Sessions but for those that somebody deleted, which nobody sees any more.
+NOT_DELETED: dict[str, Any] = {"deleted": None}
 
 
 class SessionDocument(Document):
@@ -87,6 +92,12 @@ class SessionDocument(Document):
                 "fields": ["retired.at"],
                 "partialFilterExpression": {"retired": {"$exists": True}},
             },
+            {
+                # Few at all times: what somebody deleted, until it is removed.
+                "name": "deleted",
+                "fields": ["deleted.at"],
+                "partialFilterExpression": {"deleted": {"$exists": True}},
+            },
         ],
     }
 
@@ -124,6 +135,7 @@ class SessionDocument(Document):
     has_failed = BooleanField()
     tags = ListField(StringField())
     retired = DictField()
+    deleted = DictField()
     merged_into = ObjectIdField()
     merged_at = DateTimeField()
     absorbed = DictField()
