@@ -46,14 +46,6 @@ def person_came(runtime: Runtime, session_id: str) -> None:
     triage.person_came(session_id, runtime.clock.now())
 
 
-def hand_back(runtime: Runtime, session_id: str) -> bool:
-    """Let a session be answered automatically again; False where that was so."""
-    done = triage.hand_back(session_id, runtime.clock.now())
-    if done:
-        log.info("handed_back", session_id=session_id)
-    return done
-
-
 def _hand_over(runtime: Runtime, session_id: str, parameters: Any) -> None:
     """Leave the person to a person: nobody answers automatically any more, in later sessions neither."""
     ask_for_person(runtime, session_id, str(parameters.get("reason") or HANDED_OVER)[:200], bot_off=True)

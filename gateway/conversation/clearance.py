@@ -1,5 +1,6 @@
 """Whether a message may be sent now: wanted, not opted out of, in order, in pace and within WhatsApp's window."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -8,7 +9,6 @@ from gateway.conversation.release import finish
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import WHATSAPP
 from gateway.core.sending import NotSent
-from gateway.core.sessions import SessionView
 from gateway.store import delivery, finding, lanes, outbound, outbox
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import Row
@@ -65,7 +65,7 @@ def _within_window(runtime: Runtime, message: Outbound, now: datetime) -> Outbou
     if message.place.communication_type != WHATSAPP or message.content_sid:
         return message
     session = finding.get(message.place.session_id)
-    if session and window_closes_at(session, now):
+    if session and window_closes_at(session.keys, now):
         return message
     template = usual_template(runtime, message.place.channel_id)
     if not template:
@@ -79,9 +79,9 @@ def _within_window(runtime: Runtime, message: Outbound, now: datetime) -> Outbou
     return replace(message, content_sid=template, content_variables=variables)
 
 
-def window_closes_at(session: SessionView, now: datetime) -> datetime | None:
-    """Tell until when WhatsApp lets us write freely to the person of a session; None where it does not now."""
-    heard = outbound.last_inbound(session.keys, WHATSAPP, now - WINDOW)
+def window_closes_at(keys: Sequence[str], now: datetime) -> datetime | None:
+    """Tell until when WhatsApp lets us write freely to the person of these keys; None where it does not now."""
+    heard = outbound.last_inbound(keys, WHATSAPP, now - WINDOW)
     return heard + WINDOW if heard else None
 
 

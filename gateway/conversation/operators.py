@@ -1,7 +1,10 @@
 """What operators do about a session: one function a deed, each with its entry in the audit."""
 
 import re
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Protocol
 
 from gateway.conversation import actions, outlook, send
 from gateway.conversation.runtime import Runtime
@@ -14,6 +17,7 @@ from gateway.store.connection import deadline
 
 CLOSED_BY = "operator"
 TITLE_LENGTH, TAG_LENGTH, NOTE_LENGTH, REPLY_LENGTH = 200, 50, 10_000, 10_000
+CONTEXT_BYTES = 16 * 1024
 _TEMPLATE = re.compile(r"HX[0-9a-zA-Z]{1,64}")
 
 
@@ -44,16 +48,21 @@ def reply(runtime: Runtime, session_id: str, draft: Draft, *, message_id: str) -
 
 
 def _check(runtime: Runtime, session_id: str, draft: Draft) -> None:
-    """Refuse what would only fail later, or be hundreds of texts: a wrong template, free text WhatsApp refuses."""
-    if len(draft.text) > REPLY_LENGTH:
-        raise CannotSend(f"The message has more than {REPLY_LENGTH:,} characters. Shorten it.")
-    if draft.content_sid and not _TEMPLATE.fullmatch(draft.content_sid):
-        raise CannotSend("A template's id begins with HX. Copy it from Twilio's Content Template Builder.")
+    """Refuse what would only fail later: a wrong template, free text WhatsApp refuses."""
+    check_draft(draft)
     if draft.content_sid:
         return
     now = outlook.outlook(runtime, session_id)
     if now.communication_type == WHATSAPP and now.templates_only and not now.usual_template:
         raise CannotSend(outlook.WINDOW_CLOSED)
+
+
+def check_draft(draft: Draft) -> None:
+    """Refuse what would be hundreds of texts, or is no template; CannotSend says why."""
+    if len(draft.text) > REPLY_LENGTH:
+        raise CannotSend(f"The message has more than {REPLY_LENGTH:,} characters. Shorten it.")
+    if draft.content_sid and not _TEMPLATE.fullmatch(draft.content_sid):
+        raise CannotSend("A template's id begins with HX. Copy it from Twilio's Content Template Builder.")
 
 
 def begin(runtime: Runtime, session_id: str, draft: Draft, *, message_id: str) -> Queued:
@@ -86,20 +95,23 @@ def add_note(runtime: Runtime, session_id: str, text: str, by: str, *, message_i
 
 def take_over(runtime: Runtime, session_id: str, by: str) -> bool:
     """Answer the session's person by hand from now on; False where that was so."""
-    with deadline():
-        done = triage.take_over(session_id, runtime.clock.now())
-        if done:
-            _note(runtime, "bot_taken_over", session_id, by)
-            log.info("taken_over", session_id=session_id)
-    return done
+    return _once(runtime, session_id, by, triage.take_over, "bot_taken_over", "taken_over")
 
 
 def hand_back(runtime: Runtime, session_id: str, by: str) -> bool:
     """Let the session's person be answered automatically again; False where that was so."""
+    return _once(runtime, session_id, by, triage.hand_back, "bot_handed_back", "handed_back")
+
+
+def _once(
+    runtime: Runtime, session_id: str, by: str, do: Callable[[str, datetime], bool], action: str, event: str = ""
+) -> bool:
+    """Do what may be done already, and note what was."""
     with deadline():
-        done = actions.hand_back(runtime, session_id)
+        done = do(session_id, runtime.clock.now())
         if done:
-            _note(runtime, "bot_handed_back", session_id, by)
+            _note(runtime, action, session_id, by)
+            log.info(event or action, session_id=session_id)
     return done
 
 
@@ -132,22 +144,12 @@ def reopen(runtime: Runtime, session_id: str, by: str) -> None:
 
 def archive(runtime: Runtime, session_id: str, by: str) -> bool:
     """Put a session away, closed for good; False where it was."""
-    with deadline():
-        done = triage.archive(session_id, CLOSED_BY, runtime.clock.now())
-        if done:
-            _note(runtime, "session_archived", session_id, by)
-            log.info("session_archived", session_id=session_id)
-    return done
+    return _once(runtime, session_id, by, partial(triage.archive, reason=CLOSED_BY), "session_archived")
 
 
 def unarchive(runtime: Runtime, session_id: str, by: str) -> bool:
     """Take a session out of the archive, closed as it was; False where it was not in there."""
-    with deadline():
-        done = triage.unarchive(session_id, runtime.clock.now())
-        if done:
-            _note(runtime, "session_unarchived", session_id, by)
-            log.info("session_unarchived", session_id=session_id)
-    return done
+    return _once(runtime, session_id, by, triage.unarchive, "session_unarchived")
 
 
 def retitle(runtime: Runtime, session_id: str, title: str, by: str) -> None:
@@ -177,6 +179,26 @@ def untag(runtime: Runtime, session_id: str, word: str, by: str) -> bool:
         if done:
             _note(runtime, "session_untagged", session_id, by)
     return done
+
+
+def set_tags(runtime: Runtime, session_id: str, tags: Sequence[str], by: str) -> None:
+    """Give a session these tags and no others; CannotDo for one without a character."""
+    words = list(dict.fromkeys(" ".join(word.split())[:TAG_LENGTH].strip() for word in tags))
+    if "" in words:
+        raise CannotDo("A tag needs at least one character.")
+    with deadline():
+        triage.set_tags(session_id, words, runtime.clock.now())
+        _note(runtime, "session_tagged", session_id, by)
+
+
+def set_context(runtime: Runtime, session_id: str, context: Mapping[str, Any], by: str) -> None:
+    """Give a session another context; what a flow keeps there under `flow` stays. CannotDo over CONTEXT_BYTES (T9)."""
+    if "flow" in context:
+        raise CannotDo("`flow` in a context is the gateway's own: leave it out, it stays as it is.")
+    with deadline():
+        if not triage.set_context(session_id, context, runtime.clock.now(), most=CONTEXT_BYTES):
+            raise CannotDo(f"A context holds {CONTEXT_BYTES:,} bytes at most, with what a flow keeps in it.")
+        _note(runtime, "session_context_changed", session_id, by)
 
 
 def rename_contact(runtime: Runtime, session_id: str, contact_id: str, name: str, by: str) -> None:

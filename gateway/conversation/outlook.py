@@ -58,6 +58,6 @@ def _judge(runtime: Runtime, way: Way) -> Outlook:
         return replace(where, refusal=OPTED_OUT)
     if kind != WHATSAPP:
         return where
-    free_until = clearance.window_closes_at(way.session, runtime.clock.now())
+    free_until = clearance.window_closes_at(way.session.keys, runtime.clock.now())
     template = clearance.usual_template(runtime, where.channel_id)
     return replace(where, free_until=free_until, templates_only=free_until is None, usual_template=template)

@@ -11,7 +11,7 @@ from gateway.core.errors import GatewayError
 from gateway.core.messages import SMS, VOICE, WHATSAPP, InboundMessage
 from gateway.core.participant import address, is_withheld, participant
 from gateway.core.segments import segments
-from gateway.core.sessions import SessionView, session_keys
+from gateway.core.sessions import Scope, SessionView, session_keys
 from gateway.logs import log
 from gateway.store import asked, channels, finding, outbound
 from gateway.store.connection import deadline
@@ -58,8 +58,20 @@ def send_text(
     account_sid: str | None = None,
 ) -> Queued:
     """Write to a person from one of our addresses: in their open session, else in a new one. Once per message id."""
-    where = Address(_written(communication_type, to), _written(communication_type, line), account_sid)
-    return _send(runtime, communication_type, where, Draft(text, sender), message_id)
+    way = way_from(communication_type, to, line, account_sid)
+    return write(runtime, communication_type, way, Draft(text, sender), message_id=message_id)
+
+
+def write(
+    runtime: Runtime, communication_type: str, to: Address, draft: Draft, *, message_id: str, anew: bool = False
+) -> Queued:
+    """Write to an address: in their open session, else in a new one; with `anew` always in that. Once per id."""
+    return _send(runtime, communication_type, to, draft, message_id, anew=anew)
+
+
+def way_from(communication_type: str, to: str, line: str, account_sid: str | None) -> Address:
+    """Give an address as the provider wants it written: from one of our lines to a person."""
+    return Address(_written(communication_type, to), _written(communication_type, line), account_sid)
 
 
 def _written(communication_type: str, raw: str) -> str:
@@ -143,11 +155,11 @@ def _send(
         raise CannotSend("There is no address to write to and from, or it is withheld. Text the number instead.")
     with deadline():
         if repeated := outbound.get(message_id):
-            return _repeated(runtime, repeated, to)
+            return _repeated(runtime, repeated, to, draft)
         place, to = _place(runtime, communication_type, to, message_id, wanted, anew=anew)
         if optouts.has_opted_out(place.contact_id, to):
             raise CannotSend(OPTED_OUT)
-        return _queue(runtime, place, to, draft, message_id)
+        return _queue(runtime, place, to, draft, message_id, runtime.clock.now())
 
 
 def _place(
@@ -155,18 +167,9 @@ def _place(
 ) -> tuple[Place, Address]:
     """Find the session a message of ours belongs to, or open it, by the very rules of what people send us."""
     now = runtime.clock.now()
-    line = address(to.sender)
-    channel = runtime.channels.resolve(communication_type, line, to.account_sid)
+    pretended = _pretended(communication_type, to, message_id, now)
+    channel = runtime.channels.resolve(communication_type, pretended.recipient, to.account_sid)
     policy = runtime.policy_for(channel)
-    pretended = InboundMessage(
-        id=message_id,
-        communication_type=communication_type,
-        sender=participant(to.to),
-        recipient=line,
-        content="",
-        received_at=now,
-        provider_sid=message_id,
-    )
     to = queue.with_service(runtime, replace(to, account_sid=to.account_sid or channel.account_sid))
     joined = None if anew else _joined(session_keys(pretended, policy.scope), now, wanted)
     if joined is None:
@@ -179,6 +182,25 @@ def _place(
     return Place(joined.id, channel.id, communication_type, joined.contact_id), to
 
 
+def _pretended(communication_type: str, to: Address, message_id: str, now: datetime) -> InboundMessage:
+    """Give what the person would have sent us just now: who they are, and on which line."""
+    return InboundMessage(
+        id=message_id,
+        communication_type=communication_type,
+        sender=participant(to.to),
+        recipient=address(to.sender),
+        content="",
+        received_at=now,
+        provider_sid=message_id,
+    )
+
+
+def keys_of(runtime: Runtime, communication_type: str, to: Address) -> tuple[str, ...]:
+    """Give the keys that a person's sessions on a line are found by."""
+    pretended = _pretended(communication_type, to, "", runtime.clock.now())
+    return session_keys(pretended, Scope(runtime.settings.sessions.scope))
+
+
 def _joined(keys: tuple[str, ...], now: datetime, wanted: str | None) -> SessionView | None:
     """Find the session that a message of ours goes on with: the person's open one, else the one that is looked at."""
     newest = finding.find_neighbours(keys, now).before
@@ -189,15 +211,20 @@ def _joined(keys: tuple[str, ...], now: datetime, wanted: str | None) -> Session
     return seen if seen and seen.is_open and not set(seen.keys).isdisjoint(keys) else None
 
 
-def _repeated(runtime: Runtime, message: Outbound, to: Address) -> Queued:
-    """Give what was queued under this id, and queue it again if a crash came between."""
+def _repeated(runtime: Runtime, message: Outbound, to: Address, draft: Draft) -> Queued:
+    """Give what was queued under this id, and store and queue what a crash left out."""
+    if message.text == _pieces(message.place, draft)[0]:
+        return replace(_queue(runtime, message.place, to, draft, message.id, message.at), fresh=False)
     queue.sending(runtime, message, to)
     return Queued((message.id,), message.place.session_id, fresh=False)
 
 
-def _queue(runtime: Runtime, place: Place, to: Address, draft: Draft, message_id: str) -> Queued:
-    now = runtime.clock.now()
-    texts = CHANNELS[place.communication_type].split(draft.text) or [draft.text]
+def _pieces(place: Place, draft: Draft) -> list[str]:
+    return CHANNELS[place.communication_type].split(draft.text) or [draft.text]
+
+
+def _queue(runtime: Runtime, place: Place, to: Address, draft: Draft, message_id: str, now: datetime) -> Queued:
+    texts = _pieces(place, draft)
     facts = {"address": asdict(to)} | ({"author": draft.author} if draft.author else {})
     messages = [
         Outbound(

@@ -1,6 +1,6 @@
 """What people and bots say of a session: that it needs a person, or a bot again, that it is over, what it is about."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -85,6 +85,25 @@ def describe(session_id: str, now: datetime, *, title: str = "", tags: Sequence[
     collection(SessionDocument).update_one({"_id": ObjectId(session_id)}, changes)
 
 
+def set_tags(session_id: str, tags: Sequence[str], now: datetime) -> None:
+    """Give a session these tags and no others."""
+    changes: dict[str, Any] = {"$set": {"updatedAt": now} | ({"tags": list(tags)} if tags else {})}
+    if not tags:
+        changes["$unset"] = {"tags": ""}
+    collection(SessionDocument).update_one({"_id": ObjectId(session_id)}, changes)
+
+
+def set_context(session_id: str, context: Mapping[str, Any], now: datetime, *, most: int) -> bool:
+    """Give a session another context, but for what a flow keeps in it; False where that is over `most` bytes."""
+    flow = {"$cond": [{"$gt": ["$context.flow", None]}, {"flow": "$context.flow"}, {}]}
+    whole = {"$mergeObjects": [{"$literal": dict(context)}, flow]}
+    done = collection(SessionDocument).update_one(
+        {"_id": ObjectId(session_id), "$expr": {"$lte": [{"$bsonSize": whole}, most]}},
+        [{"$set": {"context": whole, "updatedAt": now}}],
+    )
+    return done.matched_count == 1
+
+
 def untag(session_id: str, tag: str, now: datetime) -> bool:
     """Take a tag off a session; False where it had none such."""
     which = {"_id": ObjectId(session_id), "tags": tag}
@@ -120,7 +139,7 @@ def reopen(session_id: str, opted_out: Sequence[str], now: datetime) -> bool:
     return True
 
 
-def archive(session_id: str, reason: str, now: datetime) -> bool:
+def archive(session_id: str, now: datetime, *, reason: str) -> bool:
     """Put a session away; it is closed for good, since nothing may arrive where nobody looks."""
     sessions, which = collection(SessionDocument), {"_id": ObjectId(session_id)}
     close(session_id, reason, now)

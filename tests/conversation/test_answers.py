@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.conversation import actions, queue, upkeep, work
+from gateway.conversation import actions, operators, queue, upkeep, work
 from gateway.conversation import answer as answering
 from gateway.core.replies import Action, Reply, Turn
 from gateway.store.answers import QUEUED
@@ -327,7 +327,7 @@ def test_what_a_bot_handed_over_stays_with_people_in_the_next_session_too(scene)
     assert scene.db.sessions.count_documents({}) == 2
     assert len(scene.turns) == 1
     newest = scene.db.sessions.find_one(sort=[("_id", -1)])
-    actions.hand_back(scene.worker.runtime, str(newest["_id"]))
+    operators.hand_back(scene.worker.runtime, str(newest["_id"]), "ada")
     scene.twilio.sms("And now?")
     scene.worker.run(after=2)
     assert [turn.content for turn in scene.turns] == ["I want a human", "And now?"]
@@ -354,7 +354,7 @@ def test_a_late_hand_over_holds_in_the_session_that_began_meanwhile(scene):
     assert [session.get("bot_off") for session in scene.db.sessions.find()] == [True, True]
     assert len(scene.turns) == 1
     oldest = scene.db.sessions.find_one(sort=[("_id", 1)])
-    actions.hand_back(scene.worker.runtime, str(oldest["_id"]))
+    operators.hand_back(scene.worker.runtime, str(oldest["_id"]), "ada")
     assert scene.db.sessions.count_documents({"bot_off": True}) == 0
 
 

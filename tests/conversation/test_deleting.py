@@ -80,9 +80,13 @@ def test_what_its_sender_says_next_begins_a_session_that_carries_on_what_holds_o
     assert scene.db.messages.count_documents({"session_id": collection(SessionDocument).find_one()["_id"]}) == 1
 
 
+@pytest.mark.parametrize("closed", [False, True])
 @pytest.mark.parametrize("seconds", [5, -5, -1000])
-def test_what_comes_late_is_not_lost_in_a_deleted_session(scene, seconds):
+def test_what_comes_late_is_not_lost_in_a_deleted_session(scene, seconds, closed):
     """Said before it was deleted (or even before it began), and stored afterwards, as from the spool."""
+    if closed:
+        operators.close(scene.runtime, scene.id, "ada")
+        scene.clock.tick(60)
     delete(scene)
     scene.person.say(seconds=seconds, body="late")
     stored = scene.db.messages.find_one({"content": "late"})

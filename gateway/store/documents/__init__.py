@@ -29,6 +29,7 @@ from gateway.store.documents.people import (
 from gateway.store.documents.work import (
     CallbackDocument,
     HeartbeatDocument,
+    IdempotencyDocument,
     InspectionDocument,
     JobDocument,
     OutboxDocument,
@@ -49,6 +50,7 @@ __all__ = [
     "DailyCountDocument",
     "GapDocument",
     "HeartbeatDocument",
+    "IdempotencyDocument",
     "InspectionDocument",
     "JobDocument",
     "MessageDocument",
@@ -74,6 +76,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     CallbackDocument,
     OutboxDocument,
     PaceDocument,
+    IdempotencyDocument,
     JobDocument,
     DailyCountDocument,
     SuppressionDocument,

@@ -57,6 +57,23 @@ class OutboxDocument(Document):
     finished_at = DateTimeField()
 
 
+class IdempotencyDocument(Document):
+    """A request that was made under a key of its sender's choice, and what was answered; kept for a day."""
+
+    meta = {  # noqa: RUF012
+        "collection": "idempotency",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [{"name": "a_day", "fields": ["createdAt"], "expireAfterSeconds": 24 * 3600}],
+    }
+
+    id = StringField(primary_key=True)
+    fingerprint = StringField()
+    message_id = StringField()
+    answer = DictField()
+    createdAt = DateTimeField()  # noqa: N815 - the index names it as stored
+
+
 class PaceDocument(Document):
     """When one of our numbers may send its next segment."""
 
