@@ -38,7 +38,7 @@ def of(session: Mapping[str, Any], person: Person | None, now: datetime) -> Pane
     deeds = history.deeds(audit.of_session(session["id"], limit=HISTORY_SHOWN), now)
     if person is None:
         return Panel("", "", [], (), [], [], [], has_more=False, deeds=deeds)
-    found = people.sessions_of([session["contact_id"], person.id], channels, limit=SESSIONS_SHOWN + 1)
+    found = people.sessions_of(person.members, channels, limit=SESSIONS_SHOWN + 1)
     identities, opted_out = list(person.identities), list(person.opted_out)
     if channels is not None:
         # A number that is known from elsewhere, or a STOP said there, would tell of channels that are not theirs.
@@ -76,7 +76,7 @@ def contact_sessions(contact_id: str) -> str:
     now = runtime().clock.now()
     with deadline():
         person = people.get(contact_id)
-        whose = [contact_id, person.id] if person else []
+        whose = person.members if person else ()
         found = people.sessions_of(whose, access().channels, limit=PAGE_SIZE + 1, before=before)
         is_seen = bool(found) or bool(before and people.sessions_of(whose, access().channels, limit=1))
     if person is None or not is_seen:

@@ -117,6 +117,7 @@ def _turn(runtime: Runtime, burst: Sequence[Asked]) -> tuple[str, Turn]:
     history = asked.history(
         last.place.session_id, last.at, limit=responder.history, without=[message.id for message in burst]
     )
+    contact_id, contact_name = asked.person_of(last.place.contact_id)
     sender = address(str(last.metadata.get("From", "")))
     line = address(str(last.metadata.get("To", "")))
     return name, Turn(
@@ -129,8 +130,8 @@ def _turn(runtime: Runtime, burst: Sequence[Asked]) -> tuple[str, Turn]:
         channel_id=last.place.channel_id,
         channel_name=channel.name or line.label,
         line=line.label,
-        contact_id=last.place.contact_id,
-        contact_name=asked.name_of(last.place.contact_id),
+        contact_id=contact_id,
+        contact_name=contact_name,
         number=sender.number,
         fragments=tuple(message.content for message in burst),
         history=history,

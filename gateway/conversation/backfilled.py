@@ -15,12 +15,12 @@ from gateway.core.codes import reaction
 from gateway.core.drift import Tally
 from gateway.core.logged import ROW_AFTER, ROW_BEFORE, Candidate, LoggedMessage, choose
 from gateway.core.messages import WHATSAPP, Delivery, InboundMessage, Media, StatusUpdate
-from gateway.core.participant import participant
+from gateway.core.participant import address, participant
 from gateway.core.sending import Reaction
 from gateway.core.sessions import session_keys
 from gateway.core.statuses import MESSAGE_FAILURES, MESSAGE_RANK, outranked
 from gateway.logs import log
-from gateway.store import backfilling, channels, delivery, keywords, outbound
+from gateway.store import backfilling, channels, delivery, outbound
 from gateway.store.backfilling import Known
 from gateway.store.connection import deadline
 from gateway.store.outbound import Outbound, Place
@@ -145,7 +145,7 @@ def _note_refusal(run: Pass, entry: LoggedMessage, known: Known) -> None:
     if not failed or known.contact_id is None:
         return
     covered = (entry.ours.identity, *([entry.service_sid] if entry.service_sid else []))
-    if not keywords.said_since(known.contact_id, covered, entry.at):
+    if not optouts.has_said_since(known.contact_id, address(entry.person).identity, covered, entry.at):
         to = Address(entry.person, entry.line, entry.account_sid, entry.service_sid)
         optouts.record_refusal(run.runtime, known.contact_id, to, known.id)
 

@@ -19,6 +19,7 @@ from gateway.core.sessions import (
     Neighbours,
     Policy,
     Rule,
+    Scope,
     SessionDecision,
     SessionView,
     decide,
@@ -28,6 +29,7 @@ from gateway.core.sessions import (
 from gateway.core.times import ms_between
 from gateway.store import calls as store_calls
 from gateway.store import contacts, finding, messages, sessions
+from gateway.store.contacts import Contact
 
 # Each attempt that fails means that a racer succeeded, so many of them in a row is a fault, not a race.
 ATTEMPTS = 64
@@ -120,6 +122,10 @@ def _open(
 ) -> Filed | None:
     """Open the session of a message; None where a racer was faster and all must be looked at again."""
     before, after = neighbours.before, neighbours.after
+    contact = contacts.resolve(message.sender, now)
+    if contact and decision.policy.scope is Scope.CONTACT:
+        # Who was merged writes by several numbers, and has one open session all the same.
+        keys = tuple(dict.fromkeys((*keys, *contact.identities)))
     every, reason = decision.rule is Rule.EVERY_MESSAGE, "requested" if decision.rule is Rule.ASKED_FOR else IDLE
     # With threshold 0 sessions of one sender stand beside each other, so the message is part of the key.
     open_keys = () if after else tuple(f"{key}|{message.id}" for key in keys) if every else keys
@@ -128,7 +134,7 @@ def _open(
         closed = sessions.close_idle(before, message.received_at, now, reason=reason)
         if not closed and not every:
             return None
-    new = _new_session(message, channel, keys, open_keys, neighbours, decision, now)
+    new = _new_session(message, channel, contact, keys, open_keys, neighbours, decision, now)
     if not sessions.open_session(new):
         return _give_way(message, open_keys, decision.policy, now)
     view = SessionView(
@@ -173,6 +179,7 @@ def _give_way(message: InboundMessage, open_keys: tuple[str, ...], policy: Polic
 def _new_session(
     message: InboundMessage,
     channel: Channel,
+    contact: Contact | None,
     keys: tuple[str, ...],
     open_keys: tuple[str, ...],
     neighbours: Neighbours,
@@ -180,7 +187,6 @@ def _new_session(
     now: datetime,
 ) -> sessions.NewSession:
     before, after = neighbours.before, neighbours.after
-    contact = contacts.resolve(message.sender, now)
     metadata = {
         "fromNumber": message.sender.number,
         "toNumber": message.recipient.number or message.recipient.label,

@@ -1,6 +1,7 @@
 """STOP, START and HELP: recorded, and never answered by us, because Twilio has answered already."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from gateway.conversation.runtime import Runtime
 from gateway.core.codes import OPTED_OUT
@@ -9,7 +10,8 @@ from gateway.core.optout import Keyword, keyword
 from gateway.core.participant import Participant, address
 from gateway.core.sessions import SessionView
 from gateway.logs import log
-from gateway.store import asked, contacts, delivery, keywords, outbox, sessions
+from gateway.store import asked, contacts, delivery, groups, keywords, outbox, sessions
+from gateway.store.groups import Group
 from gateway.store.outbox import Address
 
 
@@ -38,7 +40,8 @@ def read(runtime: Runtime, message: InboundMessage, session: SessionView) -> Key
 def record(runtime: Runtime, message: InboundMessage, session: SessionView, word: Keyword) -> None:
     """Record a STOP or START on the contact, and on the open sessions, where the hot path reads it.
 
-    What is queued for somebody who says STOP is canceled.
+    What is queued for somebody who says STOP is canceled. Of contacts that were merged it is the one who said it; a
+    START takes back its own STOP, and not that of another number.
 
     Done before the message is stored: repeated after a crash it changes nothing, forgotten it would break a law.
     A word that comes late takes back nothing its sender said since.
@@ -46,14 +49,28 @@ def record(runtime: Runtime, message: InboundMessage, session: SessionView, word
     if word is Keyword.HELP or session.contact_id is None:
         return
     out, covered = word is Keyword.STOP, lines(message)
-    if keywords.said_since(session.contact_id, covered, message.received_at):
+    group = groups.whole(session.contact_id)
+    owner = group.owner(message.sender.identities)
+    if keywords.said_since(group, owner, covered, message.received_at):
         log.info("keyword_overruled", session_id=session.id, message_sid=message.provider_sid, keyword=str(word))
         return
-    contacts.record_opt_out(session.contact_id, covered, out=out, message_id=message.id, at=message.received_at)
-    sessions.mark_opted_out(session.contact_id, covered, out=out)
-    if out:
-        cancel_queued(runtime, session.contact_id, (message.recipient.raw, *covered))
+    contacts.record_opt_out([owner], covered, out=out, message_id=message.id, at=message.received_at)
+    spread(runtime, group, covered, also=(message.recipient.raw,))
     log.info("opted_out" if out else "opted_in", session_id=session.id, message_sid=message.provider_sid)
+
+
+def spread(runtime: Runtime, group: Group, lines: Sequence[str], *, also: Sequence[str] = ()) -> None:
+    """Carry what is recorded of these lines to a person's sessions, and cancel what waits for whoever is out.
+
+    `also` are other spellings of the lines, as they are queued under.
+    """
+    ids = [str(one) for one in group.ids]
+    if free := set(lines) - set(contacts.opted_out(group.id)):
+        sessions.mark_opted_out(ids, sorted(free), out=False)
+    # Looked up again, so that a STOP that came in between is not the one that was just taken off.
+    if held := set(lines) & set(contacts.opted_out(group.id)):
+        sessions.mark_opted_out(ids, sorted(held), out=True)
+        cancel_queued(runtime, ids, [*also, *sorted(held)])
 
 
 def has_opted_out(contact_id: str | None, to: Address | None) -> bool:
@@ -68,12 +85,18 @@ def is_known_to_be_out(person: Participant, to: Address) -> bool:
     return not set(_lines_of(to)).isdisjoint(contacts.opted_out_of(person))
 
 
+def has_said_since(contact_id: str, person: str, lines: Sequence[str], moment: datetime) -> bool:
+    """Tell whether a person said STOP or START to one of these lines, by that number, after a moment."""
+    group = groups.whole(contact_id)
+    return keywords.said_since(group, group.owner([person]), lines, moment)
+
+
 def record_refusal(runtime: Runtime, contact_id: str, to: Address, message_id: str) -> None:
     """Treat the provider's "this person opted out" as their STOP."""
-    covered, now = _lines_of(to), runtime.clock.now()
-    contacts.record_opt_out(contact_id, covered, out=True, message_id=message_id, at=now)
-    sessions.mark_opted_out(contact_id, covered, out=True)
-    cancel_queued(runtime, contact_id, (to.sender, *covered))
+    covered, group = _lines_of(to), groups.whole(contact_id)
+    owner = group.owner([address(to.to).identity])
+    contacts.record_opt_out([owner], covered, out=True, message_id=message_id, at=runtime.clock.now())
+    spread(runtime, group, covered, also=(to.sender,))
     log.info("opted_out", message_id=message_id, by="provider")
 
 
@@ -83,9 +106,9 @@ def call_off(runtime: Runtime, message_id: str) -> None:
     delivery.fail(message_id, status="canceled", code=OPTED_OUT, reason=reason, at=runtime.clock.now())
 
 
-def cancel_queued(runtime: Runtime, contact_id: str, lines: Sequence[str]) -> None:
+def cancel_queued(runtime: Runtime, contact_ids: Sequence[str], lines: Sequence[str]) -> None:
     """Keep what waits for somebody who opted out from ever being sent."""
-    for message_id in outbox.cancel(contact_id, lines, runtime.clock.now()):
+    for message_id in outbox.cancel(contact_ids, lines, runtime.clock.now()):
         call_off(runtime, message_id)
         asked.forget_burst(message_id)
         log.info("delivery_canceled", message_id=message_id, reason="opted_out")

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from gateway.conversation import alerts, calls, queue, regroup
+from gateway.conversation import alerts, calls, merging, queue, regroup
 from gateway.conversation.counting import IN_FLIGHT
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import Channel
@@ -65,6 +65,7 @@ def settle(runtime: Runtime) -> int:
         # A session that was too busy has a message after this, so the next pass looks at it again.
         settling.set_settled_until(quiet)
         regroup.settle(runtime)
+        merging.settle(runtime)
     if finished or corrected or dropped or requeued:
         log.warning(
             "sessions_settled",

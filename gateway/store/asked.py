@@ -9,9 +9,10 @@ from bson import ObjectId
 
 from gateway.core.messages import VOICE, Media
 from gateway.core.replies import Reply, Said, answer_id
+from gateway.store import groups
 from gateway.store.answers import DONE, NONE, PENDING, QUEUED
 from gateway.store.connection import collection
-from gateway.store.documents import NOT_PRIVATE, ContactDocument, MessageDocument
+from gateway.store.documents import NOT_PRIVATE, MessageDocument
 from gateway.store.outbound import Outbound, Place, read
 
 
@@ -186,12 +187,10 @@ def latest(session_id: str) -> Asked | None:
     return next((_asked(document) for document in found.sort("createdAt", -1).limit(1)), None)
 
 
-def name_of(contact_id: str | None) -> str:
-    """Give a contact's name, empty where there is none."""
-    if contact_id is None:
-        return ""
-    found = collection(ContactDocument).find_one({"_id": ObjectId(contact_id)}, {"name": 1})
-    return (found or {}).get("name") or ""
+def person_of(contact_id: str | None) -> tuple[str | None, str]:
+    """Give the id and the name of the person that a contact is; the name is empty where there is none."""
+    found = groups.find(contact_id)
+    return (found.id, found.first("name") or "") if found else (contact_id, "")
 
 
 def mark_answered(ids: list[str], by: str, *, says_something: bool, reason: str = "") -> None:

@@ -23,9 +23,10 @@ def note(at: datetime, by: str, action: str, *, session_id: str | None = None, *
     )
 
 
-def note_once(key: str, at: datetime, by: str, action: str, *, session_id: str, **details: Any) -> None:
+def note_once(key: str, at: datetime, by: str, action: str, *, session_id: str | None = None, **details: Any) -> None:
     """Add an entry of something that may be told again, after a crash: once under its key."""
-    entry = {"at": at, "by": by, "action": action, "session_id": ObjectId(session_id), "details": details}
+    about = {"session_id": ObjectId(session_id)} if session_id else {}
+    entry = {"at": at, "by": by, "action": action, **about, "details": details}
     collection(AuditDocument).update_one({"_id": key}, {"$setOnInsert": entry}, upsert=True)
 
 

@@ -1,7 +1,7 @@
 """The people behind the sessions: looked up when a session opens, never on a known sender's message."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,17 +10,22 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from gateway.core.participant import Participant
-from gateway.store import suppressions
+from gateway.store import groups, suppressions
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument
+from gateway.store.groups import Group, escaped
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A person as far as filing a message needs them. `opted_out` are the lines they said STOP to."""
+    """A person as far as filing a message needs them. `opted_out` are the lines they said STOP to.
+
+    `identities` are those of all contacts that were merged, where this is more than one.
+    """
 
     id: str
     opted_out: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
 
 
 def resolve(sender: Participant, now: datetime) -> Contact | None:
@@ -44,21 +49,21 @@ def resolve(sender: Participant, now: datetime) -> Contact | None:
     if found is None:
         # Who was forgotten keeps what they said STOP to.
         said_stop = suppressions.lines_of(sender.identities)
-        document["opted_out"] = {_escaped(line): {"at": now, "message_id": None} for line in said_stop}
+        document["opted_out"] = {escaped(line): {"at": now, "message_id": None} for line in said_stop}
         try:
             contacts.insert_one(document)
             found = document
         except DuplicateKeyError:
             found = contacts.find_one({"$or": known})
     if found and not {*phones, *others} <= {*found.get("phones", ()), *found.get("external_ids", ())}:
-        learn(str(found["_id"]), sender)
-    return None if found is None else _contact(found)
+        _learn(found["_id"], sender)
+    return None if found is None else _contact(groups.of(found))
 
 
 def find(person: Participant) -> Contact | None:
     """Find the contact behind a person, and make none."""
     found = collection(ContactDocument).find_one({"$or": _known_by(person)})
-    return _contact(found) if found else None
+    return _contact(groups.of(found)) if found else None
 
 
 def opted_out_of(person: Participant) -> tuple[str, ...]:
@@ -85,38 +90,36 @@ def rename(contact_id: str, name: str) -> None:
 
 def learn(contact_id: str, sender: Participant) -> None:
     """Note further identities of a person; one that another contact has already stays there."""
+    _learn(ObjectId(groups.whole(contact_id).owner(sender.identities)), sender)
+
+
+def _learn(contact_id: ObjectId, sender: Participant) -> None:
     for identity in sender.identities:
         field = "phones" if identity.startswith("+") else "external_ids"
         with contextlib.suppress(DuplicateKeyError):
-            collection(ContactDocument).update_one({"_id": ObjectId(contact_id)}, {"$addToSet": {field: identity}})
+            collection(ContactDocument).update_one({"_id": contact_id}, {"$addToSet": {field: identity}})
 
 
-def _contact(document: Mapping[str, Any]) -> Contact:
-    return Contact(str(document["_id"]), tuple(map(unescaped, document.get("opted_out") or ())))
+def _contact(group: Group) -> Contact:
+    merged = group.identities if len(group.members) > 1 else ()
+    return Contact(group.id, tuple(group.opted_out), merged)
 
 
-def record_opt_out(contact_id: str, lines: Sequence[str], *, out: bool, message_id: str, at: datetime) -> None:
-    """Note that a person said STOP (or START) to these numbers or messaging services."""
-    fields = [f"opted_out.{_escaped(line)}" for line in lines]
+def record_opt_out(
+    contact_ids: Sequence[str], lines: Sequence[str], *, out: bool, message_id: str | None, at: datetime
+) -> None:
+    """Note that contacts said STOP (or START) to these numbers or messaging services."""
+    fields = [f"opted_out.{escaped(line)}" for line in lines]
     change = (
         {"$set": {name: {"at": at, "message_id": message_id} for name in fields}}
         if out
         else {"$unset": dict.fromkeys(fields, "")}
     )
-    collection(ContactDocument).update_one({"_id": ObjectId(contact_id)}, change)
+    among = {"$in": [ObjectId(one) for one in contact_ids]}
+    collection(ContactDocument).update_many({"_id": among}, change)
 
 
 def opted_out(contact_id: str) -> tuple[str, ...]:
     """Give the numbers and messaging services a person said STOP to."""
-    found = collection(ContactDocument).find_one({"_id": ObjectId(contact_id)}, {"opted_out": 1})
-    return _contact(found).opted_out if found else ()
-
-
-def _escaped(line: str) -> str:
-    """Write an address so that it can be a field name in an update: a dot would be a path."""
-    return line.replace(".", "\uff0e").replace("\0", "\ufffd")
-
-
-def unescaped(line: str) -> str:
-    """Read an address that was a field name."""
-    return line.replace("\uff0e", ".")
+    found = groups.find(contact_id)
+    return tuple(found.opted_out) if found else ()

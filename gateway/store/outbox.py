@@ -216,14 +216,14 @@ def resend(row: Row, message_id: str, *, due: datetime, queued_at: datetime) -> 
     return replace(fresh, id=message_id, about=message_id, lane="", due=due, queued_at=queued_at)
 
 
-def cancel(contact_id: str, senders: Sequence[str], now: datetime) -> list[str]:
-    """Cancel what waits for a contact from these addresses of ours; gives the ids of messages not to be sent.
+def cancel(contact_ids: Sequence[str], senders: Sequence[str], now: datetime) -> list[str]:
+    """Cancel what waits for contacts from these addresses of ours; gives the ids of messages not to be sent.
 
     What may be out already is left to its own look-up.
     """
     rows = collection(OutboxDocument)
     waiting = {
-        "contact_id": ObjectId(contact_id),
+        "contact_id": {"$in": [ObjectId(one) for one in contact_ids]},
         "state": WAITING,
         "step": {"$in": [ANSWER, SEND]},
         "attempted_at": {"$exists": False},

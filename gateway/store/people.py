@@ -7,9 +7,10 @@ from typing import Any
 
 from bson import ObjectId
 
+from gateway.store import groups
 from gateway.store.connection import collection
-from gateway.store.contacts import unescaped
-from gateway.store.documents import NOT_DELETED, ChannelDocument, ContactDocument, SessionDocument
+from gateway.store.documents import NOT_DELETED, ChannelDocument, SessionDocument
+from gateway.store.groups import Group
 from gateway.store.isolation import Channels, only
 
 _LISTED = {
@@ -37,39 +38,45 @@ class OptOut:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A contact as stored; `identities` are numbers and other ids, `crm` what is kept of each CRM."""
+    """A contact with all that were merged into it; `crm` is what is kept of each CRM.
+
+    `members` are the ids of all these contacts: each kept its sessions.
+    """
 
     id: str
     name: str
-    identities: tuple[str, ...]
+    phones: tuple[str, ...]
+    external_ids: tuple[str, ...]
     emails: tuple[str, ...]
     opted_out: tuple[OptOut, ...]
     crm: dict[str, Any]
+    members: tuple[str, ...]
+    created_at: datetime
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """Give the numbers and other ids they write by."""
+        return (*self.phones, *self.external_ids)
 
 
 def get(contact_id: str) -> Person | None:
-    """Look a contact up; the one it was merged into instead, where that happened."""
-    contacts, seen = collection(ContactDocument), set[str]()
-    while ObjectId.is_valid(contact_id) and contact_id not in seen:
-        seen.add(contact_id)
-        found = contacts.find_one({"_id": ObjectId(contact_id)})
-        if found is None:
-            return None
-        if not found.get("merged_into"):
-            return _person(found)
-        contact_id = str(found["merged_into"])
-    return None
+    """Look a contact up, or the one it was merged into; None for one who is about to be forgotten."""
+    found = groups.find(contact_id)
+    return of(found) if found and not found.first("to_forget") else None
 
 
-def _person(found: dict[str, Any]) -> Person:
-    said = (found.get("opted_out") or {}).items()
+def of(group: Group) -> Person:
+    """Put together what is known of a person."""
     return Person(
-        id=str(found["_id"]),
-        name=found.get("name") or "",
-        identities=(*(found.get("phones") or ()), *(found.get("external_ids") or ())),
-        emails=tuple(found.get("emails") or ()),
-        opted_out=tuple(OptOut(unescaped(line), told.get("at")) for line, told in said),
-        crm=found.get("crm") or {},
+        id=group.id,
+        name=group.first("name") or "",
+        phones=group.values("phones"),
+        external_ids=group.values("external_ids"),
+        emails=group.values("emails"),
+        opted_out=tuple(OptOut(line, told.get("at")) for line, told in group.opted_out.items()),
+        crm=group.first("crm") or {},
+        members=tuple(str(one) for one in group.ids),
+        created_at=group.head.get("createdAt") or group.head["_id"].generation_time,
     )
 
 

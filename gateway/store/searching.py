@@ -7,6 +7,7 @@ import pymongo
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
+from gateway.store import groups
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
@@ -34,7 +35,7 @@ def sessions_with(words: Sequence[str], channels: Channels) -> tuple[list[Object
         with pymongo.timeout(SECONDS):
             said = _found(MessageDocument, text | only(channels), "session_id")
             called = _found(SessionDocument, text | only(channels), "_id")
-            people = _found(ContactDocument, text, "_id")
+            people = groups.ids_of(_found(ContactDocument, text, "_id"))
             theirs = _found(SessionDocument, {"contact_id": {"$in": people}} | only(channels), "_id") if people else []
     except PyMongoError as error:
         if error.timeout:

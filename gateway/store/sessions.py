@@ -230,10 +230,11 @@ def end_call(session_id: str, call_sid: str, moment: datetime, now: datetime) ->
     return done.modified_count == 1
 
 
-def mark_opted_out(contact_id: str, lines: Sequence[str], *, out: bool) -> None:
-    """Carry an opt-out (or the end of one) to the contact's sessions, where the hot path reads it.
+def mark_opted_out(contact_ids: Sequence[str], lines: Sequence[str], *, out: bool) -> None:
+    """Carry an opt-out (or the end of one) to the contacts' sessions, where the hot path reads it.
 
     To closed ones too: a message that comes late, or from before the newest, is filed in one of those.
     """
     change = {"$addToSet": {"opted_out": {"$each": list(lines)}}} if out else {"$pullAll": {"opted_out": list(lines)}}
-    collection(SessionDocument).update_many({"contact_id": ObjectId(contact_id)}, change)
+    among = {"$in": [ObjectId(one) for one in contact_ids]}
+    collection(SessionDocument).update_many({"contact_id": among}, change)

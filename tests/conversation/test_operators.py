@@ -271,9 +271,9 @@ def test_a_contact_gets_another_name_and_may_have_none(scene):
     scene.person.say()
     contact_id = str(session(scene)["contact_id"])
     operators.rename_contact(scene.runtime, scene.newest(), contact_id, " Ada  Lovelace ", "ada")
-    assert asked.name_of(contact_id) == "Ada Lovelace"
+    assert asked.person_of(contact_id) == (contact_id, "Ada Lovelace")
     operators.rename_contact(scene.runtime, scene.newest(), contact_id, "", "ada")
-    assert asked.name_of(contact_id) == ""
+    assert asked.person_of(contact_id) == (contact_id, "")
     assert deeds(scene.newest()) == ["contact_renamed"] * 2
 
 

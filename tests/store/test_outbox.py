@@ -16,7 +16,7 @@ LOOKS = {
     "left lying": lambda: backlog.left_lying(TEN, overdue=timedelta(), hint=LEASE, limit=10),
     "depth": backlog.depth,
     "oldest": backlog.oldest,
-    "cancel": lambda: outbox.cancel("6b0147b97f9cf309296e1567", ["+15017122661"], TEN),
+    "cancel": lambda: outbox.cancel(["6b0147b97f9cf309296e1567"], ["+15017122661"], TEN),
     "one before": lambda: lanes.one_before(Row("m2", outbox.SEND, "m2", TEN, TEN, lane="a|b"), TEN),
     "next in lane": lambda: lanes.let_next_go("a|b", TEN),
     "answers due": lambda: asked.due(TEN, LEASE, limit=10),

@@ -23,6 +23,7 @@ from gateway.store.documents.people import (
     AuditDocument,
     ChannelDocument,
     ContactDocument,
+    MergeDocument,
     SuppressionDocument,
     UserDocument,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "IdempotencyDocument",
     "InspectionDocument",
     "JobDocument",
+    "MergeDocument",
     "MessageDocument",
     "OutboxDocument",
     "PaceDocument",
@@ -70,6 +72,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     MessageDocument,
     ChannelDocument,
     ContactDocument,
+    MergeDocument,
     UserDocument,
     AuditDocument,
     RegroupingDocument,

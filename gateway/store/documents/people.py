@@ -36,7 +36,10 @@ class ChannelDocument(Document):
 
 
 class ContactDocument(Document):
-    """One person. `opted_out` holds the numbers and messaging services they said STOP to."""
+    """One person. `opted_out` holds the numbers and messaging services they said STOP to.
+
+    One that was merged has `merged_into`; `absorbed` are those that were merged into it, to look for them at all.
+    """
 
     meta = {  # noqa: RUF012
         "collection": "contacts",
@@ -55,7 +58,25 @@ class ContactDocument(Document):
                 "unique": True,
                 "partialFilterExpression": {"external_ids": {"$exists": True}},
             },
+            {
+                # Contacts have had an empty list of e-mails from the beginning, and an empty list would be in it.
+                "name": "one_contact_per_email",
+                "fields": ["emails"],
+                "unique": True,
+                "partialFilterExpression": {"emails": {"$gt": ""}},
+            },
             {"name": "words", "fields": ["$name"], "default_language": "none", "language_override": "-"},
+            {
+                # Few at all times: who is the same person as this one, and who is about to be forgotten.
+                "name": "merged",
+                "fields": ["merged_into"],
+                "partialFilterExpression": {"merged_into": {"$exists": True}},
+            },
+            {
+                "name": "to_forget",
+                "fields": ["to_forget.at"],
+                "partialFilterExpression": {"to_forget": {"$exists": True}},
+            },
         ],
     }
 
@@ -66,7 +87,50 @@ class ContactDocument(Document):
     opted_out = DictField()
     crm = DictField()
     merged_into = ObjectIdField()
+    absorbed = ListField(ObjectIdField())
+    to_forget = DictField()
     created_at = DateTimeField(db_field="createdAt")
+
+
+class MergeDocument(Document):
+    """Two contacts merged into one by a person, or parted again; kept until they are forgotten."""
+
+    meta = {  # noqa: RUF012
+        "collection": "merges",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {
+                # One at a time for a contact. Nearly empty at all times, as is the next one.
+                "name": "one_at_a_time",
+                "fields": ["busy"],
+                "unique": True,
+                "partialFilterExpression": {"busy": {"$exists": True}},
+            },
+            {
+                "name": "unsettled",
+                "fields": ["unsettled"],
+                "partialFilterExpression": {"unsettled": {"$exists": True}},
+            },
+            # What is shown beside a contact, and can be undone.
+            {"name": "survivor", "fields": ["survivor", "-at"]},
+            {"name": "absorbed", "fields": ["absorbed", "-at"]},
+        ],
+    }
+
+    id = StringField(primary_key=True)
+    state = StringField(choices=("claimed", "doing", "done", "undoing", "undone"))
+    survivor = ObjectIdField()
+    absorbed = ObjectIdField()
+    by = StringField()
+    at = DateTimeField()
+    undone_by = StringField()
+    undone_at = DateTimeField()
+    closed = ListField(DictField())
+    busy = ListField(ObjectIdField())
+    owner = StringField()
+    lease = DateTimeField()
+    unsettled = DateTimeField()
 
 
 class SuppressionDocument(Document):
