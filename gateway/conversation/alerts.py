@@ -35,14 +35,26 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 def queue(runtime: Runtime, session_id: str, at: datetime) -> int:
     """Queue the alerts about a session that needs a person since then; once. Gives how many are new."""
-    now, fresh = runtime.clock.now(), 0
-    for way in _ways(runtime):
-        row_id = f"alert:{way}:{session_id}:{ms_between(_EPOCH, at)}"
-        row = Row(row_id, outbox.ALERT, session_id, due=now, queued_at=now, session_id=session_id)
+    fresh = 0
+    for row in _rows(runtime, session_id, at):
         if outbox.put(row):
             runtime.notify(row.id, row.due)
             fresh += 1
     return fresh
+
+
+def silence(runtime: Runtime, session_id: str, at: datetime) -> None:
+    """Let nobody be told of a session that needs a person since then: they were told where it comes from."""
+    for row in _rows(runtime, session_id, at):
+        outbox.call_off(row)
+
+
+def _rows(runtime: Runtime, session_id: str, at: datetime) -> list[Row]:
+    now, moment = runtime.clock.now(), ms_between(_EPOCH, at)
+    return [
+        Row(f"alert:{way}:{session_id}:{moment}", outbox.ALERT, session_id, now, now, session_id=session_id)
+        for way in _ways(runtime)
+    ]
 
 
 def lost(runtime: Runtime, since: datetime, until: datetime) -> int:

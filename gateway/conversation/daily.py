@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from gateway.conversation.runtime import Runtime
@@ -48,6 +48,15 @@ def count(runtime: Runtime, is_stopping: Callable[[], bool] = lambda: False) -> 
     if counted:
         log.debug("days_counted", days=counted)
     return counted
+
+
+def count_again(runtime: Runtime, days: Iterable[datetime]) -> None:
+    """Let the worker count these days again, and those after them: something of then came only now."""
+    now = runtime.clock.now()
+    with deadline(PASS_SECONDS):
+        touched = {day_of(day) for day in days}
+        touched |= {day + DAY for day in touched if analytics.has_counts(day + DAY)}
+        analytics.queue_again(day for day in touched if not _is_thinned(runtime, day, now))
 
 
 def _due(runtime: Runtime, now: datetime) -> set[datetime]:

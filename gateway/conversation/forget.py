@@ -13,7 +13,7 @@ from gateway.conversation import emptying, redaction
 from gateway.conversation.runtime import Runtime
 from gateway.core.participant import address
 from gateway.logs import log
-from gateway.store import forgetting, inspections, removal, suppressions
+from gateway.store import forgetting, imports, inspections, removal, suppressions
 from gateway.store import retention as steps
 from gateway.store.connection import deadline
 from gateway.store.forgetting import Person
@@ -78,6 +78,7 @@ def forget(
     with emptying.held(runtime) as hold:
         with deadline(SEARCH_SECONDS):
             inspections.forget_words()
+            imports.forget_words()
             who = _person(written)
             sessions = forgetting.sessions_of(who)
             done = Forgotten(suppressed=_keep_opt_out(runtime, who))

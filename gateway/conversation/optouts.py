@@ -100,6 +100,19 @@ def record_refusal(runtime: Runtime, contact_id: str, to: Address, message_id: s
     log.info("opted_out", message_id=message_id, by="provider")
 
 
+def carry_over(runtime: Runtime, contact_id: str, lines: Sequence[str], said_by: datetime) -> tuple[str, ...]:
+    """Keep what a person said STOP to elsewhere, by that moment, unless they said something else here since.
+
+    Gives all they are out of now.
+    """
+    known, group = contacts.opted_out(contact_id), groups.whole(contact_id)
+    new = [line for line in lines if line not in known and not keywords.said_since(group, group.id, [line], said_by)]
+    if new:
+        contacts.record_opt_out([group.id], new, out=True, message_id=None, at=said_by)
+        spread(runtime, group, new)
+    return (*known, *new)
+
+
 def call_off(runtime: Runtime, message_id: str) -> None:
     """Note on a message of ours that its contact opted out before it was sent, with the code sending it would get."""
     reason = "The contact opted out (STOP)."

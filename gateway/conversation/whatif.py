@@ -62,6 +62,19 @@ def _count(runtime: Runtime, owner: str, is_stopping: Callable[[], bool]) -> int
     return changed
 
 
+def pause_counting(runtime: Runtime, owner: str) -> None:
+    """Keep workers from counting for a while, as far as none of them does: much is about to be stored out of order."""
+    now = runtime.clock.now()
+    if not turns.renew(JOB, owner, now + LEASE):
+        turns.take(JOB, owner, now, lease=now + LEASE, due_only=False)
+
+
+def count_again_from(stored: datetime, owner: str) -> None:
+    """Let workers count again all that was stored since a moment."""
+    gaps.count_again_from(stored)
+    turns.give_back(JOB, owner)
+
+
 def count_anew(runtime: Runtime) -> None:
     """Count the pauses of the whole history again."""
     with deadline(STEP_SECONDS):

@@ -31,6 +31,7 @@ from gateway.settings.sections import (
     CannedRule,
     Crm,
     HttpBot,
+    Imports,
     Inspector,
     Llm,
     Log,
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
     broker: Broker = Broker()
     media: MediaSettings = MediaSettings()
     retention: Retention = Retention()
+    imports: Imports = Imports()
     llm: Llm = Llm()
     http_bot: HttpBot = HttpBot()
     crm: Crm = Crm()

@@ -183,6 +183,12 @@ class Retention(Section):
     redact_at_twilio: bool = False
 
 
+class Imports(Section):
+    """Files that are uploaded to be imported."""
+
+    max_bytes: int = Field(200_000_000, ge=1000)
+
+
 class Inspector(Section):
     """What the webhook inspector keeps: every refused request, and this share of the others."""
 

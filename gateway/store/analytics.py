@@ -220,6 +220,12 @@ def queue(days: Iterable[datetime], until: datetime) -> None:
     )
 
 
+def queue_again(days: Iterable[datetime]) -> None:
+    """Let days be counted once more. Where nothing was counted yet, all days will be."""
+    known = {"_id": JOB, "until": {"$exists": True}}
+    collection(JobDocument).update_one(known, {"$addToSet": {"days": {"$each": sorted(set(days))}}})
+
+
 def waiting() -> list[datetime]:
     """List the days that are to be counted, the newest first."""
     found = collection(JobDocument).find_one({"_id": JOB}, {"days": 1})

@@ -28,8 +28,11 @@ class Contact:
     identities: tuple[str, ...] = ()
 
 
-def resolve(sender: Participant, now: datetime) -> Contact | None:
-    """Find the contact behind a sender, or make it; None for a caller who withholds the number."""
+def resolve(sender: Participant, now: datetime, *, as_id: str | None = None) -> Contact | None:
+    """Find the contact behind a sender, or make it; None for a caller who withholds the number.
+
+    `as_id` is the id a new one gets; where a contact has that already, it is this one.
+    """
     if sender.withheld:
         return None
     phones, others = _by_kind(sender)
@@ -44,6 +47,7 @@ def resolve(sender: Participant, now: datetime) -> Contact | None:
     # An array that is not there keeps out of the unique index; an empty one would be in it as null.
     document |= {"phones": phones} if phones else {}
     document |= {"external_ids": others} if others else {}
+    document |= {"_id": ObjectId(as_id)} if as_id else {}
     contacts = collection(ContactDocument)
     found = contacts.find_one({"$or": known})
     if found is None:
@@ -55,6 +59,8 @@ def resolve(sender: Participant, now: datetime) -> Contact | None:
             found = document
         except DuplicateKeyError:
             found = contacts.find_one({"$or": known})
+            if found is None and as_id:
+                found = contacts.find_one({"_id": ObjectId(as_id)})
     if found and not {*phones, *others} <= {*found.get("phones", ()), *found.get("external_ids", ())}:
         _learn(found["_id"], sender)
     return None if found is None else _contact(groups.of(found))

@@ -25,7 +25,7 @@ _SESSIONS_AT_ONCE, _MESSAGES_AT_ONCE = 50, 200
 _TOGETHER = 1000
 
 # What keeps races apart while a session lives, and what a redelivery is answered with, are no part of what was said.
-_WITHOUT = {
+WITHOUT = {
     "sessions": (
         "open_keys",
         "slot",
@@ -103,7 +103,7 @@ def messages(session_id: Any, channels: Channels) -> Iterator[dict[str, Any]]:
 
 
 def _fields(name: str) -> dict[str, int]:
-    return dict.fromkeys(_WITHOUT[name], 0)
+    return dict.fromkeys(WITHOUT[name], 0)
 
 
 def _as_shown(rows: list[dict[str, Any]], channels: Channels) -> list[dict[str, Any]]:

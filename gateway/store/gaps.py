@@ -218,6 +218,11 @@ def count_anew() -> None:
     collection(GapDocument).delete_many({})
 
 
+def count_again_from(stored: datetime) -> None:
+    """Forget the counts of all that was stored since a moment; they are made again from the messages."""
+    collection(GapDocument).delete_many({"until": {"$gt": stored}})
+
+
 def spans(chunks: Sequence[Chunk], threshold: float, channels: Collection[str]) -> list[Span]:
     """Give where messages of these channels are stored that another threshold would file otherwise, newest first."""
     return [

@@ -56,7 +56,7 @@ class Parcel:
     files: tuple[File, ...]
 
 
-class _Pieces(io.RawIOBase):
+class Pieces(io.RawIOBase):
     """A stored file, read piece by piece; each waits for MongoDB only so long."""
 
     def __init__(self, stored: GridOut) -> None:
@@ -180,7 +180,7 @@ def open_stored(file: File) -> IO[bytes] | None:
         stored = _bucket().open_download_stream(file.file_id)
     except NoFile:
         return None
-    return io.BufferedReader(_Pieces(stored), stored.chunk_size)
+    return io.BufferedReader(Pieces(stored), stored.chunk_size)
 
 
 def unqueued(since: datetime, until: datetime) -> Sequence[tuple[str, str]]:

@@ -66,6 +66,11 @@ def put(row: Row) -> bool:
     return True
 
 
+def call_off(row: Row) -> None:
+    """Note that something is never to be done: whoever would add that row finds it there."""
+    insert_new(OutboxDocument, [_document(row) | {"state": CANCELED, "finished_at": row.queued_at}])
+
+
 def put_answers(rows: Sequence[Row]) -> None:
     """Add rows that ask for answers; one that ended without an answer is opened again, for its message still waits."""
     if insert_new(OutboxDocument, [_document(row) for row in rows]):

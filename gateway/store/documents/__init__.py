@@ -17,6 +17,7 @@ from gateway.store.documents.counts import (
     DailyCountDocument,
     GapDocument,
 )
+from gateway.store.documents.imports import ImportDocument, RejectionDocument
 from gateway.store.documents.people import (
     ApiKeyDocument,
     ApiLimitDocument,
@@ -52,6 +53,7 @@ __all__ = [
     "GapDocument",
     "HeartbeatDocument",
     "IdempotencyDocument",
+    "ImportDocument",
     "InspectionDocument",
     "JobDocument",
     "MergeDocument",
@@ -59,6 +61,7 @@ __all__ = [
     "OutboxDocument",
     "PaceDocument",
     "RegroupingDocument",
+    "RejectionDocument",
     "SessionDocument",
     "SuppressionDocument",
     "UserDocument",
@@ -88,4 +91,6 @@ DOCUMENTS: tuple[type[Document], ...] = (
     ApiKeyDocument,
     ApiLimitDocument,
     GapDocument,
+    ImportDocument,
+    RejectionDocument,
 )

@@ -1,0 +1,227 @@
+"""A batch of imported rows, stored: sessions before their messages, then counted.
+
+Nothing here answers, sends or tells anybody: what waited to be sent where it comes from is canceled here, and a
+session that waits for a person is silent. May be repeated: `intent` says what was here before the first attempt.
+"""
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway.conversation import alerts, optouts
+from gateway.conversation.runtime import Runtime
+from gateway.core.daily import day_of
+from gateway.core.imported import MessageRow, Read, Rejected, Remark, SessionRow, Tally
+from gateway.core.participant import Participant, address
+from gateway.core.sessions import IDLE
+from gateway.store import channels, contacts, importing, imports
+from gateway.store.connection import deadline
+from gateway.store.exporting import WITHOUT
+from gateway.store.importing import Here
+from gateway.store.imports import Import, Rejection, Step
+
+# Reading, storing and counting a batch takes a tenth of a second; a busy MongoDB may take a while.
+BATCH_SECONDS = 60
+
+# Clocks differ, but not by that.
+LATEST = timedelta(days=1)
+
+_NOT_STORED = {name: frozenset(fields) | {"message_count"} for name, fields in WITHOUT.items()}
+
+
+@dataclass
+class Batch:
+    """Rows on their way into MongoDB, and what becomes of them."""
+
+    runtime: Runtime
+    run: Import
+    now: datetime
+    known: Mapping[str, Collection[str]]
+    tally: Tally = field(default_factory=Tally)
+    channels: dict[str, str] = field(default_factory=dict)
+    rejections: list[Rejection] = field(default_factory=list)
+    touched: set[str] = field(default_factory=set)
+    stored: list[dict[str, Any]] = field(default_factory=list)
+
+    def reject(self, read: Read, reason: str) -> None:
+        """Leave a row out, and keep it with the reason."""
+        self.tally.rejected += 1
+        written = read.written.decode("utf-8", "replace").strip()
+        self.rejections.append(Rejection(read.position.rows, reason, written))
+
+
+def look(reads: Sequence[Read]) -> dict[str, list[str]]:
+    """Tell what of a batch is here already."""
+    sessions = {read.row.id for read in reads if isinstance(read.row, SessionRow)}
+    messages = {read.row.id for read in reads if isinstance(read.row, MessageRow)}
+    with deadline(BATCH_SECONDS):
+        return {
+            "sessions": sorted(importing.known_sessions(sessions)),
+            "messages": sorted(importing.known_messages(messages)),
+        }
+
+
+def put(runtime: Runtime, run: Import, reads: Sequence[Read], known: Mapping[str, Collection[str]]) -> Step:
+    """Store a batch; gives what is to be noted of it."""
+    began = time.monotonic()
+    batch = Batch(runtime, run, runtime.clock.now(), {name: set(ids) for name, ids in known.items()})
+    with deadline(BATCH_SECONDS):
+        for read in reads:
+            _simple(batch, read)
+        _sessions(batch, reads)
+        _messages(batch, reads)
+        importing.recount(batch.touched)
+        imports.reject(run.id, batch.rejections, batch.now)
+    return Step(
+        position=reads[-1].position,
+        tally=batch.tally,
+        seconds=time.monotonic() - began,
+        channels=batch.channels,
+        days={day_of(message["createdAt"]) for message in batch.stored},
+        oldest_stored=min((message["storedAt"] for message in batch.stored), default=None),
+        ends=any(isinstance(read.row, Remark) and read.row.ends for read in reads),
+    )
+
+
+def _simple(batch: Batch, read: Read) -> None:
+    match read.row:
+        case Rejected(reason):
+            batch.reject(read, reason)
+        case Remark(problem) if problem:
+            batch.tally.problems.append(problem)
+
+
+def _sessions(batch: Batch, reads: Sequence[Read]) -> None:
+    here = set(batch.known["sessions"])
+    for read in reads:
+        if not isinstance(read.row, SessionRow):
+            continue
+        row = read.row
+        if row.id in here:
+            batch.tally.sessions_existing += 1
+            _carry_over(batch, importing.contact_of(row.id), row.document)
+        elif reason := _future(batch, row.document, "last_message_at", "createdAt"):
+            batch.reject(read, reason)
+        else:
+            _put_session(batch, row)
+        here.add(row.id)
+
+
+def _put_session(batch: Batch, row: SessionRow) -> None:
+    document = {name: one for name, one in row.document.items() if name not in _NOT_STORED["sessions"]}
+    document["channel_id"] = _channel(batch, document)
+    moment = document.get("createdAt") or document["last_message_at"]
+    document |= {name: document.get(name) or moment for name in ("createdAt", "last_message_at")}
+    document["keys"] = document.get("keys") or _keys(document)
+    _give_contact(batch, document)
+    if document["status"] == "active":
+        if document["keys"]:
+            document["open_keys"] = document["keys"]
+        else:
+            document |= {"status": "closed", "closed_reason": IDLE, "closed_at": document["last_message_at"]}
+    if asked := (document.get("needs_person") or {}).get("at"):
+        alerts.silence(batch.runtime, row.id, asked)
+    batch.tally.sessions_created += 1
+    batch.touched.add(row.id)
+    if not importing.put_session(document):
+        batch.tally.sessions_closed += 1
+        batch.tally.problems.append(f"Session {row.id} is closed here: its sender has another open session.")
+
+
+def _channel(batch: Batch, document: Mapping[str, Any]) -> str:
+    """Find the channel a session belongs to: that of its id, else that of its number, else a new one."""
+    theirs, kind = str(document["channel_id"]), str(document["communication_type"])
+    known = batch.channels.get(theirs) or batch.run.channels.get(theirs)
+    if known:
+        return known
+    if batch.runtime.channels.get(theirs) is None:
+        number = str((document.get("metadata") or {}).get("toNumber") or theirs.removeprefix(f"{kind}:"))
+        line = address(number)
+        found = channels.find(kind, line)
+        if found is None:
+            importing.add_channel(theirs, kind, line.identity, line.label)
+            batch.runtime.channels.forget()
+        batch.channels[theirs] = found.id if found else theirs
+    else:
+        batch.channels[theirs] = theirs
+    return batch.channels[theirs]
+
+
+def _keys(document: Mapping[str, Any]) -> list[str]:
+    """Give what a session is found by where it does not say so itself: its sender's number on our line."""
+    metadata = document.get("metadata") or {}
+    person, ours = str(metadata.get("fromNumber") or ""), str(metadata.get("toNumber") or "")
+    if not person or not ours:
+        return []
+    return [f"{document['communication_type']}|{address(ours).identity}|{address(person).identity}"]
+
+
+def _give_contact(batch: Batch, document: dict[str, Any]) -> None:
+    """Let a session belong to whoever is behind it, who is made with the id they had unless they are here."""
+    number = (document.get("metadata") or {}).get("fromNumber")
+    person = Participant(_identities(document), number, str(number or ""))
+    known = contacts.resolve(person, batch.now, as_id=document.get("contact_id")) if person.identities else None
+    document["contact_id"] = known.id if known else None
+    out = _carry_over(batch, document["contact_id"], document)
+    if out:
+        document["opted_out"] = list(dict.fromkeys([*(document.get("opted_out") or ()), *out]))
+
+
+def _identities(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read who a session is with from the keys it is found by: `type|our number|identity`, or the identity alone."""
+    kind = f"{document['communication_type']}|"
+    keys = [key.split("|", 2)[-1] if key.startswith(kind) else key for key in document["keys"]]
+    return tuple(dict.fromkeys(key for key in keys if key and not key.startswith("call:")))
+
+
+def _carry_over(batch: Batch, contact_id: str | None, document: Mapping[str, Any]) -> tuple[str, ...]:
+    if contact_id is None:
+        return ()
+    said_by = document.get("last_message_at") or document["createdAt"]
+    return optouts.carry_over(batch.runtime, contact_id, document.get("opted_out") or (), said_by)
+
+
+def _messages(batch: Batch, reads: Sequence[Read]) -> None:
+    rows = [(read, read.row) for read in reads if isinstance(read.row, MessageRow)]
+    homes = importing.sessions_here({row.session_id for _, row in rows})
+    here, new = set(batch.known["messages"]), []
+    for read, row in rows:
+        home = homes.get(row.session_id)
+        if row.id in here:
+            batch.tally.messages_duplicate += 1
+        elif home is None:
+            batch.reject(read, f"Its session {row.session_id} is not here.")
+        elif reason := _future(batch, row.document, "createdAt", "storedAt"):
+            batch.reject(read, reason)
+        else:
+            new.append(_message(batch, row, home))
+            here.add(row.id)
+    importing.put_messages(new)
+    batch.stored = new
+    batch.tally.messages_imported += len(new)
+    batch.touched |= {message["session_id"] for message in new}
+
+
+def _message(batch: Batch, row: MessageRow, home: Here) -> dict[str, Any]:
+    document = {name: one for name, one in row.document.items() if name not in _NOT_STORED["messages"]}
+    document["storedAt"] = document.get("storedAt") or document["createdAt"]
+    if theirs := document.get("channel_id"):
+        document["channel_id"] = batch.channels.get(theirs) or batch.run.channels.get(theirs) or home.channel_id
+    if document.get("contact_id"):
+        document["contact_id"] = home.contact_id
+    is_waiting = document.get("status") == "queued" and not document.get("provider_sid")
+    if document.get("direction") == "outbound" and is_waiting:
+        document |= {"status": "canceled", "error_message": "It was imported before it was sent."}
+        document["status_history"] = [
+            *(document.get("status_history") or ()),
+            {"status": "canceled", "at": batch.now},
+        ]
+    return document
+
+
+def _future(batch: Batch, document: Mapping[str, Any], *names: str) -> str:
+    """Say which moment lies ahead, as nothing that happened does."""
+    ahead = next((name for name in names if document.get(name) and document[name] > batch.now + LATEST), "")
+    return f"{ahead}: {document[ahead].isoformat()} lies in the future." if ahead else ""

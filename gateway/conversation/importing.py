@@ -1,0 +1,274 @@
+"""Conversations brought in from a file: ordered here or over the API, done by a worker or in the foreground.
+
+A file is read in batches, and after each it is noted how far that was and what came of it. So whoever is killed, or
+loses MongoDB, is followed by somebody who goes on there; ids are the claim, so nothing is stored twice, and what was
+counted was counted once. One process at a time is at work on an import.
+"""
+
+import secrets
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from gateway.conversation import daily, imported, whatif
+from gateway.conversation.layouts import BEGINNING, LAYOUTS, BadFile, choose
+from gateway.conversation.runtime import Runtime
+from gateway.core.errors import GatewayError, StoreUnavailable
+from gateway.core.imported import Read
+from gateway.logs import log
+from gateway.store import audit, imports, uploads
+from gateway.store.connection import deadline
+from gateway.store.imports import Import, Step
+from gateway.store.uploads import TooLarge
+
+# Renewed with every batch, which takes a minute at worst: whoever holds an import for longer than this is dead.
+LEASE = timedelta(seconds=90)
+
+# A batch is so many rows, or so many bytes: what is held in memory, and done again after a crash.
+BATCH_ROWS, BATCH_BYTES = 200, 1 << 20
+
+# A worker rests after each batch as long as that took, so that webhooks have MongoDB to themselves half of the time.
+REST = 1.0
+
+# Whoever gets this far has the wrong file.
+MOST_REJECTED = 100_000
+
+UPLOAD_WITHIN = timedelta(hours=6)
+NAME_LIMIT = 200
+
+
+class Busy(GatewayError):
+    """Another process is at work on this import."""
+
+
+class _Lost(Exception):
+    """The claim ran out, or the import was canceled."""
+
+
+@dataclass(frozen=True)
+class Hands:
+    """How an import is worked on. `wait` sleeps some seconds and says True to stop; `tell` hears how far it is."""
+
+    wait: Callable[[float], object] = lambda _seconds: False
+    tell: Callable[[Import], object] = lambda _run: None
+    rest: float = 0
+
+
+def order(runtime: Runtime, stream: BinaryIO, file_name: str, by: str, *, layout: str = "") -> Import:
+    """Take in a file that a worker is to import; gives the import.
+
+    BadFile where it is of no layout, TooLarge where it has too many bytes. It is stored piece by piece.
+    """
+    beginning = stream.read(BEGINNING)
+    chosen = choose(layout, beginning).name
+    now = runtime.clock.now()
+    with deadline():
+        run_id = imports.add(
+            now, state=imports.UPLOADING, layout=chosen, file_name=_printable(file_name), size=0, by=by
+        )
+    size = uploads.keep(run_id, _pieces(beginning, stream), runtime.settings.imports.max_bytes)
+    with deadline():
+        is_queued = imports.queue(run_id, size)
+        audit.note(now, by, "import_ordered", import_id=run_id, layout=chosen, bytes=size)
+        run = imports.get(run_id)
+    if run is None or not is_queued:
+        uploads.drop(run_id)
+        raise BadFile("The import was canceled while its file was still on its way.")
+    log.info("import_ordered", import_id=run_id, layout=chosen, bytes=size, by=by)
+    return run
+
+
+def _pieces(beginning: bytes, rest: BinaryIO) -> Iterator[bytes]:
+    """Give what was read of a stream, and then the rest of it."""
+    yield beginning
+    while piece := rest.read(uploads.PIECE_BYTES):
+        yield piece
+
+
+def _printable(name: str) -> str:
+    return "".join(sign for sign in name if sign.isprintable())[:NAME_LIMIT]
+
+
+def cancel(runtime: Runtime, run_id: str, by: str) -> bool:
+    """Stop an import; what it brought in stays. False where it is at its end."""
+    now = runtime.clock.now()
+    with deadline():
+        if not imports.cancel(run_id, now):
+            return False
+        audit.note(now, by, "import_canceled", import_id=run_id)
+        run = imports.get(run_id)
+    uploads.drop(run_id)
+    if run:
+        _count_again(runtime, run, run)
+    log.info("import_canceled", import_id=run_id, by=by)
+    return True
+
+
+def run_file(runtime: Runtime, path: Path, by: str, hands: Hands, *, layout: str = "") -> Import:
+    """Import a file that lies here, or go on with it where a process before was stopped. Busy where one is at it."""
+    place = _place(path)
+    with path.open("rb") as stream:
+        chosen = choose(layout, stream.read(BEGINNING)).name
+        now, owner = runtime.clock.now(), secrets.token_hex(8)
+        with deadline():
+            if imports.unfinished_at(place) is None:
+                size = path.stat().st_size
+                run_id = imports.add(
+                    now,
+                    state=imports.QUEUED,
+                    layout=chosen,
+                    file_name=_printable(path.name),
+                    size=size,
+                    by=by,
+                    place=place,
+                )
+                audit.note(now, by, "import_ordered", import_id=run_id, layout=chosen, bytes=size)
+            run = imports.claim(owner, now, now + LEASE, place=place)
+        if run is None:
+            raise Busy(f"{path} is being imported by another process. Should that be dead, try again in two minutes.")
+        _do(runtime, run, stream, hands)
+    with deadline():
+        return imports.get(run.id) or run
+
+
+def _place(path: Path) -> str:
+    """Name a file by where it is, how long and of when: another one in its place is another import."""
+    facts = path.stat()
+    return f"{socket.gethostname()}:{path.resolve()}:{facts.st_size}:{facts.st_mtime_ns}"
+
+
+def work_off(runtime: Runtime, wait: Callable[[float], object]) -> int:
+    """Import what was uploaded, one file after the other, if nobody else does; gives how many files were worked on."""
+    worked = 0
+    _sweep(runtime)
+    while not wait(0):
+        now, owner = runtime.clock.now(), secrets.token_hex(8)
+        with deadline():
+            run = imports.claim(owner, now, now + LEASE)
+        if run is None:
+            break
+        worked += 1
+        stream = uploads.open_at(run.id, run.position.offset)
+        if stream is None:
+            _finish(runtime, run, imports.FAILED, error="Its file is not here any more. Upload it again.")
+            continue
+        with stream:
+            _do(runtime, run, stream, Hands(wait, rest=REST))
+    return worked
+
+
+def _sweep(runtime: Runtime) -> None:
+    """Delete what uploads left that broke off, and files whose import is at its end."""
+    now, here = runtime.clock.now(), uploads.every()
+    with deadline():
+        broken = imports.give_up_uploads(now - UPLOAD_WITHIN, now, "Its file never came to its end. Upload it again.")
+        # Asked after the files: each of those that are on their way has an import by now.
+        held = imports.unfinished()
+    for run_id in {*broken, *here} - held:
+        uploads.drop(run_id)
+
+
+def _do(runtime: Runtime, run: Import, stream: BinaryIO, hands: Hands) -> None:
+    """Go on with an import to its end, or until told to stop."""
+    log.info("import_started", import_id=run.id, layout=run.layout, offset=run.position.offset)
+    try:
+        _read(runtime, run, stream, hands)
+    except _Lost:
+        log.info("import_left", import_id=run.id)
+    except StoreUnavailable:
+        raise  # the claim ends by itself, and somebody goes on
+    except GatewayError as error:
+        _finish(runtime, run, imports.FAILED, error=str(error))
+    except BaseException:
+        with deadline():
+            imports.release(run)
+        raise
+
+
+def _read(runtime: Runtime, run: Import, stream: BinaryIO, hands: Hands) -> None:
+    stream.seek(run.position.offset)
+    for reads in _batches(LAYOUTS[run.layout].read(stream, run.position), run.position.offset):
+        run, seconds = _step(runtime, run, reads)
+        hands.tell(run)
+        if run.tally.rejected > MOST_REJECTED:
+            raise BadFile(f"More than {MOST_REJECTED:,} rows were rejected. Is this the right file?")
+        if hands.wait(seconds * hands.rest):
+            with deadline():
+                imports.release(run)
+            return
+    _finish(runtime, run, imports.DONE, is_complete=bool(run.is_complete))
+
+
+def _batches(reads: Iterator[Read], offset: int) -> Iterator[list[Read]]:
+    batch: list[Read] = []
+    for read in reads:
+        batch.append(read)
+        if len(batch) == BATCH_ROWS or read.position.offset - offset >= BATCH_BYTES:
+            yield batch
+            batch, offset = [], read.position.offset
+    if batch:
+        yield batch
+
+
+def _step(runtime: Runtime, run: Import, reads: list[Read]) -> tuple[Import, float]:
+    """Store a batch and note it; gives how the import stands, and how long that took."""
+    known = run.intent
+    if known.get("offset") != run.position.offset:
+        known = imported.look(reads)
+        _hold(imports.intend, runtime, run, {**known, "offset": run.position.offset})
+    step = imported.put(runtime, run, reads, {name: known[name] for name in ("sessions", "messages")})
+    try:
+        _hold(imports.advance, runtime, run, step)
+    except _Lost:
+        _count_again(runtime, run, step)  # canceled after it was stored
+        raise
+    with deadline():
+        whatif.pause_counting(runtime, run.id)
+        now = imports.get(run.id)
+    if now is None or now.owner != run.owner:
+        raise _Lost
+    return now, step.seconds
+
+
+def _hold(note: Callable[..., bool], runtime: Runtime, run: Import, what: object) -> None:
+    with deadline(imported.BATCH_SECONDS):
+        if not note(run, what, runtime.clock.now() + LEASE):
+            raise _Lost
+
+
+def _finish(runtime: Runtime, run: Import, state: str, *, is_complete: bool | None = None, error: str = "") -> None:
+    _count_again(runtime, run, run)
+    now = runtime.clock.now()
+    with deadline():
+        if not imports.finish(run, state, now, is_complete=is_complete, error=error):
+            return
+        counted = _amounts(run)
+        audit.note(now, run.by, "import_finished", import_id=run.id, state=state, **counted)
+    log.info("import_finished", import_id=run.id, state=state, rows=run.position.rows, **counted)
+    if not run.place:
+        uploads.drop(run.id)
+
+
+def _amounts(run: Import) -> dict[str, Any]:
+    tally = run.tally
+    return {
+        "sessions": tally.sessions_created,
+        "messages": tally.messages_imported,
+        "duplicates": tally.messages_duplicate,
+        "rejected": tally.rejected,
+    }
+
+
+def _count_again(runtime: Runtime, run: Import, stored: Import | Step) -> None:
+    """Let the days and pauses be counted again that an import put something into."""
+    if stored.days:
+        daily.count_again(runtime, stored.days)
+    with deadline(imported.BATCH_SECONDS):
+        if stored.oldest_stored:
+            whatif.count_again_from(stored.oldest_stored, run.id)
+
+
+__all__ = ["BadFile", "Busy", "Hands", "TooLarge", "cancel", "order", "run_file", "work_off"]

@@ -1,0 +1,81 @@
+"""Files that are imported: how far each is, and the rows of it that were not taken."""
+
+from mongoengine import Document
+from mongoengine.fields import (
+    BooleanField,
+    DateTimeField,
+    DictField,
+    FloatField,
+    IntField,
+    ListField,
+    ObjectIdField,
+    StringField,
+)
+
+
+class ImportDocument(Document):
+    """One import, kept for two years. `unfinished` is there, with the moment it was ordered, until it ends.
+
+    `offset` and `rows` say how far the file was read, and everything counted is true of exactly so much. `intent` is
+    what of the next batch was here before the first attempt at it. `channels` are pairs: theirs, ours.
+    """
+
+    meta = {  # noqa: RUF012
+        "collection": "imports",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {
+                # Nearly empty at all times: what workers look for every few seconds.
+                "name": "unfinished",
+                "fields": ["unfinished"],
+                "partialFilterExpression": {"unfinished": {"$exists": True}},
+            },
+            {"name": "two_years", "fields": ["finished_at"], "expireAfterSeconds": 2 * 365 * 24 * 3600},
+        ],
+    }
+
+    state = StringField(choices=("uploading", "queued", "running", "done", "failed", "canceled"))
+    layout = StringField()
+    file_name = StringField()
+    place = StringField()
+    size = IntField()
+    by = StringField()
+    created_at = DateTimeField(db_field="createdAt")
+    started_at = DateTimeField()
+    finished_at = DateTimeField()
+    unfinished = DateTimeField()
+    owner = StringField()
+    lease = DateTimeField()
+    offset = IntField()
+    rows = IntField()
+    seconds = FloatField()
+    tally = DictField()
+    problems = ListField(StringField())
+    complete = BooleanField()
+    error = StringField()
+    intent = DictField()
+    channels = ListField(ListField(StringField()))
+    days = ListField(DateTimeField())
+    oldest_stored = DateTimeField()
+
+
+class RejectionDocument(Document):
+    """A row of a file that was not taken, and why; kept for thirty days, since it holds what people wrote."""
+
+    meta = {  # noqa: RUF012
+        "collection": "import_rejections",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {"name": "of_import", "fields": ["import_id", "row"]},
+            {"name": "thirty_days", "fields": ["at"], "expireAfterSeconds": 30 * 24 * 3600},
+        ],
+    }
+
+    id = StringField(primary_key=True)
+    import_id = ObjectIdField()
+    row = IntField()
+    reason = StringField()
+    text = StringField()
+    at = DateTimeField()

@@ -1,0 +1,154 @@
+"""What an import writes: whole sessions and messages, as they were, each once however often it is tried."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.errors import DuplicateKeyError
+
+from gateway.store.connection import collection, insert_new
+from gateway.store.documents import ChannelDocument, MessageDocument, SessionDocument
+
+# Why a session is closed that would have been a second open one of its sender.
+IMPORTED = "imported"
+
+_IDS = {
+    "sessions": ("_id", "contact_id", "previous_session_id", "merged_into"),
+    "messages": ("session_id", "contact_id"),
+}
+# A message that comes at the very moment is looked at again.
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """A session that is here: where messages of it belong."""
+
+    channel_id: str
+    contact_id: str | None
+
+
+def sessions_here(ids: Collection[str]) -> dict[str, Here]:
+    """Tell which of these sessions are here. One that was merged into another takes no messages any more."""
+    wanted = {"_id": {"$in": [ObjectId(one) for one in sorted(ids)]}, "merged_into": {"$exists": False}}
+    found = collection(SessionDocument).find(wanted, {"channel_id": 1, "contact_id": 1})
+    return {
+        str(row["_id"]): Here(str(row.get("channel_id") or ""), row.get("contact_id") and str(row["contact_id"]))
+        for row in found
+    }
+
+
+def known_sessions(ids: Collection[str]) -> set[str]:
+    """Tell which of these sessions are here, merged ones included."""
+    wanted = {"_id": {"$in": [ObjectId(one) for one in sorted(ids)]}}
+    return {str(row["_id"]) for row in collection(SessionDocument).find(wanted, {"_id": 1})}
+
+
+def known_messages(ids: Collection[str]) -> set[str]:
+    """Tell which of these messages are here; rows that were adopted have ids of another type, written the same."""
+    also = [ObjectId(one) for one in sorted(ids) if ObjectId.is_valid(one)]
+    found = collection(MessageDocument).find({"_id": {"$in": [*sorted(ids), *also]}}, {"_id": 1})
+    return {str(row["_id"]) for row in found}
+
+
+def put_session(document: Mapping[str, Any]) -> bool:
+    """Store a session without messages yet; False where it had to be closed, for its sender has an open one.
+
+    One that is here already, from an attempt before, stays as it is, and the answer is the same.
+    """
+    stored = _with_ids(document, "sessions") | {"message_count": 0}
+    sessions = collection(SessionDocument)
+    try:
+        sessions.insert_one(stored)
+    except DuplicateKeyError:
+        if here := sessions.find_one({"_id": stored["_id"]}, {"closed_reason": 1}):
+            return here.get("closed_reason") != IMPORTED
+        del stored["open_keys"]
+        sessions.insert_one(
+            stored | {"status": "closed", "closed_reason": IMPORTED, "closed_at": stored["last_message_at"]}
+        )
+        return False
+    return True
+
+
+def put_messages(documents: Sequence[Mapping[str, Any]]) -> None:
+    """Store messages; one that is here already, from an attempt before, stays as it is."""
+    if documents:
+        insert_new(MessageDocument, [_message(document) for document in documents])
+
+
+def _message(document: Mapping[str, Any]) -> dict[str, Any]:
+    stored = _with_ids(document, "messages")
+    if decision := stored.get("decision"):
+        ids = {name: ObjectId(one) for name, one in decision.items() if name.endswith("_session_id") and one}
+        stored["decision"] = decision | ids
+    if moved := stored.get("moved"):
+        stored["moved"] = [move | ({"from": ObjectId(move["from"])} if move.get("from") else {}) for move in moved]
+    return stored
+
+
+def _with_ids(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return dict(document) | {one: ObjectId(document[one]) for one in _IDS[name] if document.get(one)}
+
+
+def recount(ids: Collection[str]) -> None:
+    """Put the counts and times of these sessions right, without racing what arrives meanwhile."""
+    left = {ObjectId(one) for one in ids}
+    for _ in range(_TRIES):
+        if not left:
+            return
+        left = _recount(sorted(left))
+
+
+def _recount(ids: list[ObjectId]) -> set[ObjectId]:
+    """Count; gives the sessions that got a message just then."""
+    sessions, updates = collection(SessionDocument), []
+    found = sessions.find({"_id": {"$in": ids}}, {"message_count": 1})
+    counted = {row["_id"]: row.get("message_count") for row in found}
+    for row in collection(MessageDocument).aggregate(_counting(ids)):
+        if row["_id"] in counted and counted[row["_id"]] != row["messages"]:
+            # Bound to the count that was seen: what comes now is counted by whoever brings it.
+            which = {"_id": row["_id"], "message_count": counted[row["_id"]]}
+            updates.append(UpdateOne(which, _counts(row)))
+    if not updates or sessions.bulk_write(updates, ordered=False).matched_count == len(updates):
+        return set()
+    return {update._filter["_id"] for update in updates}
+
+
+def _counting(ids: list[ObjectId]) -> list[dict[str, Any]]:
+    # Private notes are counted, and are no activity (rule T5): their moments are left out.
+    moment = {"$cond": [{"$eq": ["$metadata.private", True]}, None, "$createdAt"]}
+    inbound = {"$cond": [{"$eq": ["$direction", "inbound"]}, "$createdAt", None]}
+    times = {"first": {"$min": moment}, "last": {"$max": moment}, "inbound": {"$max": inbound}}
+    return [
+        {"$match": {"session_id": {"$in": ids}}},
+        {"$group": {"_id": "$session_id", "messages": {"$sum": 1}, **times}},
+    ]
+
+
+def _counts(row: Mapping[str, Any]) -> dict[str, Any]:
+    latest = {"last_message_at": row["last"], "last_inbound_at": row["inbound"]}
+    earliest = {"first_message_at": row["first"], "metadata.firstMessageAt": row["first"]}
+    change = {
+        "$set": {"message_count": row["messages"]},
+        "$max": {name: at for name, at in latest.items() if at},
+        "$min": {name: at for name, at in earliest.items() if at},
+    }
+    return {operator: fields for operator, fields in change.items() if fields}
+
+
+def add_channel(channel_id: str, communication_type: str, number: str, name: str) -> None:
+    """Store the channel that imported sessions were on, as far as they tell; what is there stays as it is."""
+    document = {"name": name, "phone_number": number, "communication_type": communication_type, "settings": {}}
+    try:
+        collection(ChannelDocument).update_one({"_id": channel_id}, {"$setOnInsert": document}, upsert=True)
+    except DuplicateKeyError:
+        return  # somebody texted that number at this very moment
+
+
+def contact_of(session_id: str) -> str | None:
+    """Give whose session this is."""
+    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, {"contact_id": 1})
+    return str(found["contact_id"]) if found and found.get("contact_id") else None

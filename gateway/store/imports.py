@@ -1,0 +1,272 @@
+"""Imports: who ordered them, who is at work on them, how far they are, and which rows they did not take.
+
+An import is claimed with a lease, and everything its claimant notes is bound to the claim: whoever lost it, or whose
+import was canceled, learns so from the next note. A note says how far the file was read and what came of it in one
+update, so that an import goes on after a crash exactly where it was.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ReplaceOne, ReturnDocument
+
+from gateway.core.imported import Position, Tally
+from gateway.store.connection import collection, deadline
+from gateway.store.documents import ImportDocument, RejectionDocument
+
+UPLOADING, QUEUED, RUNNING = "uploading", "queued", "running"
+DONE, FAILED, CANCELED = "done", "failed", "canceled"
+STATES = (UPLOADING, QUEUED, RUNNING, DONE, FAILED, CANCELED)
+
+# So many problems of a file are told; all of its rows are counted.
+PROBLEMS = 100
+READ_SECONDS = 10
+# Each may be some megabytes.
+_AT_ONCE = 10
+
+_ENDED = dict.fromkeys(("unfinished", "lease", "owner", "intent"), "")
+_SUMS = tuple(one.name for one in fields(Tally) if one.name != "problems")
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An import. `place` is where the file lies; empty where it was uploaded. `seconds` is how long it was worked on.
+
+    `is_complete` is None until the file was read to its end.
+    """
+
+    id: str
+    state: str
+    layout: str
+    file_name: str
+    size: int
+    by: str
+    created_at: datetime
+    place: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    position: Position = field(default_factory=Position)
+    tally: Tally = field(default_factory=Tally)
+    seconds: float = 0
+    is_complete: bool | None = None
+    error: str = ""
+    owner: str = ""
+    intent: Mapping[str, Any] = field(default_factory=dict)
+    channels: Mapping[str, str] = field(default_factory=dict)
+    days: Sequence[datetime] = ()
+    oldest_stored: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a batch of rows did: the position after it, what it counted, what it learned, how long it took.
+
+    `ends` where it held the row that says the file is whole.
+    """
+
+    position: Position
+    tally: Tally
+    seconds: float
+    channels: Mapping[str, str] = field(default_factory=dict)
+    days: Collection[datetime] = ()
+    oldest_stored: datetime | None = None
+    ends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some imports, newest first, and where the next page begins; None on the last."""
+
+    imports: list[Import]
+    next_cursor: str | None
+
+
+def add(now: datetime, *, state: str, layout: str, file_name: str, size: int, by: str, place: str = "") -> str:
+    """Note that a file is to be imported; gives the import's id."""
+    document = {
+        "_id": ObjectId(),
+        "state": state,
+        "layout": layout,
+        "file_name": file_name,
+        "size": size,
+        "by": by,
+        "place": place,
+        "createdAt": now,
+        "unfinished": now,
+    }
+    collection(ImportDocument).insert_one(document)
+    return str(document["_id"])
+
+
+def queue(import_id: str, size: int) -> bool:
+    """Let an import be claimed whose file is here now; False where it was canceled meanwhile."""
+    which = {"_id": ObjectId(import_id), "state": UPLOADING}
+    return collection(ImportDocument).update_one(which, {"$set": {"state": QUEUED, "size": size}}).modified_count == 1
+
+
+def claim(owner: str, now: datetime, lease: datetime, *, place: str = "") -> Import | None:
+    """Take the oldest import that nobody is at work on, of an uploaded file or of the one at a place."""
+    wanted = {
+        "unfinished": {"$exists": True},
+        "state": {"$in": [QUEUED, RUNNING]},
+        "place": place,
+        "$or": [{"lease": None}, {"lease": {"$lte": now}}],
+    }
+    change = {"$set": {"state": RUNNING, "owner": owner, "lease": lease}, "$min": {"started_at": now}}
+    found = collection(ImportDocument).find_one_and_update(
+        wanted, change, sort=[("unfinished", 1)], return_document=ReturnDocument.AFTER
+    )
+    return _import(found) if found else None
+
+
+def unfinished_at(place: str) -> Import | None:
+    """Give the import of the file at a place that is not at its end."""
+    found = collection(ImportDocument).find_one({"unfinished": {"$exists": True}, "place": place})
+    return _import(found) if found else None
+
+
+def intend(run: Import, intent: Mapping[str, Any], lease: datetime) -> bool:
+    """Note what of a batch is here already, before anything of it is stored; False where the claim was lost."""
+    return _note(run, {"$set": {"intent": dict(intent), "lease": lease}})
+
+
+def advance(run: Import, step: Step, lease: datetime) -> bool:
+    """Note that a batch is stored; False where the claim was lost."""
+    counted = {f"tally.{name}": value for name, value in asdict(step.tally).items() if name in _SUMS and value}
+    place = {"offset": step.position.offset, "rows": step.position.rows, "lease": lease}
+    change: dict[str, Any] = {
+        "$set": place | ({"complete": True} if step.ends else {}),
+        "$inc": counted | {"seconds": step.seconds},
+        "$push": {
+            "problems": {"$each": step.tally.problems, "$slice": PROBLEMS},
+            "channels": {"$each": [list(pair) for pair in step.channels.items()]},
+        },
+        "$addToSet": {"days": {"$each": sorted(step.days)}},
+        "$unset": {"intent": ""},
+    }
+    if step.oldest_stored:
+        change["$min"] = {"oldest_stored": step.oldest_stored}
+    return _note(run, change)
+
+
+def release(run: Import) -> None:
+    """Let somebody else go on with an import."""
+    _note(run, {"$unset": {"lease": "", "owner": ""}})
+
+
+def finish(run: Import, state: str, now: datetime, *, is_complete: bool | None = None, error: str = "") -> bool:
+    """End an import; False where the claim was lost."""
+    known = {"complete": is_complete, "error": error or None}
+    ended = {"state": state, "finished_at": now} | {name: one for name, one in known.items() if one is not None}
+    return _note(run, {"$set": ended, "$unset": _ENDED})
+
+
+def _note(run: Import, change: Mapping[str, Any]) -> bool:
+    which = {"_id": ObjectId(run.id), "owner": run.owner, "state": RUNNING}
+    return collection(ImportDocument).update_one(which, change).matched_count == 1
+
+
+def cancel(import_id: str, now: datetime) -> bool:
+    """End an import that is not at its end; False where there is none."""
+    done = collection(ImportDocument).update_one(
+        {"_id": ObjectId(import_id), "unfinished": {"$exists": True}},
+        {"$set": {"state": CANCELED, "finished_at": now}, "$unset": _ENDED},
+    )
+    return done.modified_count == 1
+
+
+def unfinished() -> set[str]:
+    """Give the ids of the imports that are not at their end."""
+    return {str(row["_id"]) for row in collection(ImportDocument).find({"unfinished": {"$exists": True}}, {"_id": 1})}
+
+
+def give_up_uploads(before: datetime, now: datetime, reason: str) -> list[str]:
+    """End the imports whose file was still not here at a moment long after it was to come; gives their ids."""
+    imports, stale = collection(ImportDocument), {"state": UPLOADING, "unfinished": {"$lt": before}}
+    ids = [row["_id"] for row in imports.find(stale, {"_id": 1})]
+    if ids:
+        ended = {"state": FAILED, "error": reason, "finished_at": now}
+        imports.update_many({"_id": {"$in": ids}, "state": UPLOADING}, {"$set": ended, "$unset": {"unfinished": ""}})
+    return [str(one) for one in ids]
+
+
+def get(import_id: str) -> Import | None:
+    """Look an import up by its id."""
+    if not ObjectId.is_valid(import_id):
+        return None
+    found = collection(ImportDocument).find_one({"_id": ObjectId(import_id)})
+    return _import(found) if found else None
+
+
+def page(*, cursor: str | None, limit: int) -> Page:
+    """List imports, newest first. ValueError if the cursor is not ours."""
+    if cursor and not ObjectId.is_valid(cursor):
+        raise ValueError(f"{cursor!r:.80} is no page of this list")
+    wanted = {"_id": {"$lt": ObjectId(cursor)}} if cursor else {}
+    rows = list(collection(ImportDocument).find(wanted).sort("_id", -1).limit(limit + 1))
+    return Page([_import(row) for row in rows[:limit]], str(rows[limit - 1]["_id"]) if len(rows) > limit else None)
+
+
+def _import(row: Mapping[str, Any]) -> Import:
+    return Import(
+        id=str(row["_id"]),
+        state=row["state"],
+        layout=row["layout"],
+        file_name=row.get("file_name") or "",
+        size=row.get("size") or 0,
+        by=row.get("by") or "",
+        created_at=row["createdAt"],
+        place=row.get("place") or "",
+        started_at=row.get("started_at"),
+        finished_at=row.get("finished_at"),
+        position=Position(row.get("offset") or 0, row.get("rows") or 0),
+        tally=Tally(**(row.get("tally") or {}), problems=row.get("problems") or []),
+        seconds=row.get("seconds") or 0,
+        is_complete=row.get("complete"),
+        error=row.get("error") or "",
+        owner=row.get("owner") or "",
+        intent=row.get("intent") or {},
+        channels=dict(row.get("channels") or ()),
+        days=row.get("days") or (),
+        oldest_stored=row.get("oldest_stored"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A row that was not taken: which one of the file, why, and what it was."""
+
+    row: int
+    reason: str
+    text: str
+
+
+def reject(import_id: str, rejections: Sequence[Rejection], now: datetime) -> None:
+    """Keep rows that were not taken; each once, however often its batch is tried."""
+    if rejections:
+        rows = [
+            {"_id": f"{import_id}:{one.row}", "import_id": ObjectId(import_id), "at": now, **asdict(one)}
+            for one in rejections
+        ]
+        collection(RejectionDocument).bulk_write([ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows])
+
+
+def rejections(import_id: str) -> Iterator[Rejection]:
+    """Give the rows that were not taken, in the order of the file, a few at a time."""
+    after = 0
+    while True:
+        wanted = {"import_id": ObjectId(import_id), "row": {"$gt": after}}
+        with deadline(READ_SECONDS):
+            rows = list(collection(RejectionDocument).find(wanted).sort("row", 1).limit(_AT_ONCE))
+        yield from (Rejection(row["row"], row["reason"], row["text"]) for row in rows)
+        if len(rows) < _AT_ONCE:
+            return
+        after = rows[-1]["row"]
+
+
+def forget_words() -> int:
+    """Delete the rows that were not taken: nobody can say whose words are in there."""
+    return collection(RejectionDocument).delete_many({}).deleted_count
