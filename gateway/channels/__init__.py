@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.channels import messaging, voice
+from gateway.channels import chat, messaging, voice
 from gateway.channels.line import Line
-from gateway.core.messages import SMS, VOICE, WHATSAPP, InboundMessage
+from gateway.core.messages import CHAT, SMS, VOICE, WHATSAPP, InboundMessage
 from gateway.core.replies import Reply
 
 
@@ -24,4 +24,5 @@ CHANNELS = {
     SMS: Channel("SMS", "SMS from {}".format, messaging.render, messaging.split, messaging.NO_ANSWER),
     WHATSAPP: Channel("WhatsApp", "WhatsApp from {}".format, messaging.render, messaging.split, messaging.NO_ANSWER),
     VOICE: Channel("Voice", "Call from {}".format, voice.render, voice.split, voice.NO_ANSWER),
+    CHAT: Channel("Chat", "Chat with {}".format, chat.render, chat.split, chat.NO_ANSWER),
 }

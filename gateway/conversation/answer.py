@@ -13,7 +13,7 @@ from gateway.conversation.optouts import has_opted_out
 from gateway.conversation.release import finish
 from gateway.conversation.runtime import Runtime
 from gateway.core.limits import slot_of
-from gateway.core.messages import Channel
+from gateway.core.messages import HOSTED, Channel
 from gateway.core.participant import address
 from gateway.core.replies import Reply, Turn
 from gateway.logs import log
@@ -160,11 +160,15 @@ def _commit(runtime: Runtime, row: Row, burst: Sequence[Asked], reply: Reply, mi
 def _documents(
     message: Asked, ids: Sequence[str], reply: Reply, said: Sequence[str], milliseconds: float, now: datetime
 ) -> list[dict[str, Any]]:
-    documents = outbound.spoken(message.id, reply, said, milliseconds, texted=True, total=len(said), answers=list(ids))
+    kind = message.place.communication_type
+    documents = outbound.spoken(
+        message.id, reply, said, milliseconds, texted=outbound.is_texted(kind), total=len(said), answers=list(ids)
+    )
     for document, at in zip(documents, outbound.piece_times(now, len(documents)), strict=True):
         document |= message.place.stored() | {"createdAt": at, "storedAt": now}
         if reply.says_something:
-            document |= {"status": "queued", "status_history": [{"status": "queued", "at": at}]}
+            queued = {"status": "queued", "status_history": [{"status": "queued", "at": at}]}
+            document |= outbound.on_arrival(kind, at) or queued
     return documents
 
 
@@ -174,7 +178,7 @@ def _send(runtime: Runtime, row: Row, message: Asked | None, stored: Sequence[ou
     total = int(first.facts.get("total") or 1)
     rest = (outbound.get(f"{row.id}:{number}") for number in range(len(stored) + 1, total + 1))
     pieces = [*stored, *filter(None, rest)]
-    if row.address is None or first.status is None:
+    if row.address is None or first.status is None or first.place.communication_type in HOSTED:
         _mark(runtime, message, first)
         finish(runtime, row, outbox.DONE)
         return

@@ -31,6 +31,9 @@ from gateway.store import calls as store_calls
 from gateway.store import contacts, finding, messages, sessions
 from gateway.store.contacts import Contact
 
+# What a session keeps of its first message's parameters.
+_KEPT = ("prefix", "userId", "claimedEmail")
+
 # Each attempt that fails means that a racer succeeded, so many of them in a row is a fault, not a race.
 ATTEMPTS = 64
 
@@ -192,8 +195,7 @@ def _new_session(
         "toNumber": message.recipient.number or message.recipient.label,
         "firstMessageAt": message.received_at,
     }
-    if prefix := message.metadata.get("prefix"):
-        metadata["prefix"] = prefix
+    metadata |= {name: message.metadata[name] for name in _KEPT if message.metadata.get(name)}
     slot = [keys[0], before.id if before else "", after.id if after else ""]
     return sessions.NewSession(
         id=sessions.new_id(),

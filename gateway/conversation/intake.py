@@ -17,7 +17,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.conversation.unheard import notice_id
 from gateway.core.errors import SpoolUnavailable, StoreRefused, StoreUnavailable
 from gateway.core.events import Callback, Event, key_of, kind_of
-from gateway.core.messages import Attachment, CallEvent, Delivery, DialOutcome, InboundMessage, StatusUpdate
+from gateway.core.messages import HOSTED, Attachment, CallEvent, Delivery, DialOutcome, InboundMessage, StatusUpdate
 from gateway.core.optout import keyword
 from gateway.logs import log, where
 from gateway.store import connection, messages
@@ -115,6 +115,7 @@ def _answer(runtime: Runtime, message: InboundMessage) -> tuple[str, str]:
     text = runtime.settings.reply.outage_text.strip()
     silent = (
         not text
+        or message.communication_type in HOSTED  # its page says so itself
         or keyword(message.content, message.opt_out_type) is not None
         or not runtime.blocked.isdisjoint(message.sender.identities)
         or runtime.spool.holds_from(message.sender.identities[0])

@@ -8,8 +8,9 @@ from gateway.channels import CHANNELS
 from gateway.conversation import counting, filing, optouts, queue
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
-from gateway.core.messages import SMS, VOICE, WHATSAPP, InboundMessage
-from gateway.core.participant import address, is_withheld, participant
+from gateway.core.messages import CHAT, HOSTED, SMS, VOICE, WHATSAPP, InboundMessage
+from gateway.core.participant import CHAT as CHAT_PREFIX
+from gateway.core.participant import address, is_withheld, participant, site_of
 from gateway.core.segments import segments
 from gateway.core.sessions import Scope, SessionView, session_keys
 from gateway.logs import log
@@ -113,9 +114,17 @@ def way_to(session_id: str) -> Way:
         return Way(session, kind, _with_numbers_of(session_id, kind, queue.address_of(written.metadata)))
     if sent is None and session.communication_type == VOICE:
         return Way(session, SMS, _by_text(session_id))
+    if sent is None and session.communication_type == CHAT:
+        return Way(session, CHAT, _on_their_site(session))
     if sent is None:
         raise CannotSend("Nobody wrote in this session, so there is no address to answer. Text the number instead.")
     return Way(session, session.communication_type, sent)
+
+
+def _on_their_site(session: SessionView) -> Address:
+    """Tell how somebody is written to who opened a chat and said nothing yet."""
+    user = next((key[key.index(CHAT_PREFIX) :] for key in session.keys if CHAT_PREFIX in key), "")
+    return Address(user, site_of(user))
 
 
 def _by_text(session_id: str) -> Address:
@@ -215,7 +224,8 @@ def _repeated(runtime: Runtime, message: Outbound, to: Address, draft: Draft) ->
     """Give what was queued under this id, and store and queue what a crash left out."""
     if message.text == _pieces(message.place, draft)[0]:
         return replace(_queue(runtime, message.place, to, draft, message.id, message.at), fresh=False)
-    queue.sending(runtime, message, to)
+    if message.place.communication_type not in HOSTED:
+        queue.sending(runtime, message, to)
     return Queued((message.id,), message.place.session_id, fresh=False)
 
 
@@ -226,6 +236,7 @@ def _pieces(place: Place, draft: Draft) -> list[str]:
 def _queue(runtime: Runtime, place: Place, to: Address, draft: Draft, message_id: str, now: datetime) -> Queued:
     texts = _pieces(place, draft)
     facts = {"address": asdict(to)} | ({"author": draft.author} if draft.author else {})
+    hosted = place.communication_type in HOSTED
     messages = [
         Outbound(
             id=message_id if number == 0 else f"{message_id}:{number + 1}",
@@ -234,17 +245,22 @@ def _queue(runtime: Runtime, place: Place, to: Address, draft: Draft, message_id
             at=at,
             sender=draft.sender,
             media=tuple(draft.media) if number == 0 else (),
-            status="queued",
+            status="delivered" if hosted else "queued",
             content_sid=draft.content_sid,
             content_variables=draft.content_variables,
-            facts=facts | {"segments": segments(text).count, "encoding": segments(text).encoding},
+            facts=facts | ({} if hosted else {"segments": segments(text).count, "encoding": segments(text).encoding}),
         )
         for number, (text, at) in enumerate(zip(texts, outbound.piece_times(now, len(texts)), strict=True))
     ]
     documents = [outbound.document_of(message, now) for message in messages]
     fresh = outbound.insert(documents)
     counting.count_ours(place.session_id, documents[-1]["createdAt"], now, messages=fresh)
-    for message in messages:
+    for message in () if hosted else messages:
         queue.sending(runtime, message, to)
-    log.info("message_queued", message_id=message_id, session_id=place.session_id, sender=draft.sender)
+    log.info(
+        "reply_sent" if hosted else "message_queued",
+        message_id=message_id,
+        session_id=place.session_id,
+        sender=draft.sender,
+    )
     return Queued(tuple(message.id for message in messages), place.session_id, fresh=fresh > 0)

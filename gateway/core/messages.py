@@ -7,7 +7,10 @@ from typing import Any
 
 from gateway.core.participant import Address, Participant
 
-SMS, WHATSAPP, VOICE = "sms", "whatsapp", "voice"
+SMS, WHATSAPP, VOICE, CHAT = "sms", "whatsapp", "voice", "chat"
+
+# Nobody carries these messages: who they are for fetches them from us, so what is stored is delivered.
+HOSTED = frozenset({CHAT})
 
 UNNUMBERED = -1
 

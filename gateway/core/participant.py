@@ -2,13 +2,17 @@
 
 The forms, with their sources, are Twilio's parameters `From`, `To` and `ExternalUserId`: E.164 numbers, short
 codes, `whatsapp:`, `rcs:`, `messenger:`, `client:` and `sip:` addresses, WhatsApp user ids without a number,
-and what carriers send for a caller who withholds theirs.
+and what carriers send for a caller who withholds theirs. Ours are `chat:<site>:<user id>` for the user of a website,
+and `email:<address>` for an address somebody proved to be theirs.
 """
 
 import re
 from dataclasses import dataclass
 
 PREFIXES = frozenset({"whatsapp", "rcs", "messenger", "client", "sip"})
+
+# What follows these is never a phone number, though a website may number its users like phones.
+CHAT, EMAIL = "chat:", "email:"
 
 # ANONYMOUS, RESTRICTED, BLOCKED, UNKNOWN and UNAVAILABLE spelt on a keypad. They look like E.164 numbers
 # (+7378742833 would be texted as a Russian one), so they are sorted out before anything else.
@@ -34,6 +38,8 @@ class Address:
     @property
     def label(self) -> str:
         """What people are shown: the number, else the address without its prefix."""
+        if self.raw.startswith(CHAT):
+            return self.raw.removeprefix(CHAT).partition(":")[2]
         if self.number or not self.prefix:
             return self.identity
         return self.raw.partition(":")[2]
@@ -49,6 +55,11 @@ def address(raw: str) -> Address:
         return Address(raw, prefix.lower(), number, number)
     # Short codes are numbers to people, though no E.164; user ids and page ids are not.
     return Address(raw, prefix.lower(), raw.strip(), number if number.isdecimal() and not prefix else None)
+
+
+def site_of(identity: str) -> str:
+    """Give the site that the user of a website is known on; empty for everybody else."""
+    return identity.removeprefix(CHAT).partition(":")[0] if identity.startswith(CHAT) else ""
 
 
 def is_withheld(raw: str) -> bool:
@@ -83,3 +94,10 @@ def caller(raw: str, call_sid: str, *, name: str | None = None) -> Participant:
     if is_withheld(raw):
         return Participant((f"call:{call_sid}",), None, "withheld number", withheld=True)
     return participant(raw, name=name)
+
+
+def chat_user(site: str, user_id: str, *, email: str = "", name: str | None = None) -> Participant:
+    """Give the user of a website. `email` is one that is proved to be theirs: whoever has it is the same person."""
+    user = f"{CHAT}{site}:{user_id}"
+    identities = (user, f"{EMAIL}{email.strip().lower()}") if email else (user,)
+    return Participant(identities, None, name or user_id, name=name)

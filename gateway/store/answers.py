@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from gateway.core.messages import VOICE
 from gateway.core.replies import Reply, answer_id
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument
-from gateway.store.outbound import spoken
+from gateway.store.outbound import is_texted, on_arrival, spoken
 
 NONE, DONE, QUEUED, PENDING = "none", "done", "queued", "pending"
 
@@ -91,9 +90,10 @@ def finish(message_id: str, now: datetime) -> int:
     if stored is None or not (answer.get("pieces") or answer.get("text")):
         return 0
     shared = {name: stored[name] for name in ("session_id", "channel_id", "communication_type", "contact_id")}
-    shared |= {"createdAt": stored["createdAt"], "storedAt": now}
+    kind = stored["communication_type"]
+    shared |= {"createdAt": stored["createdAt"], "storedAt": now} | on_arrival(kind, stored["createdAt"])
     pieces = answer.get("pieces") or [answer["text"]]
-    texted, missing = stored["communication_type"] != VOICE, 0
+    texted, missing = is_texted(kind), 0
     for document in spoken(message_id, _read_reply(answer), pieces, answer["milliseconds"], texted=texted):
         which = {"_id": document.pop("_id")}
         done = collection(MessageDocument).update_one(which, {"$setOnInsert": shared | document}, upsert=True)

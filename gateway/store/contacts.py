@@ -9,7 +9,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from gateway.core.participant import Participant
+from gateway.core.participant import EMAIL, Participant
 from gateway.store import groups, suppressions
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument
@@ -39,7 +39,7 @@ def resolve(sender: Participant, now: datetime, *, as_id: str | None = None) -> 
     known = _known_by(sender)
     document: dict[str, Any] = {
         "name": sender.name,
-        "emails": [],
+        "emails": [one.removeprefix(EMAIL) for one in others if one.startswith(EMAIL)],
         "opted_out": {},
         "crm": {},
         "createdAt": now,
@@ -102,8 +102,9 @@ def learn(contact_id: str, sender: Participant) -> None:
 def _learn(contact_id: ObjectId, sender: Participant) -> None:
     for identity in sender.identities:
         field = "phones" if identity.startswith("+") else "external_ids"
+        known = {field: identity} | ({"emails": identity.removeprefix(EMAIL)} if identity.startswith(EMAIL) else {})
         with contextlib.suppress(DuplicateKeyError):
-            collection(ContactDocument).update_one({"_id": contact_id}, {"$addToSet": {field: identity}})
+            collection(ContactDocument).update_one({"_id": contact_id}, {"$addToSet": known})
 
 
 def _contact(group: Group) -> Contact:

@@ -11,7 +11,7 @@ from gateway.core.sessions import Anchor, Neighbours, SessionView
 from gateway.store.connection import collection
 from gateway.store.documents import SessionDocument
 
-_VIEWED = {
+VIEWED = {
     "communication_type": 1,
     "status": 1,
     "closed_reason": 1,
@@ -34,7 +34,7 @@ _VIEWED = {
 }
 
 
-def _view(document: Mapping[str, Any]) -> SessionView:
+def view(document: Mapping[str, Any]) -> SessionView:
     opening = document.get("opening") or {}
     first = document.get("first_message_at") or document["createdAt"]
     return SessionView(
@@ -72,18 +72,18 @@ def find_neighbours(keys: Sequence[str], moment: datetime) -> Neighbours:
     One indexed lookup unless the message is late; a session that was only closed for idleness counts.
     """
     sessions, among = collection(SessionDocument), {"keys": {"$in": list(keys)}}
-    newest = sessions.find_one(among, _VIEWED, sort=[("first_message_at", DESCENDING)])
+    newest = sessions.find_one(among, VIEWED, sort=[("first_message_at", DESCENDING)])
     if newest is None:
         return Neighbours()
     if newest["first_message_at"] <= moment:
-        return Neighbours(before=_view(newest))
+        return Neighbours(before=view(newest))
     before = sessions.find_one(
-        {**among, "first_message_at": {"$lte": moment}}, _VIEWED, sort=[("first_message_at", DESCENDING)]
+        {**among, "first_message_at": {"$lte": moment}}, VIEWED, sort=[("first_message_at", DESCENDING)]
     )
     after = sessions.find_one(
-        {**among, "first_message_at": {"$gt": moment}}, _VIEWED, sort=[("first_message_at", ASCENDING)]
+        {**among, "first_message_at": {"$gt": moment}}, VIEWED, sort=[("first_message_at", ASCENDING)]
     )
-    return Neighbours(_view(before) if before else None, _view(after) if after else None)
+    return Neighbours(view(before) if before else None, view(after) if after else None)
 
 
 def newest_ids(keys: Sequence[str], *, limit: int) -> list[str]:
@@ -96,8 +96,8 @@ def get(session_id: str) -> SessionView | None:
     """Look a session up by its id."""
     if not ObjectId.is_valid(session_id):
         return None
-    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, _VIEWED)
-    return _view(found) if found else None
+    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, VIEWED)
+    return view(found) if found else None
 
 
 def numbers_of(session_id: str) -> tuple[str, str]:
@@ -109,8 +109,8 @@ def numbers_of(session_id: str) -> tuple[str, str]:
 
 def find_holder(open_keys: Sequence[str]) -> SessionView | None:
     """Find the open session that holds one of these keys."""
-    found = collection(SessionDocument).find_one({"open_keys": {"$in": list(open_keys)}}, _VIEWED)
-    return _view(found) if found else None
+    found = collection(SessionDocument).find_one({"open_keys": {"$in": list(open_keys)}}, VIEWED)
+    return view(found) if found else None
 
 
 def open_and_older(anchor: Anchor, than: datetime, *, reopened: datetime) -> Iterator[tuple[SessionView, str]]:
@@ -123,9 +123,9 @@ def open_and_older(anchor: Anchor, than: datetime, *, reopened: datetime) -> Ite
         collection(SessionDocument)
         .find(
             {"open_keys": {"$exists": True}, by: {"$lt": than}, "reopened_at": {"$not": {"$gt": reopened}}},
-            {**_VIEWED, "channel_id": 1},
+            {**VIEWED, "channel_id": 1},
         )
         .hint("one_open_session")
     )
     for document in found:
-        yield _view(document), document["channel_id"]
+        yield view(document), document["channel_id"]

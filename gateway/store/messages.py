@@ -7,14 +7,14 @@ from typing import Any
 
 from bson import ObjectId
 
-from gateway.core.messages import VOICE, InboundMessage, Media
+from gateway.core.messages import InboundMessage, Media
 from gateway.core.replies import answer_id
 from gateway.store import answers
 from gateway.store.answers import NONE, Answer
 from gateway.store.connection import collection, insert_new
 from gateway.store.documents import MessageDocument
 from gateway.store.isolation import Channels, only
-from gateway.store.outbound import Place, spoken
+from gateway.store.outbound import Place, is_texted, on_arrival, spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,10 @@ def _documents(turn: StoredTurn) -> list[dict[str, Any]]:
     answer, shared = turn.answer, _common(turn)
     if not answer.pieces:
         return [_inbound(turn)]
-    texted = turn.message.communication_type != VOICE
-    ours = spoken(turn.message.id, answer.reply, answer.pieces, answer.milliseconds, texted=texted)
-    return [_inbound(turn), *(shared | document for document in ours)]
+    kind = turn.message.communication_type
+    ours = spoken(turn.message.id, answer.reply, answer.pieces, answer.milliseconds, texted=is_texted(kind))
+    arrived = on_arrival(kind, turn.message.received_at)
+    return [_inbound(turn), *(shared | arrived | document for document in ours)]
 
 
 def _common(turn: StoredTurn) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from gateway.core.messages import HOSTED, VOICE
 from gateway.core.replies import Reply, answer_id
 from gateway.core.segments import segments
 from gateway.core.times import MILLISECOND
@@ -62,13 +63,25 @@ class Outbound:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+def is_texted(communication_type: str) -> bool:
+    """Tell whether messages of a type go out as texts, whose length is what they cost."""
+    return communication_type not in HOSTED | {VOICE}
+
+
+def on_arrival(communication_type: str, at: datetime) -> dict[str, Any]:
+    """Give the status of a message of ours from the start: none, but delivered where nobody has to carry it."""
+    if communication_type not in HOSTED:
+        return {}
+    return {"status": "delivered", "status_history": [{"status": "delivered", "at": at}]}
+
+
 def spoken(
     message_id: str, reply: Reply, pieces: Sequence[str], milliseconds: float, *, texted: bool, **metadata: Any
 ) -> list[dict[str, Any]]:
     """Give what is stored of a responder's answer, a document for each of its pieces, without their place.
 
     Tokens, tools and files belong to the first piece, so that nothing is counted twice. What is `texted` rather than
-    said on a call says how long it is.
+    said on a call or shown on a page says how long it is.
     """
     documents = []
     for number, text in enumerate(pieces or [reply.text], start=1):

@@ -130,6 +130,14 @@ def _changes(touch: Touch) -> dict[str, Any]:
     return changes
 
 
+def keep_empty(session_id: str, now: datetime, *, context: Mapping[str, Any]) -> None:
+    """Let a session wait for its first message that somebody asked for, with the context they gave it."""
+    given = {f"context.{name}": value for name, value in context.items()}
+    collection(SessionDocument).update_one(
+        {"_id": ObjectId(session_id)}, {"$set": {"opening.asked_for": True, "updatedAt": now} | given}
+    )
+
+
 def touch(touched: Touch) -> bool:
     """Count a turn in its open session; False where it is open no more."""
     done = collection(SessionDocument).update_one(

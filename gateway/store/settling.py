@@ -8,7 +8,7 @@ and a correction that is bound to the count it saw can neither meet another work
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -17,6 +17,9 @@ from gateway.store.connection import collection
 from gateway.store.documents import JobDocument, MessageDocument, SessionDocument
 
 BATCH = 500
+
+# How long a session that was asked for stays without a message.
+ASKED_FOR = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +101,17 @@ def _times(session_id: ObjectId) -> Mapping[str, Any]:
 
 
 def drop_empty(older_than: datetime) -> int:
-    """Delete sessions that were opened for a message which never came, and link around them."""
+    """Delete sessions that were opened for a message which never came, and link around them.
+
+    One that somebody asked for, to write in it, waits for a day.
+    """
     sessions, dropped = collection(SessionDocument), 0
     for empty in sessions.find(
         {
             "message_count": 0,
             "createdAt": {"$lt": older_than},
             "opening.message_id": {"$exists": True},
+            "$or": [{"opening.asked_for": None}, {"createdAt": {"$lt": older_than - ASKED_FOR}}],
             # One that is taken out of another it was merged with gets its messages back in a moment.
             "absorbed": {"$exists": False},
         }

@@ -7,6 +7,7 @@ from gateway.core.participant import (
     WITHHELD_WORDS,
     address,
     caller,
+    chat_user,
     is_withheld,
     participant,
 )
@@ -94,3 +95,19 @@ def test_a_number_and_a_user_id_seen_together_are_two_identities_of_one_person()
 @pytest.mark.parametrize("also", ["", "whatsapp:US.1349"])
 def test_the_same_identity_twice_counts_once(also):
     assert participant("whatsapp:US.1349", also=also).identities == ("whatsapp:US.1349",)
+
+
+@pytest.mark.parametrize("user_id", ["alice", "+15558675310", "a:b|c", "anonymous", "12345"])
+def test_the_user_of_a_website_is_never_taken_for_a_phone(user_id):
+    found = address(f"chat:web:{user_id}")
+    assert (found.identity, found.number, found.label) == (f"chat:web:{user_id}", None, user_id)
+    assert chat_user("web", user_id).identities == (f"chat:web:{user_id}",)
+    assert not is_withheld(found.identity)
+
+
+def test_a_proved_address_is_the_same_however_it_is_written():
+    one, other = (
+        chat_user("web", user, email=email) for user, email in [("1", "Ada@Example.com "), ("2", "ada@example.com")]
+    )
+    assert one.identities == ("chat:web:1", "email:ada@example.com")
+    assert set(one.identities) & set(other.identities) == {"email:ada@example.com"}
