@@ -15,6 +15,8 @@ Event = MutableMapping[str, Any]
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _NUMBER = re.compile(r"\+(\d{7,15})\b")
+# The users of a website may be known by their e-mail addresses.
+_MAILBOX = re.compile(r"([^\s@:|])[^\s@:|]*@")
 # What people wrote never belongs in a line, whoever put it there.
 _PRIVATE = frozenset({"body", "content", "text", "token", "auth_token", "password", "secret"})
 
@@ -22,9 +24,10 @@ _redacting = True
 
 
 def show_number(text: str) -> str:
-    """Write the numbers in a text as log lines may: `+1555...0310` while redacting."""
+    """Write numbers and e-mail addresses in a text as log lines may: `+1555...0310`, `a...@x.com` while redacting."""
     if not _redacting:
         return text
+    text = _MAILBOX.sub(r"\1...@", text)
     # A caller whom the carrier did not write as E.164 comes as bare digits.
     return show_number(f"+{text}")[1:] if re.fullmatch(r"\d{7,15}", text) else _NUMBER.sub(_shortened, text)
 

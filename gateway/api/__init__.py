@@ -2,17 +2,19 @@
 
 from flask import request
 
-from gateway.api import documentation, me
+from gateway.api import chat, chat_auth, chat_blueprint, chat_tokens, documentation, me
 from gateway.api.blueprint import bp
 from gateway.api.documentation import Documented
 
 # Each adds its views to the blueprint.
-PARTS = (me,)
+PARTS = (me, chat, chat_tokens)
 
 
 def register(app: Documented) -> None:
     """Put the API under /api/v1, its documentation at /api/docs and its OpenAPI file at /api/openapi.json."""
     app.register_api(bp)
+    app.register_api(chat_blueprint.bp)
+    chat_auth.warn(app)
     app.register_blueprint(documentation.bp)
 
 

@@ -18,14 +18,14 @@ class Left:
     seconds: int
 
 
-def count(who: str) -> None:
+def count(who: str, most: int | None = None, what: str = "api.requests_per_minute") -> None:
     """Count a request of a key or a user; Refused with 429 where that is over the limit."""
     serving = current_app.extensions["gateway"]
-    limit, now = serving.settings.api.requests_per_minute, serving.clock.now()
+    limit, now = most or serving.settings.api.requests_per_minute, serving.clock.now()
     asked, ends = api_limits.hit(who, now)
     g.left = left = Left(limit, max(0, limit - asked), max(1, round(ms_between(now, ends) / 1000)))
     if asked > limit:
-        detail = f"{limit} requests a minute are allowed (api.requests_per_minute). Try again in {left.seconds} s."
+        detail = f"{limit} requests a minute are allowed ({what}). Try again in {left.seconds} s."
         raise Refused(429, "rate_limited", detail, headers={"Retry-After": str(left.seconds)})
 
 

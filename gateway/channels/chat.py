@@ -5,6 +5,7 @@ answers are stored, and the user's page fetches them.
 """
 
 import hashlib
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from gateway.core.replies import Reply
 
 NO_ANSWER = ""
 DEFAULT_SITE = "web"
+
+# What BSON holds of a number, and how deep documents may go here (MongoDB takes a hundred levels in all).
+_BITS, _DEEPEST = 63, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ def message_id(user: ChatUser, client_id: str) -> str:
     Made from what names it in full, so nobody can take the id of somebody else's message, nor one of a provider's.
     """
     named = "\0".join((user.site, user.user_id, client_id)) if client_id else secrets.token_hex(16)
-    return f"CH{hashlib.sha256(named.encode()).hexdigest()[:32]}"
+    return f"CH{hashlib.sha256(named.encode(errors='surrogatepass')).hexdigest()[:32]}"
 
 
 def parse(user: ChatUser, said: ChatMessage, received_at: datetime) -> InboundMessage:
@@ -75,12 +79,19 @@ def parse(user: ChatUser, said: ChatMessage, received_at: datetime) -> InboundMe
     )
 
 
-def storable(value: Any) -> Any:
-    """Write JSON of somebody else's so that MongoDB takes it: names without dots, text without what XML lacks."""
+def storable(value: Any, depth: int = 0) -> Any:
+    """Write JSON of somebody else's so that MongoDB takes it: names without dots, text without what XML lacks.
+
+    What is nested too deep, or is a number beyond 64 bits, is kept as text.
+    """
+    if isinstance(value, Mapping | list) and depth == _DEEPEST:
+        return writable(json.dumps(value))
     if isinstance(value, Mapping):
-        return {field_name(writable(str(name))): storable(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [storable(one) for one in value]
+        return {field_name(writable(str(name))): storable(one, depth + 1) for name, one in value.items()}
+    if isinstance(value, list):
+        return [storable(one, depth + 1) for one in value]
+    if isinstance(value, int) and value.bit_length() > _BITS:
+        return str(value)
     return writable(value) if isinstance(value, str) else value
 
 

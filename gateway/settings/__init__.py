@@ -29,6 +29,7 @@ from gateway.settings.sections import (
     Broker,
     Canned,
     CannedRule,
+    Chat,
     Crm,
     HttpBot,
     Imports,
@@ -94,6 +95,7 @@ class Settings(BaseSettings):
     alerts: Alerts = Alerts()
     admin: Admin = Admin()
     api: Api = Api()
+    chat: Chat = Chat()
     log: Log = Log()
 
     @property

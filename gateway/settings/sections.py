@@ -2,11 +2,12 @@
 
 import ipaddress
 import math
+import re
 import zoneinfo
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import NoDecode
 
 # Thirty years; beyond that dates run out before thresholds do.
@@ -268,6 +269,24 @@ class Admin(Section):
 
     password: SecretStr = SecretStr("")
     session_hours: float = Field(12, gt=0, le=24 * 30)
+
+
+def _origin(value: str) -> str:
+    if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d{1,5})?", value):
+        raise ValueError(f"{value!r} is no origin: write https://www.example.com, without a path or a star")
+    return value
+
+
+Origins = Annotated[list[Annotated[str, AfterValidator(_origin)]], NoDecode, BeforeValidator(_split)]
+
+
+class Chat(Section):
+    """Conversations from websites: whose pages may call, and how long an answer is waited for."""
+
+    wait_seconds: float = Field(20, ge=0, le=60)
+    origins: Origins = []
+    legacy_auth: bool = False
+    requests_per_minute: int = Field(120, ge=1, le=1_000_000)
 
 
 class Api(Section):

@@ -108,6 +108,13 @@ def authenticate(key: str, now: datetime) -> ApiKey | None:
     return known
 
 
+def issuer(prefix: str, now: datetime) -> tuple[ApiKey, str] | None:
+    """Give a key that works now, and the hash that only we have of its secret; None where there is none."""
+    found = collection(ApiKeyDocument).find_one({"prefix": prefix}) if _PREFIX.fullmatch(prefix) else None
+    known = _key(found) if found else None
+    return (known, found["secret_hash"]) if found and known and known.state(now) == "active" else None
+
+
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 

@@ -155,6 +155,13 @@ def change(channel_id: str, values: Mapping[str, Any], unset: Collection[str]) -
     return collection(ChannelDocument).update_one({"_id": {"$in": _keys(channel_id)}}, wanted).matched_count == 1
 
 
+def set_once(channel_id: str, name: str, value: str) -> bool:
+    """Set a field of a channel's settings that is not there yet; False where it is, or there is no such channel."""
+    where = f"settings.{name}"
+    which = {"_id": {"$in": _keys(channel_id)}, where: {"$exists": False}}
+    return collection(ChannelDocument).update_one(which, {"$set": {where: value}}).modified_count == 1
+
+
 def by_id() -> dict[str, Channel]:
     """Give all channels."""
     return {str(document["_id"]): _channel(document) for document in collection(ChannelDocument).find()}

@@ -58,7 +58,9 @@ class Whose:
         if self.contact_id:
             theirs = {"contact_id": ObjectId(self.contact_id), "channel_id": self.channel_id}
             mine.append(theirs | {"communication_type": CHAT})
-        return {"$or": mine, "status": {"$in": ["active", "closed"]}, "merged_into": None} | only(self.channels)
+        return {"$or": mine, "status": {"$in": ["active", "closed"]}, "merged_into": None, "retired": None} | only(
+            self.channels
+        )
 
 
 def whose(person: Participant, site: str, channel_id: str, channels: Channels) -> Whose:
@@ -97,6 +99,12 @@ def user_of(session_id: str, channels: Channels) -> Row | None:
         return None
     which = {"_id": ObjectId(session_id), "communication_type": CHAT, "metadata.userId": {"$exists": True}}
     return collection(SessionDocument).find_one(which | only(channels), {"metadata.userId": 1, "channel_id": 1})
+
+
+def began_before(mine: Whose, moment: datetime) -> bool:
+    """Tell whether a session of somebody's began before a moment."""
+    query = mine.matching() | {"first_message_at": {"$lt": moment}}
+    return collection(SessionDocument).find_one(query, {"_id": 1}) is not None
 
 
 def newest(mine: Whose) -> str | None:
@@ -189,6 +197,11 @@ def _is_number(text: str, digits: int) -> bool:
 def find_message(message_id: str, sessions: Sequence[str], channels: Channels) -> Row | None:
     """Look up a message that a page may show, in these sessions."""
     return collection(MessageDocument).find_one(_messages(sessions, channels) | {"_id": message_id})
+
+
+def get_message(message_id: str) -> Row | None:
+    """Look up a message."""
+    return collection(MessageDocument).find_one({"_id": message_id})
 
 
 def seen_before(session_id: str, moment: datetime, channels: Channels) -> Seen:

@@ -130,9 +130,23 @@ def _changes(touch: Touch) -> dict[str, Any]:
     return changes
 
 
+# Where flows keep how far they are; whoever describes a session leaves it alone.
+FLOW = "flow"
+
+
+def set_context(session_id: str, context: Mapping[str, Any], now: datetime) -> None:
+    """Replace what is known about a session, but for the state of its flow."""
+    which = {"_id": ObjectId(session_id)}
+    found = collection(SessionDocument).find_one(which, {"context": 1}) or {}
+    given = {f"context.{name}": value for name, value in context.items() if name != FLOW}
+    gone = {f"context.{name}": "" for name in found.get("context") or {} if name not in context and name != FLOW}
+    changes: dict[str, Any] = {"$set": {"updatedAt": now} | given} | ({"$unset": gone} if gone else {})
+    collection(SessionDocument).update_one(which, changes)
+
+
 def keep_empty(session_id: str, now: datetime, *, context: Mapping[str, Any]) -> None:
     """Let a session wait for its first message that somebody asked for, with the context they gave it."""
-    given = {f"context.{name}": value for name, value in context.items()}
+    given = {f"context.{name}": value for name, value in context.items() if name != FLOW}
     collection(SessionDocument).update_one(
         {"_id": ObjectId(session_id)}, {"$set": {"opening.asked_for": True, "updatedAt": now} | given}
     )
