@@ -1,27 +1,39 @@
 """What the API takes and gives: its documentation, and the check of every value."""
 
+import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from flask import Response
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
 
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d")
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
 
 
-def _without_leap_second(given: Any) -> Any:
-    """Read 23:59:60, which RFC 3339 allows and Python does not, as the second before."""
-    return given.replace(":60", ":59", 1) if isinstance(given, str) and given[16:19] == ":60" else given
-
-
-def _in_utc(given: datetime) -> datetime:
-    if given.tzinfo is None:
+def _read(given: Any) -> Any:
+    """Read RFC 3339 and nothing else: with an offset; 23:59:60, which Python does not know, as the second before."""
+    if not isinstance(given, str):
+        return given
+    if not _RFC_3339.match(given):
+        raise ValueError("write a time as 2026-03-01T10:00:00Z")
+    written = given.upper()
+    moment = datetime.fromisoformat(f"{written[:16]}:59{written[19:]}" if written[16:19] == ":60" else written)
+    if moment.tzinfo is None:
         raise ValueError("a time needs its offset: write 2026-03-01T10:00:00Z")
     try:
-        return given.astimezone(UTC)
+        return moment.astimezone(UTC)
     except OverflowError:
-        return _FIRST if given.year == 1 else _LAST
+        return _FIRST if moment.year == 1 else _LAST
 
 
 def _written(moment: datetime) -> str:
@@ -31,8 +43,7 @@ def _written(moment: datetime) -> str:
 # A moment in RFC 3339: any offset is taken, UTC with milliseconds is given.
 Moment = Annotated[
     datetime,
-    BeforeValidator(_without_leap_second),
-    AfterValidator(_in_utc),
+    BeforeValidator(_read),
     PlainSerializer(_written, return_type=str, when_used="json"),
     Field(examples=["2026-03-01T10:00:00.000Z"]),
 ]
@@ -73,10 +84,24 @@ class Path(BaseModel):
     """Parts of an address. Names end in `Path`; flask-openapi3 takes them as the argument `path`."""
 
 
+def _whole(given: Any) -> Any:
+    """Read 1.0 as 1: to JSON they are the same number."""
+    if isinstance(given, dict):
+        return {name: _whole(value) for name, value in given.items()}
+    if isinstance(given, list):
+        return [_whole(value) for value in given]
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
 class Body(BaseModel):
     """What is sent as JSON. Names end in `Body`; flask-openapi3 takes them as the argument `body`."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @classmethod
+    def model_validate(cls, obj: Any, **given: Any) -> Self:
+        """Take what the schema says and nothing that merely resembles it: 0 is not false, "1" is not 1."""
+        return super().model_validate_json(json.dumps(_whole(obj)), **(given | {"strict": True}))
 
 
 class Page(BaseModel):

@@ -1,0 +1,54 @@
+"""What every body is read by: what the schema says, and nothing that resembles it."""
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.api.schemas import Body, Moment, Text
+
+
+class ThingBody(Body):
+    count: int = 1
+    flag: bool = False
+    at: Moment | None = None
+    text: Text = ""
+
+
+WRONG = (
+    {"flag": 0}, {"count": "1"}, {"count": True}, {"count": 1.5}, {"other": 1}, {"text": "a\0b"}, {"at": 1700000000},
+    {"at": "2026-03-01"}, {"at": "1700000000"}, {"at": "2026-13-01T10:00:00Z"}, [], None, 7,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("given", WRONG)
+def test_what_only_resembles_the_schema_is_refused(given):
+    with pytest.raises(ValidationError):
+        ThingBody.model_validate(given)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfff"])
+def test_half_a_character_is_refused(text):
+    with pytest.raises(ValidationError):
+        ThingBody.model_validate({"text": text})
+
+
+def test_a_number_without_a_fraction_is_whole():
+    assert ThingBody.model_validate({"count": 2.0}).count == 2
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2026-03-01T10:00:00Z", "2026-03-01T10:00:00.000Z"),
+        ("2026-03-01T12:00:00.1239+02:00", "2026-03-01T10:00:00.123Z"),
+        ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59.000Z"),
+        ("9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59.999Z"),
+        ("0001-01-01T00:00:00+12:00", "0001-01-01T00:00:00.000Z"),
+    ],
+)
+def test_every_moment_of_rfc_3339_is_read_and_given_in_utc(written, read):
+    assert ThingBody.model_validate({"at": written}).model_dump(mode="json")["at"] == read
+
+
+def test_a_moment_without_its_offset_is_refused_with_the_remedy():
+    with pytest.raises(ValidationError, match="needs its offset"):
+        ThingBody.model_validate({"at": "2026-03-01T10:00:00"})
