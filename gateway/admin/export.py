@@ -1,12 +1,9 @@
 """Sessions to take along: one or a filtered list as a file, and one on paper."""
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 
-from flask import Response, abort, request, stream_template
-from werkzeug.exceptions import ServiceUnavailable
+from flask import Response, abort, stream_template
 
 from gateway.admin import filters, inbox, listed, login, transcript
 from gateway.admin.blueprint import bp
@@ -15,6 +12,7 @@ from gateway.admin.transcript import Day
 from gateway.conversation import export
 from gateway.conversation.export import Order
 from gateway.core.errors import StoreUnavailable
+from gateway.seats import Seats
 from gateway.settings import WEB_THREADS
 from gateway.store import exporting, people
 from gateway.store.connection import deadline
@@ -22,7 +20,7 @@ from gateway.store.exporting import Selected
 
 # An export holds a thread for as long as its reader takes, so most of them stay free for webhooks and pages.
 MOST = WEB_THREADS // 4
-_seats = threading.BoundedSemaphore(MOST)
+_seats = Seats(MOST, "Too many exports are being made at once. Try again in a moment.")
 
 # So many messages of a printed page are read at a time.
 PRINTED_AT_ONCE = 200
@@ -61,28 +59,7 @@ def _file(selected: Selected, file_format: str, name: str) -> Response:
     filename = f"{name}-{runtime().clock.now():%Y%m%d-%H%M%S}.{file_format}"
     headers = {"Content-Disposition": f'attachment; filename="{filename}"'}
     content_type = f"{export.TYPES[file_format]}; charset=utf-8"
-    return _seated(lambda: Response(export.export(runtime(), order), content_type=content_type, headers=headers))
-
-
-def _seated(make: Callable[[], Response]) -> Response:
-    """Send something long, if not too many are being sent already."""
-    if not _seats.acquire(blocking=False):
-        raise ServiceUnavailable("Too many exports are being made at once. Try again in a moment.", retry_after=30)
-    with contextlib.ExitStack() as undone:
-        undone.callback(_seats.release)
-        response = make()
-        seat = undone.pop_all()
-    response.response = _until_read(response.iter_encoded(), seat)
-    response.call_on_close(seat.close)
-    if request.method == "HEAD":
-        response.close()  # without a body nobody else closes it
-    return response
-
-
-def _until_read(pieces: Iterator[bytes], seat: contextlib.ExitStack) -> Iterator[bytes]:
-    """Let go of a seat once all is read, or nobody reads on."""
-    with seat:
-        yield from pieces
+    return _seats.send(lambda: Response(export.export(runtime(), order), content_type=content_type, headers=headers))
 
 
 @bp.get("/sessions/<session_id>/print")
@@ -100,7 +77,7 @@ def print_session(session_id: str) -> Response:
         row = listed.row(found, now)
         return Response(stream_template("print.html", row=row, session=found, now=now, page=page, by=order.by))
 
-    return _seated(printed)
+    return _seats.send(printed)
 
 
 class _Printed:

@@ -1,18 +1,17 @@
 """The state of the list as its address carries it: what is chosen, searched and filtered, and links that keep it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import abort, request, url_for
 
 from gateway.admin import login
-from gateway.core import searching as written
-from gateway.store import listing, searching
+from gateway.store import searching
 from gateway.store.isolation import Channels
 from gateway.store.listing import STATUSES, TYPES, Wanted
-from gateway.store.searching import TooCommon
+from gateway.store.searching import Searched
 
 # Everything of the list that an address may carry, in this order.
 NAMES = ("type", "status", "q", "channel", "from", "to", "error", "person", "tag", "assigned", "cursor")
@@ -49,14 +48,6 @@ class Filters:
         return url_for(endpoint, **carried)
 
 
-@dataclass(frozen=True, slots=True)
-class Searched:
-    """What the list is to show: None where the words are in too many messages. `more` matches were left out."""
-
-    wanted: Wanted | None
-    more: bool = False
-
-
 def read() -> Filters:
     """Read the address of this request; 404 and 400 for what no link of ours says."""
     given = {name: request.args.get(name, "").strip()[:_LONGEST] for name in NAMES}
@@ -68,18 +59,8 @@ def read() -> Filters:
 
 
 def wanted(filters: Filters, channels: Channels) -> Searched:
-    """Turn what the address says into what is asked of MongoDB; a number that nobody has is searched as words."""
-    plain = _plain(filters)
-    starts = written.number_starts(filters["q"])
-    by_number = replace(plain, number_starts=starts)
-    words = written.words(filters["q"])
-    if not words or (starts and listing.exists(Wanted(number_starts=starts), channels)):
-        return Searched(by_number)
-    try:
-        found, more = searching.sessions_with(words, channels)
-    except TooCommon:
-        return Searched(None)
-    return Searched(replace(plain, among=found), more)
+    """Turn what the address says into what is asked of MongoDB."""
+    return searching.narrowed(_plain(filters), filters["q"], channels)
 
 
 def _plain(filters: Filters) -> Wanted:

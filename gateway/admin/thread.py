@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from flask import Response, abort, render_template, request
 
-from gateway import files
+from gateway import downloads
 from gateway.admin import cursors, inbox, listed, panel, transcript
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
@@ -117,11 +117,11 @@ def media_file(message_id: str, number: int) -> Response:
         if not listing.has_message(message_id, access().channels):
             abort(404, "There is no such message. It may have been deleted since.")
     try:
-        opened = media.read(runtime(), message_id, number)
+        return downloads.send(
+            lambda: media.read(runtime(), message_id, number),
+            lambda: abort(404, "There is no such file here. It was not kept, or is not fetched yet."),
+        )
     except (MediaRefused, MediaNotThere) as refusal:
         abort(404, str(refusal))
     except MediaFailed as failure:
         abort(502, f"{failure} Reload this page in a moment.")
-    if opened is None:
-        abort(404, "There is no such file here. It was not kept, or is not fetched yet.")
-    return files.response(opened)

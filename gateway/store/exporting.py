@@ -85,7 +85,7 @@ def _said_in(ids: list[ObjectId], channels: Channels) -> dict[ObjectId, list[dic
         rows = list(found.sort([("session_id", 1), ("createdAt", 1)]).limit(_TOGETHER + 1))
         if len(rows) > _TOGETHER:
             return None
-        rows = _as_shown(rows, channels)
+        rows = as_shown(rows, channels)
     return {session_id: list(said) for session_id, said in groupby(rows, key=itemgetter("session_id"))}
 
 
@@ -106,7 +106,7 @@ def _fields(name: str) -> dict[str, int]:
     return dict.fromkeys(WITHOUT[name], 0)
 
 
-def _as_shown(rows: list[dict[str, Any]], channels: Channels) -> list[dict[str, Any]]:
+def as_shown(rows: list[dict[str, Any]], channels: Channels) -> list[dict[str, Any]]:
     """Leave out what would tell of other channels: the sessions there, and what somebody said STOP to there."""
     if channels is None:
         return rows
@@ -141,7 +141,7 @@ def _each(found: Cursor[dict[str, Any]], at_once: int, channels: Channels) -> Ge
         while rows is None or len(rows) == at_once:
             with deadline(BATCH_SECONDS):
                 rows = list(islice(found, at_once))
-                shown = _as_shown(rows, channels)
+                shown = as_shown(rows, channels)
             yield from shown
     finally:
         if found.alive:

@@ -59,6 +59,7 @@ class Wanted:
     assigned_to: str = ""
     unassigned: bool = False
     number_starts: tuple[str, ...] = ()
+    contact_ids: tuple[str, ...] = ()
     among: Sequence[ObjectId] | None = None
 
     @property
@@ -67,7 +68,8 @@ class Wanted:
 
         The beginning of a number may be that of a few or of nearly all: MongoDB tries which way is shorter.
         """
-        return bool(self.failed or self.needs_person or self.tag or self.assigned_to or self.among is not None)
+        marked = self.failed or self.needs_person or self.tag or self.assigned_to
+        return bool(marked or self.contact_ids or self.among is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +80,23 @@ class Page:
     next_cursor: str | None
 
 
-def page(wanted: Wanted, *, cursor: str | None, limit: int, channels: Channels) -> Page:
-    """List sessions by last message, newest first. ValueError if the cursor is not ours."""
-    query = matching(wanted, channels)
+def page(
+    wanted: Wanted,
+    *,
+    cursor: str | None,
+    limit: int,
+    channels: Channels,
+    fields: Mapping[str, int] = _LISTED,
+    oldest_first: bool = False,
+) -> Page:
+    """List sessions by last message, newest (or oldest) first. ValueError if the cursor is not ours."""
+    query, beyond = matching(wanted, channels), "$gt" if oldest_first else "$lt"
     if cursor:
         at, session_id = _read_cursor(cursor)
-        before = [{"last_message_at": {"$lt": at}}, {"last_message_at": at, "_id": {"$lt": session_id}}]
-        query = {"$and": [query, {"$or": before}, {"last_message_at": {"$lte": at}}]}
-    rows = list(collection(SessionDocument).find(query, _LISTED).sort(_NEWEST_FIRST).limit(limit + 1))
+        rest = [{"last_message_at": {beyond: at}}, {"last_message_at": at, "_id": {beyond: session_id}}]
+        query = {"$and": [query, {"$or": rest}, {"last_message_at": {f"{beyond}e": at}}]}
+    order = [(name, -direction if oldest_first else direction) for name, direction in _NEWEST_FIRST]
+    rows = list(collection(SessionDocument).find(query, fields).sort(order).limit(limit + 1))
     more = len(rows) > limit
     return Page([_plain(row) for row in rows[:limit]], _cursor(rows[limit - 1]) if more else None)
 
@@ -125,6 +136,7 @@ def _conditions(wanted: Wanted) -> list[dict[str, Any]]:
         {"assigned_to": wanted.assigned_to} if wanted.assigned_to else {},
         {"assigned_to": None} if wanted.unassigned else {},
         {"$or": [_beginning(start) for start in wanted.number_starts]} if wanted.number_starts else {},
+        {"contact_id": {"$in": [ObjectId(one) for one in wanted.contact_ids]}} if wanted.contact_ids else {},
         {"_id": {"$in": list(wanted.among)}} if wanted.among is not None else {},
     ]
 

@@ -1,16 +1,19 @@
 """Sessions by what was said, what they are called, and whose they are: ids, for the listing to put in order."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pymongo
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-from gateway.store import groups
+from gateway.core import searching as written
+from gateway.store import groups, listing
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
+from gateway.store.listing import Wanted
 
 # What matches best comes first (few other words, then the newest), so a search for a very common word ends here.
 MOST_MATCHES = 200
@@ -21,6 +24,26 @@ SECONDS = 0.6
 
 class TooCommon(Exception):
     """The words are in too many messages to be searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What the list is to show: None where the words are in too many messages. `more` matches were left out."""
+
+    wanted: Wanted | None
+    more: bool = False
+
+
+def narrowed(plain: Wanted, typed: str, channels: Channels) -> Searched:
+    """Narrow what is wanted by what somebody typed; a number that nobody has is searched as words."""
+    starts, words = written.number_starts(typed), written.words(typed)
+    if not words or (starts and listing.exists(Wanted(number_starts=starts), channels)):
+        return Searched(replace(plain, number_starts=starts))
+    try:
+        found, more = sessions_with(words, channels)
+    except TooCommon:
+        return Searched(None)
+    return Searched(replace(plain, among=found), more)
 
 
 def sessions_with(words: Sequence[str], channels: Channels) -> tuple[list[ObjectId], bool]:
