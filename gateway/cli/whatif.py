@@ -1,7 +1,6 @@
 """`gateway whatif`: how the stored history would have been cut at other thresholds."""
 
 import json
-import math
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -15,10 +14,11 @@ from gateway.cli import serving
 from gateway.conversation import whatif as use_case
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.whatif import History, Line, Question
+from gateway.conversation.whatif_json import as_json
 from gateway.core.gaps import BadThreshold, Tally, in_words, read_threshold
 from gateway.core.participant import address
 from gateway.core.spans import BadSpan, moment_of
-from gateway.core.whatif import USUAL, Cut, cut, histogram, suggest
+from gateway.core.whatif import USUAL, cut, suggest
 from gateway.store.connection import deadline
 
 # A whole history is read at once, and the machine may be busy.
@@ -53,14 +53,14 @@ class Thresholds(click.ParamType[tuple[float, ...]]):
 @click.option("--number", "numbers", multiple=True, help="Only this number of yours. May be repeated.")
 @click.option("--since", help="Only messages from that day on: 30d, or a date such as 2026-03-01.")
 @click.option("--rebuild", is_flag=True, help="Count the whole history again first.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@click.option("--json", "printed_as_json", is_flag=True, help="Print JSON instead of text.")
 def whatif(
     thresholds: tuple[float, ...],
     types: tuple[str, ...],
     numbers: tuple[str, ...],
     since: str | None,
     rebuild: bool,
-    as_json: bool,
+    printed_as_json: bool,
 ) -> None:
     """Show how the stored history would have been cut into sessions at other thresholds. Changes nothing.
 
@@ -74,8 +74,8 @@ def whatif(
         use_case.count_anew(runtime)
     history = _look(runtime, Question(types=types, numbers=numbers, since=day))
     _refuse_unknown(numbers, history)
-    if as_json:
-        click.echo(json.dumps(_as_json(history, thresholds, day), indent=2))
+    if printed_as_json:
+        click.echo(json.dumps(as_json(history, thresholds, day), indent=2))
     else:
         _print(history, thresholds)
 
@@ -105,58 +105,6 @@ def _refuse_unknown(numbers: Sequence[str], history: History) -> None:
         if address(number).identity not in known:
             named = ", ".join(sorted(known)) or "none yet"
             raise click.BadParameter(f"{number!r} is no number of yours. Yours are: {named}.", param_hint="--number")
-
-
-def _as_json(history: History, thresholds: Sequence[float], since: date | None) -> dict[str, Any]:
-    return {
-        "as_of": history.as_of and history.as_of.isoformat(),
-        "since": since and since.isoformat(),
-        "days": history.days,
-        **_counted(history.tally, thresholds, history.days),
-        "histogram": [
-            {"over_seconds": one.lower, "up_to_seconds": _finite(one.upper), "gaps": one.gaps}
-            for one in histogram(history.tally.gaps)
-        ],
-        "channels": [_line(line, thresholds, history.days) for line in history.lines if line.tally.messages],
-    }
-
-
-def _counted(tally: Tally, thresholds: Sequence[float], days: int) -> dict[str, Any]:
-    suggestion = suggest(tally.gaps)
-    return {
-        "messages": tally.messages,
-        "gaps": tally.gaps.total(),
-        "late": tally.late,
-        "sessions_stored": tally.stored,
-        "thresholds": [_cut(cut(tally, threshold, days)) for threshold in thresholds],
-        "suggestion": {"threshold_seconds": suggestion.threshold, "reason": suggestion.reason},
-    }
-
-
-def _cut(made: Cut) -> dict[str, Any]:
-    return {
-        "threshold_seconds": _finite(made.threshold),
-        "sessions": made.sessions,
-        "sessions_per_day": round(made.sessions_per_day, 2),
-        "messages_per_session": round(made.messages_per_session, 2),
-        "merging": made.merging,
-        "splitting": made.splitting,
-    }
-
-
-def _line(line: Line, thresholds: Sequence[float], days: int) -> dict[str, Any]:
-    return {
-        "channel_id": line.channel.id,
-        "communication_type": line.channel.communication_type,
-        "number": line.number,
-        "threshold_seconds": _finite(line.threshold),
-        **_counted(line.tally, thresholds, days),
-    }
-
-
-def _finite(seconds: float) -> float | None:
-    """Write what never ends as decisions do: null."""
-    return None if math.isinf(seconds) else seconds
 
 
 def _print(history: History, thresholds: Sequence[float]) -> None:

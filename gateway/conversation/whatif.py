@@ -84,12 +84,16 @@ def count_anew(runtime: Runtime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which part of the history: of these channels (None is all), types and numbers (none is all), from a day on."""
+    """Which part of the history: of these channels (None is all), types and numbers (none is all), and which days.
+
+    Both days are included.
+    """
 
     channels: Channels = None
     types: Collection[str] = ()
     numbers: Collection[str] = ()
     since: date | None = None
+    until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ def total(lines: Sequence[Line]) -> Tally:
 def look(runtime: Runtime, question: Question) -> History:
     """Read what is counted of a part of the history."""
     now = runtime.clock.now()
-    counted = gaps.read(question.channels, now, since=question.since)
+    counted = gaps.read(question.channels, now, since=question.since, until=question.until)
     tallies = gaps.by_channel(counted.chunks)
     known = _lines(runtime, question.channels, tallies)
     wanted = {address(number).identity for number in question.numbers}
@@ -145,7 +149,8 @@ def look(runtime: Runtime, question: Question) -> History:
     ]
     ids = {line.channel.id for line in lines}
     days = [part.day.date() for chunk in counted.chunks for part in chunk.parts if part.channel_id in ids]
-    spanned = (max(now.date(), max(days)) - min(days)).days + 1 if days else 0
+    last = min(question.until or now.date(), now.date())
+    spanned = (max(last, max(days)) - min(days)).days + 1 if days else 0
     return History(lines, known, counted.chunks, spanned, counted.as_of, counted.waiting)
 
 

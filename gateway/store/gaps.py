@@ -77,9 +77,9 @@ class Counted:
     waiting: bool = False
 
 
-def read(channels: Channels, now: datetime, *, since: date | None = None) -> Counted:
-    """Give what is counted of messages on these channels, from a day on, up to now if it is not too much."""
-    chunks = [_chunk(row) for row in collection(GapDocument).aggregate(_pipeline(channels, since))]
+def read(channels: Channels, now: datetime, *, since: date | None = None, until: date | None = None) -> Counted:
+    """Give what is counted of messages on these channels, of some days or all, up to now if it is not too much."""
+    chunks = [_chunk(row) for row in collection(GapDocument).aggregate(_pipeline(channels, since, until))]
     end = _end()
     tail = _tally(Span(end, _END), limit=LIVE + 1)
     if tail.messages > LIVE:
@@ -87,17 +87,21 @@ def read(channels: Channels, now: datetime, *, since: date | None = None) -> Cou
     recent = [
         part
         for part in tail.parts
-        if (channels is None or part.channel_id in channels) and (since is None or part.day >= _midnight(since))
+        if (channels is None or part.channel_id in channels)
+        and (since is None or part.day >= _midnight(since))
+        and (until is None or part.day <= _midnight(until))
     ]
     return Counted([*chunks, Chunk(Span(end, _END), recent)], now)
 
 
-def _pipeline(channels: Channels, since: date | None) -> list[dict[str, Any]]:
+def _pipeline(channels: Channels, since: date | None, until: date | None) -> list[dict[str, Any]]:
     conditions: list[dict[str, Any]] = []
     wanted: dict[str, Any] = {}
     if since is not None:
         wanted["last_day"] = {"$gte": _midnight(since)}
         conditions.append({"$gte": ["$$this.day", _midnight(since)]})
+    if until is not None:
+        conditions.append({"$lte": ["$$this.day", _midnight(until)]})
     if channels is not None:
         conditions.append({"$in": ["$$this.channel_id", sorted(channels)]})
     parts: Any = {"$filter": {"input": "$parts", "cond": {"$and": conditions}}} if conditions else 1
