@@ -8,15 +8,15 @@ from typing import Any
 from flask import Response, abort, render_template, request
 from flask.typing import ResponseReturnValue
 
-from gateway.admin import counted, ranges
+from gateway.admin import counted
 from gateway.admin.blueprint import bp
 from gateway.admin.charts import CHARTS, Chart
-from gateway.admin.counted import Counts
 from gateway.admin.login import access, runtime
-from gateway.admin.ranges import BadRange, Range
 from gateway.channels import CHANNELS
-from gateway.core import spreadsheet
+from gateway.conversation.counted import Counts, gather
+from gateway.core import ranges, spreadsheet
 from gateway.core.messages import Channel
+from gateway.core.ranges import BadRange, Range
 from gateway.store import analytics, channels
 from gateway.store.connection import deadline
 
@@ -90,7 +90,7 @@ def _known() -> dict[str, Channel]:
 def _counts(choice: Choice) -> Counts:
     first, last = choice.range.moments()
     found = analytics.tallies(first, last, access().channels, communication_type=choice.type, channel_id=choice.channel)
-    return counted.gather(choice.range.days, ((one.day.date(), one.communication_type, one.tally) for one in found))
+    return gather(choice.range.days, ((one.day.date(), one.communication_type, one.tally) for one in found))
 
 
 @bp.get("/analytics/<name>.csv")

@@ -6,9 +6,10 @@ from datetime import date
 from typing import Any
 
 from gateway.admin import drawing
-from gateway.admin.counted import DELIVERED, FAILED, ON_THE_WAY, Counts, duration, rates, with_status
+from gateway.admin.counted import duration
 from gateway.admin.drawing import Drawing
 from gateway.channels import CHANNELS
+from gateway.conversation.counted import DELIVERED, FAILED, ON_THE_WAY, Counts, rates, with_status
 from gateway.core.codes import explain, link
 from gateway.core.daily import percentile
 

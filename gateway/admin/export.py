@@ -12,15 +12,9 @@ from gateway.admin.transcript import Day
 from gateway.conversation import export
 from gateway.conversation.export import Order
 from gateway.core.errors import StoreUnavailable
-from gateway.seats import Seats
-from gateway.settings import WEB_THREADS
 from gateway.store import exporting, people
 from gateway.store.connection import deadline
 from gateway.store.exporting import Selected
-
-# An export holds a thread for as long as its reader takes, so most of them stay free for webhooks and pages.
-MOST = WEB_THREADS // 4
-_seats = Seats(MOST, "Too many exports are being made at once. Try again in a moment.")
 
 # So many messages of a printed page are read at a time.
 PRINTED_AT_ONCE = 200
@@ -59,7 +53,9 @@ def _file(selected: Selected, file_format: str, name: str) -> Response:
     filename = f"{name}-{runtime().clock.now():%Y%m%d-%H%M%S}.{file_format}"
     headers = {"Content-Disposition": f'attachment; filename="{filename}"'}
     content_type = f"{export.TYPES[file_format]}; charset=utf-8"
-    return _seats.send(lambda: Response(export.export(runtime(), order), content_type=content_type, headers=headers))
+    return export.SEATS.send(
+        lambda: Response(export.export(runtime(), order), content_type=content_type, headers=headers)
+    )
 
 
 @bp.get("/sessions/<session_id>/print")
@@ -77,7 +73,7 @@ def print_session(session_id: str) -> Response:
         row = listed.row(found, now)
         return Response(stream_template("print.html", row=row, session=found, now=now, page=page, by=order.by))
 
-    return _seats.send(printed)
+    return export.SEATS.send(printed)
 
 
 class _Printed:

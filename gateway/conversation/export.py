@@ -16,12 +16,19 @@ from gateway.conversation.runtime import Runtime
 from gateway.core import spreadsheet
 from gateway.core.errors import StoreUnavailable
 from gateway.logs import log
+from gateway.seats import Seats
+from gateway.settings import WEB_THREADS
 from gateway.store import audit, exporting
 from gateway.store.connection import deadline
 from gateway.store.exporting import Selected
 
 LAYOUT, VERSION = "gateway", 1
 STARTED, FINISHED = "export_started", "export_finished"
+
+# An export holds a thread for as long as its reader takes, so most of them stay free for webhooks and pages. The
+# console and the API share these.
+MOST = WEB_THREADS // 4
+SEATS = Seats(MOST, "Too many exports are being made at once. Try again in a moment.")
 
 # What is sent at once: a message alone would be a packet of its own.
 PIECE_BYTES = 1 << 15

@@ -7,7 +7,7 @@ import json
 import pytest
 from bson import ObjectId
 
-from gateway.admin import export
+from gateway.conversation import export
 from gateway.core.errors import StoreUnavailable
 from gateway.store import exporting, users
 from tests.admin.conftest import PASSWORD, Console
