@@ -9,6 +9,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from gateway.api import auth, limits, problems
+from gateway.core.errors import StoreUnavailable
 
 SECURITY: list[dict[str, list[str]]] = [{"key": []}]
 
@@ -27,6 +28,8 @@ bp = APIBlueprint(
     operation_id_callback=name_of_view,
 )
 bp.before_request(auth.require)
+# The app has a handler of webhooks' for these, which answers TwiML.
+bp.register_error_handler(StoreUnavailable, problems.answer)
 
 
 @bp.after_request

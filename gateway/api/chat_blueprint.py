@@ -6,6 +6,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from gateway.api import chat_auth, limits, problems
 from gateway.api.auth import runtime
 from gateway.api.blueprint import SECURITY, name_of_view, tag
+from gateway.core.errors import StoreUnavailable
 
 tags = tag("Chat", "Conversations from a website or an app. See docs/api/chat.md.")
 
@@ -21,6 +22,7 @@ bp = APIBlueprint(
     operation_id_callback=name_of_view,
 )
 bp.before_request(chat_auth.require)
+bp.register_error_handler(StoreUnavailable, problems.answer)
 
 
 @bp.after_request
