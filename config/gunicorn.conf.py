@@ -50,10 +50,11 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """End the streams to browsers as soon as a worker is to stop, or it would wait for them."""
+    """End the streams to browsers and what waits for answers as soon as a worker is to stop, or it would wait too."""
     from gateway.admin import live
+    from gateway.conversation import chat_waiting
 
-    live.is_serving = lambda: worker.alive
+    live.is_serving = chat_waiting.is_serving = lambda: worker.alive
 
 
 def child_exit(server, worker):

@@ -12,7 +12,7 @@ from gateway.api.problems import Refused, not_found
 from gateway.api.schemas import reply
 from gateway.api.schemas.chat import ChatToken, TokenBody, VisitBody
 from gateway.channels.chat import ChatUser
-from gateway.conversation import chat, chat_tokens
+from gateway.conversation import chat, chat_sites, chat_tokens
 from gateway.conversation.chat import NotTheirs
 from gateway.conversation.chat_tokens import BadToken, Issued
 from gateway.http import own_base_url
@@ -40,12 +40,14 @@ def create_chat_token(body: TokenBody) -> Response:
 def visit(body: VisitBody) -> Response:
     """Make a token for a visitor of a page, or renew theirs."""
     _count()
+    if chat_sites.by_key(body.key) is None:
+        raise Refused(401, "key_invalid", "This publishable key is unknown, or was ended: `gateway chat publish`.")
     _require_own_page()
     kind, _, again = request.headers.get("Authorization", "").partition(" ")
     try:
         return _shown(chat_tokens.visit(runtime(), body.key, again=again.strip() if kind.lower() == "bearer" else ""))
     except BadToken as error:
-        raise Refused(403 if error.code == "key_invalid" else 401, error.code, str(error)) from None
+        raise Refused(401, error.code, str(error)) from None
 
 
 def _require_own_page() -> None:

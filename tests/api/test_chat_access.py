@@ -243,10 +243,10 @@ def test_a_publishable_key_reads_nothing_and_can_be_ended(page, runtime):
     assert chat_sites.unpublish(runtime, "web", "a test")
     assert not chat_sites.unpublish(runtime, "web", "a test")
     problem(visitor.get("/sessions"), 401, "token_invalid")
-    problem(page().post("/tokens", key=key), 403, "key_invalid")
+    problem(page().post("/tokens", key=key), 401, "key_invalid")
     assert chat_sites.publish(runtime, "web", "a test") != key
     for wrong in ("pk_web_", "pk_nowhere_1", "x", "pk_web_\u00e9"):
-        problem(page().post("/tokens", key=wrong), 403, "key_invalid")
+        problem(page().post("/tokens", key=wrong), 401, "key_invalid")
 
 
 def test_an_address_gets_few_tokens_a_minute(page, runtime):

@@ -10,7 +10,7 @@ THEIR_NUMBER, THEIR_LINE = "+15556667777", "+15017122661"
 SECRET = "the other tenant's customer"
 
 # What a route without an id in its path is asked for: their things, where it takes a body.
-BODIES = {}
+BODIES = {"create_chat_token": {"user_id": "somebody"}}
 # Routes that change only what is the key's own, whatever they are asked for.
 OWN = {}
 

@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from gateway.api.schemas import Body, Cursor, Limit, Moment, Page, Path, Query
 
@@ -38,6 +38,12 @@ Content = Annotated[str, Field(pattern=r"^[^\x00]*" + _VISIBLE + r"[^\x00]*$", m
 SessionName = Annotated[str, Field(min_length=1, max_length=64, description="A session's id, or any word for none.")]
 # What a page has seen: a cursor, or a message's id.
 Place = Annotated[str, Field(max_length=200)]
+
+
+def _no_text(given: Any) -> Any:
+    if isinstance(given, str):
+        raise ValueError("must be a number")
+    return given
 
 
 def _at_most(limit: int) -> AfterValidator:
@@ -109,7 +115,7 @@ class OpenBody(WhoBody):
 
     session_name: Title | None = None
     context: Context = Field(default_factory=dict)
-    new: bool = Field(False, description="Begin another one whatever is open.")
+    new: bool = Field(False, strict=True, description="Begin another one whatever is open.")
 
 
 class ChangeBody(WhoBody):
@@ -117,7 +123,7 @@ class ChangeBody(WhoBody):
 
     session_name: Title | None = None
     context: Context | None = None
-    is_active: bool | None = None
+    is_active: Annotated[bool, Field(strict=True)] | None = None
 
 
 class SayBody(WhoBody):
@@ -148,7 +154,7 @@ class TokenBody(Body):
     email: Email | None = None
     name: Name | None = None
     channel: Site = "web"
-    ttl: Annotated[int, Field(ge=60, le=2_592_000, description="Seconds.")] = 3600
+    ttl: Annotated[int, Field(ge=60, le=2_592_000, description="Seconds."), BeforeValidator(_no_text)] = 3600
 
 
 class ChatToken(BaseModel):
