@@ -23,7 +23,7 @@ from typing import Any
 
 from gateway import jobs, logs, settings
 from gateway.clients.consumer import Consumer
-from gateway.conversation import backfill_turns, daily, importing, retention, runtime, upkeep, whatif, work
+from gateway.conversation import backfill_turns, daily, forget, importing, retention, runtime, upkeep, whatif, work
 from gateway.conversation.presence import EVERY_SECONDS, Presence
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import ConfigError, StoreUnavailable
@@ -45,6 +45,8 @@ DAILY_SECONDS = 15
 RETENTION_SECONDS = 60
 # How often a worker looks whether a file was uploaded to be imported.
 IMPORT_SECONDS = 5
+# How often a worker looks whether somebody is to be forgotten.
+FORGET_SECONDS = 10
 # How often the pauses of new messages are counted; what came since is counted when somebody looks.
 PAUSES_SECONDS = 60
 
@@ -80,6 +82,7 @@ def run(settings: Settings) -> None:
         _start(lambda: work.measure(serving), MEASURE_SECONDS, stop),
         _start(lambda: daily.count(serving, stop.is_set), DAILY_SECONDS, stop),
         _start(lambda: retention.clean_by_settings(serving, stop.wait), RETENTION_SECONDS, stop),
+        _start(lambda: forget.forget_asked(serving, stop.wait), FORGET_SECONDS, stop),
         _start(lambda: whatif.keep_counted(serving, stop.is_set), PAUSES_SECONDS, stop),
         _start(lambda: importing.work_off(serving, stop.wait), IMPORT_SECONDS, stop),
     ]

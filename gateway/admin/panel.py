@@ -39,27 +39,18 @@ def of(session: Mapping[str, Any], person: Person | None, now: datetime) -> Pane
     if person is None:
         return Panel("", "", [], (), [], [], [], has_more=False, deeds=deeds)
     found = people.sessions_of(person.members, channels, limit=SESSIONS_SHOWN + 1)
-    identities, opted_out = list(person.identities), list(person.opted_out)
-    if channels is not None:
-        # A number that is known from elsewhere, or a STOP said there, would tell of channels that are not theirs.
-        known, lines = _identities_in([session, *found]), people.lines_of(channels)
-        identities = [one for one in identities if one in known]
-        opted_out = [out for out in opted_out if out.line in lines]
+    person = people.as_seen(person, channels)
     return Panel(
         contact_id=person.id,
         name=person.name,
-        identities=identities,
+        identities=list(person.identities),
         emails=person.emails,
-        opted_out=opted_out,
+        opted_out=list(person.opted_out),
         crm=[(name, list(_rows(state))) for name, state in person.crm.items() if isinstance(state, Mapping)],
         sessions=[listed.row(one, now) for one in found[:SESSIONS_SHOWN]],
         has_more=len(found) > SESSIONS_SHOWN,
         deeds=deeds,
     )
-
-
-def _identities_in(sessions: list[Mapping[str, Any]]) -> set[str]:
-    return {str(key).rpartition("|")[2] for session in sessions for key in session.get("keys") or ()}
 
 
 def _rows(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

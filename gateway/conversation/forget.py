@@ -7,16 +7,18 @@ something new. Each step may be repeated: after a crash the command is given aga
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from gateway.conversation import emptying, redaction
+from gateway.conversation import emptying, merging, redaction
 from gateway.conversation.runtime import Runtime
 from gateway.core.participant import address
 from gateway.logs import log
-from gateway.store import forgetting, imports, inspections, removal, suppressions
+from gateway.store import audit, contacts, forgetting, imports, inspections, removal, suppressions
 from gateway.store import retention as steps
 from gateway.store.connection import deadline
 from gateway.store.forgetting import Person
+from gateway.store.isolation import Channels
 from gateway.store.retention import FORGOTTEN, Amount
 
 # Who writes all the time is erased so often; then whoever forgets them has to try again when it is quieter.
@@ -75,11 +77,45 @@ def forget(
 
     The contact goes when the sessions are gone, since it says which they are; a STOP is kept before anything goes.
     """
+    return _forget(runtime, lambda: _person(written), at_twilio=at_twilio, wait=wait)
+
+
+def ask(runtime: Runtime, contact_id: str, *, by: str, channels: Channels = None) -> None:
+    """Have a contact forgotten by a worker, with all that were merged with it; nobody is shown it from here on.
+
+    NoContact where there is none, NotForThem for whoever does not see every channel.
+    """
+    merging.must_see_all(channels)
+    with deadline():
+        group, now = merging.person(contact_id), runtime.clock.now()
+        contacts.want_forgotten(group.id, by, now)
+        audit.note(now, by, "contact_forgotten", contact=group.id)
+
+
+def forget_asked(runtime: Runtime, wait: Callable[[float], object]) -> int:
+    """Forget those whom somebody asked to forget; gives how many. What stops it is tried again the next time."""
+    with deadline():
+        wanted, done = contacts.to_forget(), 0
+    for contact_id in wanted:
+        find, at_twilio = partial(forgetting.contact, contact_id), runtime.settings.retention.redact_at_twilio
+        try:
+            _forget(runtime, find, at_twilio=at_twilio, wait=wait)
+            done += 1
+        except emptying.Busy:
+            break
+        except redaction.TwilioRefuses as error:
+            log.error("forgetting_failed", contact_id=contact_id, message=str(error)[:300])
+    return done
+
+
+def _forget(
+    runtime: Runtime, find: Callable[[], Person], *, at_twilio: bool, wait: Callable[[float], object]
+) -> Forgotten:
     with emptying.held(runtime) as hold:
         with deadline(SEARCH_SECONDS):
             inspections.forget_words()
             imports.forget_words()
-            who = _person(written)
+            who = find()
             sessions = forgetting.sessions_of(who)
             done = Forgotten(suppressed=_keep_opt_out(runtime, who))
         erasing = _Erasing(runtime, who, at_twilio, wait, hold)

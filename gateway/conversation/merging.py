@@ -38,6 +38,9 @@ ON_A_CALL = "A call is on in the older of their two open sessions. Wait until it
 class NoContact(GatewayError):
     """A contact that does not exist, or not for whoever asks."""
 
+    def __init__(self, contact_id: str) -> None:
+        super().__init__(f"There is no contact {contact_id[:40]!r}. They may have been forgotten since.")
+
 
 class CannotMerge(GatewayError):
     """Contacts that cannot be merged, or parted; the text says why, to whoever wanted it."""
@@ -52,7 +55,7 @@ def merge(runtime: Runtime, contact_id: str, other_id: str, *, by: str, channels
 
     What is so already stays so. NoContact, CannotMerge and NotForThem say why that cannot be.
     """
-    _must_see_all(channels)
+    must_see_all(channels)
     with deadline(SECONDS):
         mine = _claimed(runtime, contact_id, other_id, by)
         if mine.state == DONE:
@@ -71,7 +74,8 @@ def merge(runtime: Runtime, contact_id: str, other_id: str, *, by: str, channels
         return _carry_out(runtime, mine)
 
 
-def _must_see_all(channels: Channels) -> None:
+def must_see_all(channels: Channels) -> None:
+    """Refuse, with NotForThem, whoever is limited to channels: a contact is the same on every one."""
     if channels is not None:
         raise NotForThem("A contact is the same on every channel. This takes somebody who sees all of them.")
 
@@ -93,7 +97,7 @@ def person(contact_id: str) -> Group:
     """Find the person a contact is; NoContact where there is none, or they are about to be forgotten."""
     found = groups.find(contact_id)
     if found is None or found.first("to_forget"):
-        raise NoContact(f"There is no contact {contact_id}. They may have been forgotten since.")
+        raise NoContact(contact_id)
     return found
 
 
@@ -134,7 +138,7 @@ def unmerge(runtime: Runtime, contact_id: str, *, by: str, channels: Channels = 
     Each has what was its own, and what was said and opened by its numbers since. What is undone already stays so.
     NoContact, CannotMerge and NotForThem say why that cannot be.
     """
-    _must_see_all(channels)
+    must_see_all(channels)
     with deadline(SECONDS):
         mine = _held(runtime, contact_id)
         if mine.state == UNDONE:

@@ -1,7 +1,7 @@
 """The people behind the sessions: looked up when a session opens, never on a known sender's message."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -87,6 +87,67 @@ def _known_by(person: Participant) -> list[dict[str, Any]]:
     phones, others = _by_kind(person)
     known: list[dict[str, Any]] = [{"phones": {"$in": phones}}] if phones else []
     return known + ([{"external_ids": {"$in": others}}] if others else [])
+
+
+def add(wanted: Mapping[str, Sequence[str]], name: str, now: datetime) -> str | None:
+    """Make a contact with these lists of identifiers; None where another one has one of them."""
+    identities = [value for field in ("phones", "external_ids") for value in wanted.get(field, ())]
+    # Who was forgotten keeps what they said STOP to.
+    said_stop = suppressions.lines_of(identities)
+    document = {
+        "name": name or None,
+        **{field: list(values) for field, values in wanted.items() if values},
+        "opted_out": {escaped(line): {"at": now, "message_id": None} for line in said_stop},
+        "crm": {},
+        "createdAt": now,
+    }
+    try:
+        return str(collection(ContactDocument).insert_one(document).inserted_id)
+    except DuplicateKeyError:
+        return None
+
+
+def extend(contact_id: str, more: Mapping[str, Sequence[str]], name: str | None) -> bool:
+    """Give a contact further identifiers, and another name where one is given; False where another has one of them."""
+    added = {field: {"$each": list(values)} for field, values in more.items() if values}
+    changes: dict[str, Any] = {"$addToSet": added} if added else {}
+    if name is not None:
+        changes["$set"] = {"name": name or None}
+    try:
+        if changes:
+            collection(ContactDocument).update_one({"_id": ObjectId(contact_id)}, changes)
+    except DuplicateKeyError:
+        return False
+    return True
+
+
+def take_off(contact_ids: Sequence[ObjectId], field: str, values: Sequence[str]) -> None:
+    """Take identifiers off contacts; a list that is empty then goes, for the unique index would have it as null."""
+    left = {"$setDifference": [f"${field}", list(values)]}
+    collection(ContactDocument).update_many(
+        {"_id": {"$in": list(contact_ids)}, field: {"$in": list(values)}},
+        [{"$set": {field: left}}, {"$set": {field: {"$cond": [{"$eq": [f"${field}", []]}, "$$REMOVE", f"${field}"]}}}],
+    )
+
+
+def holder(field: str, values: Sequence[str]) -> tuple[str, str] | None:
+    """Find a contact that has one of these identifiers: its person's id, and the identifier."""
+    found = collection(ContactDocument).find_one({field: {"$in": list(values)}}) if values else None
+    if found is None:
+        return None
+    return groups.of(found).id, next(value for value in found[field] if value in values)
+
+
+def want_forgotten(contact_id: str, by: str, now: datetime) -> None:
+    """Note that a contact is to be forgotten, with all that were merged with it; a worker does it."""
+    change = {"$set": {"to_forget": {"at": now, "by": by}}}
+    collection(ContactDocument).update_one({"_id": ObjectId(contact_id), "to_forget": {"$exists": False}}, change)
+
+
+def to_forget() -> list[str]:
+    """List the contacts that are to be forgotten, who was asked first first."""
+    found = collection(ContactDocument).find({"to_forget": {"$exists": True}}, {"_id": 1}).sort("to_forget.at", 1)
+    return [str(one["_id"]) for one in found.hint("to_forget").limit(100)]
 
 
 def rename(contact_id: str, name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from gateway.store import merges
 from gateway.store.answers import NONE, QUEUED
 from gateway.store.connection import collection
 from gateway.store.documents import (
@@ -31,14 +32,22 @@ class Person:
 
 def person(identity: str) -> Person:
     """Find a person by a number, an e-mail address or a WhatsApp user id, with every contact merged into theirs."""
+    known = {"$or": [{field: identity} for field in ("phones", "external_ids", "emails")]}
+    return _person(known, {identity})
+
+
+def contact(contact_id: str) -> Person:
+    """Find a person by a contact's id, with every contact merged into theirs."""
+    return _person({"_id": ObjectId(contact_id)}, set())
+
+
+def _person(known: dict[str, Any], identities: set[str]) -> Person:
     contacts = collection(ContactDocument)
-    known: dict[str, Any] = {"$or": [{field: identity} for field in ("phones", "external_ids", "emails")]}
     found: dict[ObjectId, dict[str, Any]] = {}
     while fresh := [one for one in contacts.find(known) if one["_id"] not in found]:
         found |= {one["_id"]: one for one in fresh}
         above = [one["merged_into"] for one in found.values() if one.get("merged_into")]
         known = {"$or": [{"_id": {"$in": above}}, {"merged_into": {"$in": list(found)}}]}
-    identities = {identity}
     for one in found.values():
         identities.update(one.get("phones") or (), one.get("external_ids") or (), one.get("emails") or ())
     lines = {line.replace("\uff0e", ".") for one in found.values() for line in one.get("opted_out") or ()}
@@ -51,7 +60,8 @@ def sessions_of(who: Person) -> list[ObjectId]:
     Reads all sessions once: keys end in the identity, and what ends in something has no index.
     """
     identities = list(who.identities)
-    ends = "|".join(map(re.escape, identities))
+    # Without any, this matches nothing.
+    ends = "|".join(map(re.escape, identities)) or "$."
     among, merged = {"$in": list(who.contacts)}, "absorbed.session"
     fields = ("keys", "retired.keys", f"{merged}.keys")
     keyed = [{f: {"$in": identities}} for f in (*fields, "metadata.fromNumber", f"{merged}.metadata.fromNumber")]
@@ -110,5 +120,6 @@ def _sids(sessions: Sequence[ObjectId]) -> list[dict[str, Any]]:
 
 
 def delete_contacts(contacts: Sequence[ObjectId]) -> int:
-    """Delete contacts; gives how many."""
+    """Delete contacts and what is known of their merges; gives how many."""
+    merges.forget(contacts)
     return collection(ContactDocument).delete_many({"_id": {"$in": list(contacts)}}).deleted_count

@@ -173,9 +173,9 @@ def of_contact(contact_id: str) -> Merge | None:
     return None
 
 
-def into(contact_ids: Sequence[ObjectId], *, limit: int = 50) -> list[Merge]:
+def into(contact_ids: Sequence[ObjectId | str], *, limit: int = 50) -> list[Merge]:
     """Give the merges into any of these contacts that hold, newest first."""
-    wanted = {"survivor": {"$in": list(contact_ids)}, "state": DONE}
+    wanted = {"survivor": {"$in": [ObjectId(one) for one in contact_ids]}, "state": DONE}
     found = collection(MergeDocument).find(wanted).sort([("at", DESCENDING), ("_id", DESCENDING)])
     return [_read(one) for one in found.limit(limit)]
 

@@ -1,7 +1,7 @@
 """A person for reading: what is known of them, and their sessions over all channels the reader may see."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +15,13 @@ from gateway.store.isolation import Channels, only
 
 _LISTED = {
     "title": 1,
+    "channel_id": 1,
     "communication_type": 1,
     "metadata": 1,
     "status": 1,
     "closed_reason": 1,
+    "closed_at": 1,
+    "first_message_at": 1,
     "message_count": 1,
     "last_message_at": 1,
     "live": 1,
@@ -81,18 +84,60 @@ def of(group: Group) -> Person:
 
 
 def sessions_of(
-    contact_ids: Sequence[str], channels: Channels, *, limit: int, before: datetime | None = None
+    contact_ids: Sequence[str],
+    channels: Channels,
+    *,
+    limit: int,
+    before: datetime | None = None,
+    after: tuple[datetime, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Give a person's sessions on these channels by last message, the newest first, and only before a moment."""
-    theirs = {"contact_id": {"$in": [ObjectId(one) for one in contact_ids]}}
-    wanted: dict[str, Any] = theirs | NOT_DELETED | only(channels)
+    """Give a person's sessions on these channels by last message, the newest first.
+
+    Only those before a moment, or that follow `after`: a session's last message and its id.
+    """
+    wanted = theirs(contact_ids, channels)
     if before:
         wanted["last_message_at"] = {"$lt": before}
+    if after:
+        at, last = after
+        older = [{"last_message_at": {"$lt": at}}, {"last_message_at": at, "_id": {"$lt": ObjectId(last)}}]
+        wanted["$or"] = older
     found = collection(SessionDocument).find(wanted, _LISTED).sort([("last_message_at", -1), ("_id", -1)]).limit(limit)
     return [row | {"id": str(row["_id"])} for row in found]
 
 
-def lines_of(channels: Collection[str]) -> set[str]:
+def theirs(contact_ids: Sequence[str], channels: Channels) -> dict[str, Any]:
+    """Match the sessions of these contacts on these channels."""
+    return {"contact_id": {"$in": [ObjectId(one) for one in contact_ids]}} | NOT_DELETED | only(channels)
+
+
+def is_seen(contact_ids: Sequence[str], channels: Channels) -> bool:
+    """Tell whether a person is there for somebody who sees these channels: by a session on one of them."""
+    if channels is None:
+        return True
+    return collection(SessionDocument).find_one(theirs(contact_ids, channels), {"_id": 1}) is not None
+
+
+def identities_on(contact_ids: Sequence[str], channels: Channels) -> set[str]:
+    """Give the numbers and other ids that a person's sessions on these channels were found by."""
+    found = collection(SessionDocument).distinct("keys", theirs(contact_ids, channels))
+    return {str(key).rpartition("|")[2] for key in found}
+
+
+def lines_of(channels: Channels) -> set[str]:
     """Give the numbers of these channels."""
     found = collection(ChannelDocument).find({}, {"phone_number": 1})
-    return {str(row.get("phone_number")) for row in found if str(row["_id"]) in channels}
+    return {str(row.get("phone_number")) for row in found if channels is None or str(row["_id"]) in channels}
+
+
+def as_seen(person: Person, channels: Channels) -> Person:
+    """Leave out what tells of other channels: a number that is known from there, a STOP that was said there."""
+    if channels is None:
+        return person
+    known, lines = identities_on(person.members, channels), lines_of(channels)
+    return replace(
+        person,
+        phones=tuple(one for one in person.phones if one in known),
+        external_ids=tuple(one for one in person.external_ids if one in known),
+        opted_out=tuple(out for out in person.opted_out if out.line in lines),
+    )

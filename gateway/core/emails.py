@@ -1,0 +1,14 @@
+"""E-mail addresses as they are kept: trimmed, with the domain, where case means nothing, in lower case."""
+
+import re
+
+LENGTH = 254
+# Local part and domain, no spaces and no control characters: whether it exists only its mail server knows.
+PATTERN = r"[^@\x00-\x20\x7f-\xa0]{1,64}@[^@\x00-\x20\x7f-\xa0]{1,189}"
+
+
+def normalised(written: str) -> str | None:
+    """Write an address as it is kept; None where it is none (RFC 5321, section 2.3.11 and 4.5.3.1)."""
+    local, _, domain = written.strip(" ").rpartition("@")
+    address = f"{local}@{domain.lower()}"
+    return address if re.fullmatch(PATTERN, address) and len(address) <= LENGTH else None

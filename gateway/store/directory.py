@@ -1,0 +1,72 @@
+"""Contacts listed and searched, the newest first, each once however many were merged into it."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bson import ObjectId
+
+from gateway.core.emails import normalised
+from gateway.core.participant import address
+from gateway.core.searching import number_starts
+from gateway.store import groups, people
+from gateway.store.connection import collection
+from gateway.store.documents import ContactDocument
+from gateway.store.groups import Document, Group
+from gateway.store.isolation import Channels
+from gateway.store.people import Person
+
+# Whoever is looked for by a very common name writes more of it.
+MOST_MATCHES = 200
+# Somebody limited to a few channels may have to pass over many contacts of others: so many are looked at for a page.
+_AT_ONCE, _LOOKED_AT = 200, 4000
+
+_NEWEST_FIRST = [("_id", -1)]
+
+
+def page(channels: Channels, *, limit: int, after: str = "", words: str = "") -> tuple[list[Person], str | None]:
+    """Give contacts that are seen on these channels, and the id to go on after; None where these were the last.
+
+    A page may have fewer than `limit` and still not be the last one.
+    """
+    found: list[Person] = []
+    last, looked_at = None, 0
+    for contact in _searched(words, after) if words else _all(after):
+        if len(found) == limit or looked_at == _LOOKED_AT:
+            return found, last
+        last, looked_at = str(contact["_id"]), looked_at + 1
+        group = groups.of(contact)
+        if not group.first("to_forget") and people.is_seen([str(one) for one in group.ids], channels):
+            found.append(people.as_seen(people.of(group), channels))
+    return found, None
+
+
+def _all(after: str) -> Iterator[Document]:
+    wanted: dict[str, Any] = {"merged_into": {"$exists": False}, **_below(after)}
+    return collection(ContactDocument).find(wanted, batch_size=_AT_ONCE).sort(_NEWEST_FIRST)
+
+
+def _below(after: str) -> dict[str, Any]:
+    return {"_id": {"$lt": ObjectId(after)}} if after else {}
+
+
+def _searched(words: str, after: str) -> Iterator[Document]:
+    """Find contacts by the beginning of a number, by an e-mail address or another id, or by words of their name."""
+    contacts = collection(ContactDocument)
+    found: dict[ObjectId, Group] = {}
+    for wanted in _ways(words):
+        for one in contacts.find(wanted).sort(_NEWEST_FIRST).limit(MOST_MATCHES):
+            group = groups.of(one)
+            found[group.head["_id"]] = group
+    heads = [group.head for _, group in sorted(found.items(), reverse=True)]
+    return iter([one for one in heads if not after or one["_id"] < ObjectId(after)])
+
+
+def _ways(words: str) -> Sequence[dict[str, Any]]:
+    starts = [{"phones": {"$regex": f"^{re.escape(start)}"}} for start in number_starts(words)]
+    known = [{"external_ids": words.strip()}, {"phones": address(words).identity}]
+    email = normalised(words)
+    if email:
+        return [*known, {"emails": email}]
+    text = " ".join(f'"{word}"' for word in re.findall(r"\w+", words))
+    return [*starts, *known, *([{"$text": {"$search": text}}] if text else [])]

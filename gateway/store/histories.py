@@ -1,0 +1,54 @@
+"""What was said with a person, over all their sessions and channels, as one history: the newest first, in pages."""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from gateway.store import people
+from gateway.store.connection import collection
+from gateway.store.documents import MessageDocument, SessionDocument
+from gateway.store.isolation import Channels, only
+
+# MongoDB reads the newest of so many sessions each straight from the index and puts them in order while it does.
+_TOGETHER = 150
+
+_WITHOUT = {"answer": 0, "moved": 0}
+
+# A message's place in a history: its moment, whether it is ours (an answer follows what it answers), its id.
+Position = tuple[datetime, bool, str]
+
+
+def page(
+    contact_ids: Sequence[str], channels: Channels, *, limit: int, after: Position | None = None
+) -> list[dict[str, Any]]:
+    """Give a person's messages on these channels, the newest first, or those that follow `after`."""
+    sessions = collection(SessionDocument).find(people.theirs(contact_ids, channels), {"_id": 1})
+    ids = [row["_id"] for row in sessions]
+    parts = [ids[start : start + _TOGETHER] for start in range(0, len(ids), _TOGETHER)]
+    found = [row for part in parts for row in _newest({"session_id": {"$in": part}} | only(channels), limit, after)]
+    return heapq.nlargest(limit, found, key=position)
+
+
+def position(row: Mapping[str, Any]) -> Position:
+    """Give a message's place in a history."""
+    return row["createdAt"], row.get("direction") == "outbound", row["id"]
+
+
+def _newest(wanted: dict[str, Any], limit: int, after: Position | None) -> list[dict[str, Any]]:
+    """Give the newest messages, and with the oldest of them all that have its moment."""
+    rows: list[dict[str, Any]] = []
+    older: dict[str, Any] = {}
+    if after:
+        rows = [row for row in _read(wanted | {"createdAt": after[0]}) if position(row) < after]
+        older = {"createdAt": {"$lt": after[0]}}
+    found = _read(wanted | older, limit)
+    if len(found) == limit:
+        last = found[-1]["createdAt"]
+        found = [row for row in found if row["createdAt"] > last] + _read(wanted | {"createdAt": last})
+    return rows + found
+
+
+def _read(wanted: dict[str, Any], limit: int = 0) -> list[dict[str, Any]]:
+    found = collection(MessageDocument).find(wanted, _WITHOUT).sort("createdAt", -1).limit(limit)
+    return [row | {"id": str(row["_id"])} for row in found]
