@@ -2,12 +2,17 @@
 
 from flask import request
 
-from gateway.api import chat, chat_auth, chat_blueprint, chat_tokens, documentation, me
+from gateway.api import chat, chat_auth, chat_blueprint, chat_tokens, contacts, documentation, me
 from gateway.api.blueprint import bp
 from gateway.api.documentation import Documented
 
 # Each adds its views to the blueprint.
-PARTS = (me, chat, chat_tokens)
+PARTS = (
+    me,
+    chat,
+    chat_tokens,
+    contacts,
+)
 
 
 def register(app: Documented) -> None:

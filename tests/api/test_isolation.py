@@ -10,7 +10,11 @@ THEIR_NUMBER, THEIR_LINE = "+15556667777", "+15017122661"
 SECRET = "the other tenant's customer"
 
 # What a route without an id in its path is asked for: their things, where it takes a body.
-BODIES = {"create_chat_token": {"user_id": "somebody"}}
+BODIES = {
+    "create_chat_token": {"user_id": "somebody"},
+    "merge_contact": {"with": "f" * 24},
+    "update_contact": {"name": "x"},
+}
 # Routes that change only what is the key's own, whatever they are asked for.
 OWN = {}
 
@@ -28,6 +32,7 @@ def theirs(app, twilio, db):
         "contact_id": str(session["contact_id"]),
         "channel_id": THEIRS,
         "number": 0,
+        "line": THEIR_LINE,
     }
 
 

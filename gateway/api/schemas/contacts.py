@@ -1,0 +1,202 @@
+"""What the API takes and gives of contacts."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from gateway.api.schemas import Body, Moment, Page, PagedQuery, Path, Text
+from gateway.core.emails import PATTERN
+
+_EACH = 50
+
+Phone = Annotated[
+    str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$"), Field(examples=["+15558675310"], description="E.164.")
+]
+Email = Annotated[
+    str,
+    StringConstraints(pattern=f"^ *{PATTERN} *$", max_length=254),
+    Field(examples=["ada@example.com"], description="Kept trimmed, with the domain in lower case."),
+]
+ExternalId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$", max_length=200),
+    Field(examples=["US.13491208655302741918"], description="A WhatsApp user id, a web chat's user id."),
+]
+Name = Annotated[Text, StringConstraints(max_length=200), Field(description="Empty is none.")]
+
+
+class ContactPath(Path):
+    """Which contact."""
+
+    contact_id: str = Field(description="The id of a contact; of one that was merged, it leads to the one it is in.")
+
+
+class OptOutPath(ContactPath):
+    """Which contact, and which line of ours."""
+
+    line: str = Field(description="One of our numbers, a messaging service (`MG...`), or `all`.")
+
+
+class ContactsQuery(PagedQuery):
+    """Which contacts."""
+
+    q: Annotated[
+        Text,
+        Field(
+            max_length=200,
+            description="The beginning of a number, an e-mail address, an external id, or words of the name.",
+        ),
+    ] = ""
+    cursor: Annotated[str, Field(pattern="^([0-9a-f]{24})?$", description="`next_cursor` of the page before.")] = ""
+
+
+class ContactQuery(PagedQuery):
+    """Which of a contact's sessions."""
+
+    cursor: Annotated[
+        str, Field(pattern=r"^([0-9]{1,14}\.[0-9a-f]{24})?$", description="`next_cursor` of the page before.")
+    ] = ""
+
+
+class ContactMessagesQuery(PagedQuery):
+    """Which of a contact's messages."""
+
+    cursor: Annotated[
+        str, Field(pattern=r"^([0-9]{1,14}\.[01]\.[!-~]{1,150})?$", description="`next_cursor` of the page before.")
+    ] = ""
+
+
+class NewContactBody(Body):
+    """A contact to be made."""
+
+    name: Name = ""
+    phones: list[Phone] = Field([], max_length=_EACH)
+    emails: list[Email] = Field([], max_length=_EACH)
+    external_ids: list[ExternalId] = Field([], max_length=_EACH)
+
+
+class ContactBody(Body):
+    """What of a contact changes; what is left out stays. A list is all there is to be, not what is added."""
+
+    name: Name | None = None
+    phones: list[Phone] | None = Field(None, max_length=_EACH)
+    emails: list[Email] | None = Field(None, max_length=_EACH)
+    external_ids: list[ExternalId] | None = Field(None, max_length=_EACH)
+
+
+class MergeBody(Body):
+    """Whom to merge a contact with."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    other: Annotated[
+        Text, Field(alias="with", max_length=100, description="The id of the other contact, which will be this one.")
+    ]
+
+
+class OptOut(BaseModel):
+    """A line that a contact wants nothing from."""
+
+    line: str = Field(description="One of our numbers, or a messaging service.")
+    at: Moment | None = Field(description="When they said so.")
+
+
+class Merged(BaseModel):
+    """A contact that was merged into this one, and can be taken out again."""
+
+    contact_id: str
+    by: str
+    at: Moment
+
+
+class Contact(BaseModel):
+    """A person: everything that is known of all contacts that were merged."""
+
+    id: str
+    name: str
+    phones: list[str]
+    emails: list[str]
+    external_ids: list[str]
+    opted_out: list[OptOut] = Field(description="What they said STOP to: nothing is sent to them from there.")
+    merged: list[Merged] = Field(description="Newest first. Empty for a key that is limited to channels.")
+    created_at: Moment
+
+
+class ContactPage(Page):
+    """Contacts, the newest first."""
+
+    items: list[Contact]
+
+
+class ContactSession(BaseModel):
+    """A session as its contact lists it."""
+
+    id: str
+    channel_id: str | None
+    communication_type: str | None
+    title: str | None
+    status: str | None
+    closed_reason: str | None
+    message_count: int
+    first_message_at: Moment | None
+    last_message_at: Moment | None
+
+
+class ContactSessionPage(Page):
+    """A contact's sessions, the newest first."""
+
+    items: list[ContactSession]
+
+
+class ContactWithSessions(Contact):
+    """A contact with their sessions over all channels, as far as the key may see them."""
+
+    sessions: ContactSessionPage = Field(description="Give its `next_cursor` as `cursor` for more of them.")
+
+
+class ContactMedia(BaseModel):
+    """A file of a message."""
+
+    content_type: str | None
+
+
+class ContactMessage(BaseModel):
+    """A message as a contact's history tells it."""
+
+    id: str
+    session_id: str
+    channel_id: str | None
+    communication_type: str | None
+    direction: str | None
+    sender: str | None = Field(description="`contact`, `ai`, `agent` or `system`.")
+    content: str | None
+    media: list[ContactMedia]
+    status: str | None = Field(description="The delivery status of what was sent.")
+    private: bool = Field(description="A note of ours, which nobody outside was sent.")
+    created_at: Moment
+
+
+class ContactMessagePage(Page):
+    """One history over all sessions and channels, the newest message first."""
+
+    items: list[ContactMessage]
+
+
+class Unmerged(BaseModel):
+    """Two contacts that were one."""
+
+    contact: Contact
+    unmerged: Contact
+
+
+class OptOuts(BaseModel):
+    """What a contact is out of now."""
+
+    opted_out: list[OptOut]
+
+
+class Forgetting(BaseModel):
+    """A contact that a worker is about to forget."""
+
+    id: str
+    status: str = Field("forgetting", description="Everything about them is erased within a minute, mostly.")
