@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from gateway.cli import serving
+from gateway.cli import directory, serving
 from gateway.conversation import forget as forgetting
 from gateway.conversation.forget import Forgotten
 
@@ -24,6 +24,10 @@ _AT_TWILIO = (
 @click.group()
 def contacts() -> None:
     """Look after the people behind the conversations."""
+
+
+for command in directory.COMMANDS:
+    contacts.add_command(command)
 
 
 @contacts.command()

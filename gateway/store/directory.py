@@ -9,7 +9,7 @@ from bson import ObjectId
 from gateway.core.emails import normalised
 from gateway.core.participant import address
 from gateway.core.searching import number_starts
-from gateway.store import groups, people
+from gateway.store import contacts, groups, people
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument
 from gateway.store.groups import Document, Group
@@ -41,6 +41,17 @@ def page(channels: Channels, *, limit: int, after: str = "", words: str = "") ->
     return found, None
 
 
+def find(written: str) -> Person | None:
+    """Find a person by a contact's id, a number in any spelling, an e-mail address or another id."""
+    if person := people.get(written.strip()):
+        return person
+    known = {"external_ids": [written.strip()], "phones": [address(written).identity]}
+    if email := normalised(written):
+        known["emails"] = [email]
+    found = next(filter(None, (contacts.holder(field, values) for field, values in known.items())), None)
+    return people.get(found[0]) if found else None
+
+
 def _all(after: str) -> Iterator[Document]:
     wanted: dict[str, Any] = {"merged_into": {"$exists": False}, **_below(after)}
     return collection(ContactDocument).find(wanted, batch_size=_AT_ONCE).sort(_NEWEST_FIRST)
@@ -52,10 +63,9 @@ def _below(after: str) -> dict[str, Any]:
 
 def _searched(words: str, after: str) -> Iterator[Document]:
     """Find contacts by the beginning of a number, by an e-mail address or another id, or by words of their name."""
-    contacts = collection(ContactDocument)
     found: dict[ObjectId, Group] = {}
     for wanted in _ways(words):
-        for one in contacts.find(wanted).sort(_NEWEST_FIRST).limit(MOST_MATCHES):
+        for one in collection(ContactDocument).find(wanted).sort(_NEWEST_FIRST).limit(MOST_MATCHES):
             group = groups.of(one)
             found[group.head["_id"]] = group
     heads = [group.head for _, group in sorted(found.items(), reverse=True)]

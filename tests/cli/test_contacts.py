@@ -1,0 +1,48 @@
+"""`gateway contacts`: found, merged and parted from the command line."""
+
+import json
+
+import pytest
+
+from tests.cli.test_commands import run
+
+ADA, BOB, LINE = "+15558675310", "+15558675399", "+15017122661"
+
+
+@pytest.fixture
+def gateway(make_settings, db, twilio, tmp_path):
+    twilio.sms(From=ADA)
+    twilio.sms(From=BOB)
+    environ = {"MONGODB_URI": make_settings().mongodb_uri, "GATEWAY_DATA_DIR": str(tmp_path)}
+    return lambda *arguments: run("contacts", *arguments, **environ)
+
+
+def test_contacts_are_found_merged_opted_out_and_parted(gateway, db):
+    ids = {number: str(db.contacts.find_one({"phones": number})["_id"]) for number in (ADA, BOB)}
+    assert [one["id"] for one in json.loads(gateway("list", "--json").stdout)] == [ids[BOB], ids[ADA]]
+    assert BOB in gateway("list", "+1 555 867 5399").stdout
+    merged = gateway("merge", ADA, BOB)
+    assert merged.returncode == 0, merged.stderr
+    assert f"gateway contacts unmerge {ids[BOB]}" in merged.stdout
+    told = json.loads(gateway("opt-out", BOB, LINE, "--json").stdout)
+    assert (told["id"], told["phones"], told["opted_out"]) == (ids[ADA], [ADA, BOB], [LINE])
+    shown = gateway("show", BOB).stdout
+    assert all(words in shown for words in (ids[ADA], f"Opted out of: {LINE}", f"Merged: {ids[BOB]} by"))
+    assert shown.count("SMS from") == 2
+    assert "one of its own again" in gateway("unmerge", ids[BOB]).stdout
+    assert json.loads(gateway("opt-in", ADA, "all", "--json").stdout)["opted_out"] == []
+    assert set(db.contacts.find_one({"phones": BOB})["opted_out"]) == {LINE}
+    assert db.audit.distinct("by")[0].endswith("(command line)")
+
+
+def test_what_cannot_be_done_is_said_in_a_line(gateway):
+    for arguments, why in [
+        (("merge", ADA, ADA), "same contact"),
+        (("merge", ADA, "+15550000000"), "Nobody is known as +15550000000"),
+        (("unmerge", ADA), "nothing to undo"),
+        (("opt-out", ADA, "+15550000000"), "none of our numbers"),
+    ]:
+        done = gateway(*arguments)
+        assert done.returncode == 1
+        assert why in done.stderr
+        assert "Traceback" not in done.stderr
