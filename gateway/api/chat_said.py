@@ -31,7 +31,8 @@ def say(body: SayBody, session_id: str, wait: float | None) -> Response:
     user, mine = chat_auth.user(body, session_id=session_id)
     said = ChatMessage(body.content, body.id or "", body.metadata)
     try:
-        taken = chat.say(runtime(), user, said, mine, named=session_id)
+        bearer = chat_auth.asker().bearer
+        taken = chat.say(runtime(), user, said, mine, named=session_id, at=bearer.at if bearer else None)
     except NotTheirs:
         raise not_found("session", session_id) from None
     except SpoolUnavailable:

@@ -15,6 +15,7 @@ from gateway import __version__, settings
 from gateway.cli import running
 from gateway.cli.backfill import backfill
 from gateway.cli.backups import after_restore
+from gateway.cli.chat import chat
 from gateway.cli.contacts import contacts
 from gateway.cli.export import export
 from gateway.cli.keys import keys
@@ -62,6 +63,7 @@ cli.add_command(keys)
 cli.add_command(export)
 cli.add_command(whatif)
 cli.add_command(sessions)
+cli.add_command(chat)
 
 
 @cli.command()

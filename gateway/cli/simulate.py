@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from gateway import settings
+from gateway.channels.chat import DEFAULT_SITE, ChatUser
 from gateway.cli import running
 from gateway.conversation.phoning import Phone, SimulationFailed
 from gateway.conversation.simulation import (
@@ -61,7 +62,7 @@ def _last_times(configured: Settings) -> dict[str, datetime]:
 
 def _remember(line: Line, who: str) -> None:
     """Keep when a simulated person spoke last, which is what the next --gap counts from."""
-    decided = [step["decision"] for step in line.told if step["decision"]]
+    decided = [step["decision"] for step in line.told if step["decision"] and step["decision"]["received_at"]]
     if not decided:
         return
     times = _last_times(line.configured) | {who: parse_moment(decided[-1]["received_at"])}
@@ -111,6 +112,7 @@ def simulate() -> None:
       gateway simulate sms --body "Still there?" --gap 120
       gateway simulate voice --say "I would like a table" --say "For two"
       gateway simulate voice --leave "Please call me back"
+      gateway simulate chat --from alice --body "Are you open?"
     """
 
 
@@ -144,6 +146,27 @@ def whatsapp(sender: str, to: str, body: str, name: str, at: str | None, gap: fl
     line = _line(url, at, gap, who)
     form = whatsapp_form(line.configured, sender, to, body, name=name, sid=sid)
     _message(line, "/webhooks/whatsapp", form, who, as_json)
+
+
+@simulate.command()
+@click.option("--from", "user_id", default="alice", show_default=True, help="The site's id of its user.")
+@click.option("--to", "site", default=DEFAULT_SITE, show_default=True, help="The chat site.")
+@click.option("--body", default="Hello", show_default=True)
+@click.option("--email", default="", help="An address that is proved to be theirs.")
+@click.option("--name", help="How the user is called.")
+@click.option("--at", help="Received at this time, e.g. 2026-03-01T10:00:00Z.")
+@click.option("--gap", type=float, help="Received this many seconds after the one before.")
+@click.option("--id", "message_id", help="The page's id of the message; the same one twice is the same message.")
+@click.option("--url", help="Base URL of another gateway than the one of this folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def chat(user_id: str, site: str, body: str, email: str, name: str | None, at: str | None, gap: float | None,
+         message_id: str | None, url: str | None, as_json: bool) -> None:  # fmt: skip
+    """Say something on a website, and wait for the answer (a gateway in development only)."""
+    who = f"chat {user_id} {site}"
+    line = _line(url, at, gap, who)
+    line.chat(ChatUser(site, user_id, email.lower(), name=name), body, message_id=message_id)
+    _remember(line, who)
+    _show(line, as_json)
 
 
 @simulate.command()

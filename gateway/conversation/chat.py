@@ -7,6 +7,7 @@ is over, so that it never goes on in another one unawares.
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from gateway.channels import chat as channel
@@ -62,13 +63,21 @@ def whose(user: ChatUser, allowed: Channels) -> Whose:
     return chats.whose(user.participant, user.site, line.id, allowed)
 
 
-def say(runtime: Runtime, user: ChatUser, said: ChatMessage, mine: Whose, *, named: str = "") -> Taken:
+def say(
+    runtime: Runtime,
+    user: ChatUser,
+    said: ChatMessage,
+    mine: Whose,
+    *,
+    named: str = "",
+    at: datetime | None = None,
+) -> Taken:
     """Take what a user wrote, in the session the page names or wherever the finder puts it. Once a message id.
 
     NotTheirs where the session is somebody else's; SpoolUnavailable where neither MongoDB nor the spool took it.
     """
     before = _named(named, mine)
-    outcome = take(runtime, channel.parse(user, said, runtime.clock.now()))
+    outcome = take(runtime, channel.parse(user, said, at or runtime.clock.now()))
     if isinstance(outcome, Kept):
         return Taken(outcome.id, kept=True)
     state = _state(runtime, before, outcome.session_id, outcome.decision["kind"])

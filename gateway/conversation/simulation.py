@@ -2,17 +2,20 @@
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
 
 from gateway.channels import signature
+from gateway.channels.chat import ChatUser
+from gateway.conversation import chat_tokens
 from gateway.conversation.phoning import SimulationFailed, new_sid
 from gateway.conversation.runtime import SIMULATED_AT, simulated_times
 from gateway.core.messages import InboundMessage
 from gateway.core.participant import address, participant
 from gateway.core.sessions import Scope, session_keys
+from gateway.core.times import floor_ms
 from gateway.settings import Settings
 from gateway.store import finding
 
@@ -21,6 +24,11 @@ OUR_WHATSAPP = "+14155238886"
 PERSON = "+15558675310"
 
 _PATIENCE_SECONDS = 20
+_CHAT_REMEDIES = {
+    401: "It takes nobody who is simulated: only a gateway in development does, with the same SECRET_KEY (or folder).",
+    404: "There is no such site: `gateway chat add` makes one.",
+    503: "Neither its MongoDB nor its spool takes writes; see /readyz.",
+}
 _REMEDIES = {
     403: "It could not verify the signature: use the same TWILIO_AUTH_TOKEN, SECRET_KEY and PUBLIC_URL "
     "(or the same folder), and another time than now only in development.",
@@ -62,6 +70,39 @@ class Line:
         decision = json.loads(answer.headers.get("X-Gateway-Decision", "null"))
         self.told.append({"path": path.partition("?")[0], "twiml": answer.text, "decision": decision})
         return answer.text
+
+    def chat(self, user: ChatUser, content: str, *, message_id: str | None = None) -> None:
+        """Say something on a website and wait for the answer; SimulationFailed says what went wrong."""
+        path = "/api/chat/sessions/simulated/messages"
+        token = chat_tokens.simulate(self.configured, user, floor_ms(datetime.now(UTC)), self.at).token
+        body = {"content": content} | ({"id": message_id} if message_id else {})
+        signed = {"Authorization": f"Bearer {token}"}
+        try:
+            answer = requests.post(self.url + path, json=body, headers=signed, timeout=2 * _PATIENCE_SECONDS)
+        except requests.RequestException as error:
+            raise SimulationFailed(
+                f"No gateway answers at {self.url} ({type(error).__name__}). Start one with `make run`."
+            ) from None
+        if not answer.ok:
+            remedy = _CHAT_REMEDIES.get(answer.status_code, answer.text[:300])
+            raise SimulationFailed(f"{self.url}{path} answered {answer.status_code}. {remedy}")
+        self.told.append({"path": path} | _chat_told(answer.json()))
+
+
+def _chat_told(told: dict[str, Any]) -> dict[str, Any]:
+    """Give what a chat's answer says as a webhook's would."""
+    asked = told.get("user_message") or {}
+    answer = {"pending": "queued", "kept": "spooled"}.get(told.get("reply", ""), told.get("reply", "done"))
+    decision = {
+        "received_at": asked.get("created_at"),
+        "message_id": asked.get("id", ""),
+        "session_id": told.get("session_id"),
+        "session_state": told.get("session_state"),
+        "duplicate": False,
+        "answer": answer,
+        "decision": asked.get("metadata", {}).get("decision", {}),
+    }
+    return {"twiml": told.get("content", ""), "decision": decision}
 
 
 def text_form(configured: Settings, sender: str, to: str, body: str, *, sid: str | None = None) -> dict[str, str]:
