@@ -2,7 +2,20 @@
 
 from flask import request
 
-from gateway.api import chat, chat_auth, chat_blueprint, chat_tokens, contacts, documentation, me
+from gateway.api import (
+    channels,
+    chat,
+    chat_auth,
+    chat_blueprint,
+    chat_tokens,
+    contacts,
+    decisions,
+    documentation,
+    imports,
+    me,
+    stats,
+    whatif,
+)
 from gateway.api.blueprint import bp
 from gateway.api.documentation import Documented
 
@@ -12,6 +25,11 @@ PARTS = (
     chat,
     chat_tokens,
     contacts,
+    channels,
+    decisions,
+    whatif,
+    stats,
+    imports,
 )
 
 

@@ -34,11 +34,15 @@ def access() -> Access:
     return key().access
 
 
-def needs(scope: Scope) -> Callable[[_View], _View]:
-    """Let a view be used by keys of a scope; without this, `read` may GET and `write` may do the rest."""
+def needs(scope: Scope, *, every_channel: bool = False) -> Callable[[_View], _View]:
+    """Let a view be used by keys of a scope; without this, `read` may GET and `write` may do the rest.
+
+    With `every_channel` keys that are limited to channels may not use it.
+    """
 
     def mark(view: _View) -> _View:
         view.needs = scope  # type: ignore[attr-defined]
+        view.every_channel = every_channel  # type: ignore[attr-defined]
         return view
 
     return mark
@@ -53,10 +57,13 @@ def scope_of(view: Callable[..., Any], method: str) -> Scope:
 def require() -> None:
     """Find out whose key it is, and refuse what it may not do; nothing else is read before that."""
     found = authenticated()
-    needed = scope_of(current_app.view_functions[request.endpoint or ""], request.method)
+    view = current_app.view_functions[request.endpoint or ""]
+    needed = scope_of(view, request.method)
     if not found.allows(needed):
         have = ", ".join(sorted(found.scopes))
         raise Refused(403, "scope_missing", f"This needs a key of scope {needed}; this one has {have}.")
+    if getattr(view, "every_channel", False) and found.access.channels is not None:
+        raise Refused(403, "key_limited", "This needs a key of all channels; this one is limited to some.")
 
 
 def authenticated() -> ApiKey:

@@ -45,6 +45,27 @@ def fields_of(communication_type: str) -> tuple[str, ...]:
     return ("content_sid", "segments_per_second") if communication_type == WHATSAPP else ("segments_per_second",)
 
 
+def amended(before: Mapping[str, Any], given: Mapping[str, Any]) -> Changes:
+    """Give what a channel is to be where only some of it is to change; None in `given` is to be inherited.
+
+    CannotSet names a setting that channels of its type do not have.
+    """
+    own = ("never" if before["idle_seconds"] is None else before["idle_seconds"]) if "idle_seconds" in before else None
+    idle = given.get("idle_seconds", own)
+    fields = fields_of(before.get("communication_type") or "")
+    wanted = given.get("settings") or {}
+    for name, value in wanted.items():
+        if name not in fields and value is not None:
+            raise CannotSet(f"settings.{name}", f"This channel has no {name}. It has {', '.join(fields)}.")
+    settings = {**(before.get("settings") or {}), **wanted}
+    return Changes(
+        name=given.get("name") or "",
+        threshold="" if idle is None else str(idle),
+        responder=(given["responder"] if "responder" in given else before.get("responder")) or INHERIT,
+        settings={name: str(value) for name, value in settings.items() if value is not None},
+    )
+
+
 def configure(runtime: Runtime, channel_id: str, changes: Changes, by: str) -> Collection[str]:
     """Change a channel; gives the names of what changed. CannotSet for a value it cannot have.
 

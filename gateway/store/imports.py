@@ -59,6 +59,18 @@ class Import:
     days: Sequence[datetime] = ()
     oldest_stored: datetime | None = None
 
+    @property
+    def rows_per_second(self) -> float | None:
+        """Give the rate at which it was worked on, rests left out; None before the first batch."""
+        return round(self.position.rows / self.seconds, 1) if self.seconds else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Guess how long the rest will take; None where nobody is at work on it, or nothing is known yet."""
+        if self.state != RUNNING or not self.seconds or not self.position.offset:
+            return None
+        return round((self.size - self.position.offset) * self.seconds / self.position.offset, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -135,7 +147,7 @@ def intend(run: Import, intent: Mapping[str, Any], lease: datetime) -> bool:
 
 def advance(run: Import, step: Step, lease: datetime) -> bool:
     """Note that a batch is stored; False where the claim was lost."""
-    counted = {f"tally.{name}": value for name, value in asdict(step.tally).items() if name in _SUMS and value}
+    counted = {f"tally.{name}": value for name in _SUMS if (value := getattr(step.tally, name))}
     place = {"offset": step.position.offset, "rows": step.position.rows, "lease": lease}
     change: dict[str, Any] = {
         "$set": place | ({"complete": True} if step.ends else {}),

@@ -65,6 +65,7 @@ def _without_null(schema: dict[str, Any]) -> None:
             value["anyOf"] = kinds
         if "default" in value and value["default"] is None:
             del value["default"]
+        value.pop("examples", None)  # a parameter's are named, and in another place
 
 
 class Query(BaseModel):

@@ -1,0 +1,90 @@
+"""Files that are imported, as the API takes and shows them."""
+
+from typing import Annotated, Any, Literal
+
+from flask_openapi3.models.file import FileStorage
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from werkzeug.datastructures import FileStorage as Uploaded
+
+from gateway.api.schemas import Limit, Moment, Page, Path, Query, Text
+
+State = Literal["uploading", "queued", "running", "done", "failed", "canceled"]
+
+
+def _is_file(given: Any) -> Any:
+    if not isinstance(given, Uploaded):
+        raise ValueError("must be a file")
+    return given
+
+
+class ImportForm(BaseModel):
+    """A file to be imported."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    file: Annotated[FileStorage, AfterValidator(_is_file)] = Field(
+        description="The file: JSON lines of `GET /export.jsonl` or `gateway export`."
+    )
+    layout: Annotated[Text, Field(max_length=40)] = Field(
+        "", description="What the file is: `gateway`. It is recognised where this is empty."
+    )
+
+
+class ImportsQuery(Query):
+    """Which page."""
+
+    cursor: Annotated[str, Field(pattern=r"^([0-9a-f]{24})?$")] = Field(
+        "", description="`next_cursor` of the page before."
+    )
+    limit: Limit = 50
+
+
+class ImportPath(Path):
+    """An import."""
+
+    import_id: str = Field(max_length=100)
+
+
+class ImportedSessions(BaseModel):
+    """What became of the sessions of a file."""
+
+    created: int
+    existing: int = Field(description="Here already: they stay as they are, and get the messages they lack.")
+    closed: int = Field(description="Of those created: open in the file, and closed here for another open session.")
+
+
+class ImportedMessages(BaseModel):
+    """What became of the messages of a file."""
+
+    imported: int
+    duplicate: int = Field(description="Here already: they stay as they are.")
+
+
+class Import(BaseModel):
+    """An import: how far it is, and what came of it."""
+
+    id: str
+    state: State
+    layout: str
+    file_name: str
+    by: str = Field(description="Who ordered it.")
+    created_at: Moment
+    started_at: Moment | None
+    finished_at: Moment | None
+    bytes: int = Field(description="The size of the file.")
+    bytes_read: int
+    rows_read: int
+    sessions: ImportedSessions
+    messages: ImportedMessages
+    rejected: int = Field(description="Rows that were not taken: `GET /imports/{import_id}/rejected` gives them.")
+    rows_per_second: float | None
+    seconds_left: float | None = Field(description="How long the rest will take at this rate.")
+    complete: bool | None = Field(description="Whether the file was whole; null until it was read to its end.")
+    problems: list[str] = Field(description="What was odd, a hundred at most.")
+    error: str | None = Field(description="Why it failed.")
+
+
+class Imports(Page):
+    """Imports, newest first."""
+
+    items: list[Import]
