@@ -14,9 +14,9 @@ from gateway.clients import alerting
 from gateway.clients.alerting import AlertFailed
 from gateway.conversation.release import pause
 from gateway.conversation.runtime import Runtime
+from gateway.core.signing import signed_headers
 from gateway.core.times import ms_between
 from gateway.logs import log
-from gateway.responders.http_bot import sign
 from gateway.store import listing, outbox, triage
 from gateway.store.connection import deadline
 from gateway.store.outbox import Row
@@ -129,11 +129,9 @@ def _shortened(number: str) -> str:
 def _post(runtime: Runtime, row: Row, told: Mapping[str, Any]) -> None:
     """Post what is told, signed as bots are asked (docs/responders/http_bot.md), for the moment of this try."""
     alerts, body = runtime.settings.alerts, json.dumps(told).encode()
-    timestamp, secret = str(int(time.time())), alerts.webhook_secret.get_secret_value().encode()
-    headers = {"X-Gateway-Timestamp": timestamp, "X-Gateway-Alert-Id": row.id}
-    if secret:
-        headers["X-Gateway-Signature"] = sign(secret, timestamp, body)
-    alerting.post(alerts.webhook_url, body, headers)
+    secret = alerts.webhook_secret.get_secret_value().encode()
+    headers = signed_headers([secret] if secret else [], str(int(time.time())), body)
+    alerting.post(alerts.webhook_url, body, headers | {"X-Gateway-Alert-Id": row.id})
 
 
 def _mail(runtime: Runtime, row: Row, told: Mapping[str, Any]) -> None:

@@ -1,7 +1,5 @@
 """The user's own bot, over HTTP: one signed POST a turn. docs/responders/http_bot.md is its contract."""
 
-import hashlib
-import hmac
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +9,7 @@ from urllib.parse import urlsplit
 from gateway.core.errors import ResponderFailed
 from gateway.core.messages import Media
 from gateway.core.replies import Action, Reply, Said, Turn
+from gateway.core.signing import signed_headers
 from gateway.logs import log
 from gateway.responders.calling import Endpoint, kind_of, parse_object
 from gateway.settings import Settings
@@ -41,11 +40,6 @@ def build(settings: Settings) -> Callable[[Turn], Reply]:
         return _read(endpoint, answer)
 
     return respond
-
-
-def sign(secret: bytes, timestamp: str, body: bytes) -> str:
-    """Give the value of X-Gateway-Signature."""
-    return "v1=" + hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 def payload(turn: Turn) -> dict[str, Any]:
@@ -83,9 +77,8 @@ def _files(media: tuple[Media, ...]) -> list[dict[str, str]]:
 
 def _headers(message_id: str, body: bytes, secret: bytes) -> dict[str, str]:
     """Sign for the moment of this try: a retry must not look like a replayed request."""
-    timestamp = str(int(time.time()))
-    headers = {"X-Gateway-Timestamp": timestamp, "X-Gateway-Message-Id": message_id}
-    return headers | {"X-Gateway-Signature": sign(secret, timestamp, body)} if secret else headers
+    signed = signed_headers([secret] if secret else [], str(int(time.time())), body)
+    return {"X-Gateway-Message-Id": message_id} | signed
 
 
 def _read(endpoint: Endpoint, body: bytes) -> Reply:

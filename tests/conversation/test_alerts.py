@@ -11,7 +11,7 @@ import pytest
 
 from gateway.conversation import actions, alerts, upkeep
 from gateway.core.replies import Action, Reply
-from gateway.responders.http_bot import sign
+from gateway.core.signing import sign
 from gateway.store import outbox
 from tests.conftest import Twilio
 from tests.conversation.worker import Worker
