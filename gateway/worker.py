@@ -23,7 +23,20 @@ from typing import Any
 
 from gateway import jobs, logs, settings
 from gateway.clients.consumer import Consumer
-from gateway.conversation import backfill_turns, daily, forget, importing, retention, runtime, upkeep, whatif, work
+from gateway.conversation import (
+    backfill_turns,
+    daily,
+    forget,
+    importing,
+    retention,
+    runtime,
+    subscriptions,
+    upkeep,
+    whatif,
+    work,
+)
+from gateway.conversation.events import feed
+from gateway.conversation.events.hands import Hands
 from gateway.conversation.presence import EVERY_SECONDS, Presence
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import ConfigError, StoreUnavailable
@@ -47,6 +60,10 @@ RETENTION_SECONDS = 60
 IMPORT_SECONDS = 5
 # How often a worker looks whether somebody is to be forgotten.
 FORGET_SECONDS = 10
+# How often a worker looks whether another one follows what happens, while somebody listens.
+EVENTS_SECONDS = 2
+# How often events that nobody took in time are ended.
+EVENTS_OVER_SECONDS = 60
 # How often the pauses of new messages are counted; what came since is counted when somebody looks.
 PAUSES_SECONDS = 60
 
@@ -85,6 +102,9 @@ def run(settings: Settings) -> None:
         _start(lambda: forget.forget_asked(serving, stop.wait), FORGET_SECONDS, stop),
         _start(lambda: whatif.keep_counted(serving, stop.is_set), PAUSES_SECONDS, stop),
         _start(lambda: importing.work_off(serving, stop.wait), IMPORT_SECONDS, stop),
+        _start(lambda: feed.follow(serving, stop), EVENTS_SECONDS, stop),
+        _start(lambda: subscriptions.housekeep(serving), EVENTS_OVER_SECONDS, stop),
+        _start(Hands(serving, stop).work, EVENTS_SECONDS, stop),
     ]
     if settings.backfill.every_minutes:
         working.append(_start(backfill_turns.by_itself(serving, stop), BACKFILL_SECONDS, stop))

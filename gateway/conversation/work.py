@@ -108,7 +108,7 @@ def measure(runtime: Runtime) -> None:
     """Show how much waits in the outbox, and for how long."""
     with deadline():
         depth, oldest = backlog.depth(), backlog.oldest()
-    for step in STEPS:
+    for step in (*STEPS, outbox.EVENT):
         metrics.OUTBOX_DEPTH.labels(step).set(depth.get(step, 0))
     waited = ms_between(oldest, runtime.clock.now()) / 1000 if oldest else 0
     metrics.OUTBOX_OLDEST.set(max(0, waited))

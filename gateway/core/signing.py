@@ -1,5 +1,6 @@
 """How requests to other people's programs are signed: with a secret both know, for one moment."""
 
+import base64
 import hashlib
 import hmac
 from collections.abc import Sequence
@@ -16,3 +17,14 @@ def signed_headers(secrets: Sequence[bytes], timestamp: str, body: bytes) -> dic
     if secrets:
         headers["X-Gateway-Signature"] = ",".join(sign(secret, timestamp, body) for secret in secrets)
     return headers
+
+
+def derived_secret(master: bytes, purpose: str) -> str:
+    """Make a secret that need not be stored: whoever has the master makes the same again, nobody else can."""
+    made = hmac.new(master, b"webhook secret|" + purpose.encode(), hashlib.sha256).digest()
+    return "whsec_" + base64.urlsafe_b64encode(made).decode().rstrip("=")
+
+
+def fingerprint(secret: str) -> str:
+    """Give what a secret is recognised by, and not found out from."""
+    return hashlib.sha256(secret.encode()).hexdigest()[:16]

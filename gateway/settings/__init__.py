@@ -31,6 +31,7 @@ from gateway.settings.sections import (
     CannedRule,
     Chat,
     Crm,
+    Events,
     HttpBot,
     Imports,
     Inspector,
@@ -93,6 +94,7 @@ class Settings(BaseSettings):
     http_bot: HttpBot = HttpBot()
     crm: Crm = Crm()
     alerts: Alerts = Alerts()
+    events: Events = Events()
     admin: Admin = Admin()
     api: Api = Api()
     chat: Chat = Chat()

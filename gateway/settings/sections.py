@@ -264,6 +264,16 @@ class Alerts(Section):
     smtp_tls: Literal["starttls", "ssl", "none"] = "starttls"
 
 
+class Events(Section):
+    """How programs are told of events. In production only public addresses are, and these private networks."""
+
+    private_networks: Networks = []
+    timeout_seconds: float = Field(10, gt=0, le=15)
+    concurrency: int = Field(32, ge=1, le=256)
+    retry_hours: float = Field(72, gt=0, le=24 * 7)
+    disable_after_days: float = Field(5, gt=0, le=90)
+
+
 class Admin(Section):
     """The first operator, `admin`, and how long a login lasts."""
 

@@ -22,6 +22,8 @@ from gateway.store.documents import ApiKeyDocument
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "write", "admin")
 
+ACTIVE = "active"
+
 # What a scope may do in the words of `core.access`.
 _ROLES: Mapping[str, Role] = {"admin": "admin", "write": "agent", "read": "viewer"}
 
@@ -57,7 +59,7 @@ class ApiKey:
         """Say whether it is `active`, `expired` or `revoked`."""
         if self.revoked_at:
             return "revoked"
-        return "expired" if self.expires_at and self.expires_at <= now else "active"
+        return "expired" if self.expires_at and self.expires_at <= now else ACTIVE
 
 
 def add(
@@ -101,7 +103,7 @@ def authenticate(key: str, now: datetime) -> ApiKey | None:
     if not secrets.compare_digest(_hash(secret), found["secret_hash"] if found else _NOBODY) or found is None:
         return None
     known = _key(found)
-    if known.state(now) != "active":
+    if known.state(now) != ACTIVE:
         return None
     if known.last_used_at is None or now - known.last_used_at >= USED_EVERY:
         collection(ApiKeyDocument).update_one({"_id": found["_id"]}, {"$max": {"last_used_at": now}})
@@ -122,6 +124,12 @@ def _hash(secret: str) -> str:
 def every() -> list[ApiKey]:
     """Give all keys, the newest first."""
     return [_key(row) for row in collection(ApiKeyDocument).find().sort("_id", -1)]
+
+
+def find(prefix: str) -> ApiKey | None:
+    """Look up a key by its prefix, whatever became of it."""
+    found = collection(ApiKeyDocument).find_one({"prefix": prefix})
+    return _key(found) if found else None
 
 
 def revoke(prefix: str, now: datetime, *, by: str) -> ApiKey | None:

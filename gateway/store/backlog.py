@@ -1,15 +1,13 @@
 """What waits in the outbox: how much, since when, and what nobody took."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from pymongo import ASCENDING
 
 from gateway.store.connection import collection
 from gateway.store.documents import OutboxDocument
-from gateway.store.outbox import STEPS, WAITING
-
-EVER = datetime.fromtimestamp(0, UTC)
+from gateway.store.outbox import AT_HAND, EVENT, STEPS, WAITING
 
 
 def being_answered(ids: Sequence[str]) -> set[str]:
@@ -38,15 +36,15 @@ def left_lying(now: datetime, *, overdue: timedelta, hint: timedelta, limit: int
 
 def depth() -> dict[str, int]:
     """Count the rows that wait, by step."""
-    counted = collection(OutboxDocument).aggregate(
-        # The moment is in there for the index: rows that are done are kept for a week and must not be read.
-        [{"$match": {"state": WAITING, "queued_at": {"$gt": EVER}}}, {"$group": {"_id": "$step", "rows": {"$sum": 1}}}]
-    )
-    return {row["_id"]: row["rows"] for row in counted}
+    rows = collection(OutboxDocument)
+    # Rows that are done are kept for a week and must not be read.
+    counted = rows.aggregate([{"$match": AT_HAND}, {"$group": {"_id": "$step", "rows": {"$sum": 1}}}])
+    # Of events only keys are read: there may be hundreds of thousands.
+    events = rows.count_documents({"subscription": {"$gt": ""}, "state": WAITING}, hint="next_event")
+    return {row["_id"]: row["rows"] for row in counted} | ({EVENT: events} if events else {})
 
 
 def oldest() -> datetime | None:
-    """Tell since when the row that waits longest has been waiting."""
-    waiting = {"state": WAITING, "queued_at": {"$gt": EVER}}
-    found = collection(OutboxDocument).find_one(waiting, {"queued_at": 1}, sort=[("queued_at", ASCENDING)])
+    """Tell since when the row that waits longest has been waiting; events may wait for days, and are not meant."""
+    found = collection(OutboxDocument).find_one(AT_HAND, {"queued_at": 1}, sort=[("queued_at", ASCENDING)])
     return found["queued_at"] if found else None

@@ -9,10 +9,9 @@ from typing import Any
 from pymongo import ReturnDocument
 
 from gateway.core.times import epoch_ms, from_epoch_ms
-from gateway.store.backlog import EVER
 from gateway.store.connection import collection
 from gateway.store.documents import OutboxDocument
-from gateway.store.outbox import CANCELED, DONE, FAILED, WAITING
+from gateway.store.outbox import AT_HAND, CANCELED, DONE, EVER, FAILED, STEPS, WAITING
 
 # So many failed rows at most are looked at when they are counted by kind.
 COUNTED = 10_000
@@ -77,22 +76,24 @@ def _failure(row: Mapping[str, Any]) -> Failure:
 
 def _of(step: str, reason: str | None) -> dict[str, Any]:
     # The moment is in there for the index, which holds failed rows only.
-    wanted: dict[str, Any] = {"state": FAILED, "finished_at": {"$gt": EVER}}
-    if step:
-        wanted["step"] = step
+    among = step or {"$in": list(STEPS)}
+    wanted: dict[str, Any] = {"state": FAILED, "step": among, "finished_at": {"$gt": EVER}}
     if reason is not None:
         wanted["error"] = {"$regex": f"^{re.escape(reason)}(: |$)"} if reason else {"$in": [None, ""]}
     return wanted
 
 
 def page(*, step: str = "", reason: str | None = None, cursor: str = "", limit: int) -> Page:
-    """List failures, those of a kind where one is named. ValueError if the cursor is not ours."""
+    """List failures, those of a kind where one is named; events only by that name, since they may be many.
+
+    ValueError if the cursor is not ours.
+    """
     wanted = _of(step, reason)
     if cursor:
         at, row_id = _read_cursor(cursor)
         wanted["finished_at"] = {"$gt": EVER, "$lte": at}
         wanted["$or"] = [{"finished_at": {"$lt": at}}, {"_id": {"$lt": row_id}}]
-    found = collection(OutboxDocument).find(wanted).hint("failed").sort([("finished_at", -1), ("_id", -1)])
+    found = collection(OutboxDocument).find(wanted).hint("failed_by_step").sort([("finished_at", -1), ("_id", -1)])
     rows = [_failure(row) for row in found.limit(limit + 1)]
     more = len(rows) > limit
     return Page(rows[:limit], f"{epoch_ms(rows[limit - 1].failed_at)}-{rows[limit - 1].id}" if more else None)
@@ -122,7 +123,7 @@ def kinds() -> list[Kind]:
             },
             {"$sort": {"rows": -1, "newest": -1}},
         ],
-        hint="failed",
+        hint="failed_by_step",
     )
     return [Kind(one["_id"]["step"], one["_id"]["reason"], one["rows"], one["newest"]) for one in counted]
 
@@ -168,7 +169,7 @@ def waiting(now: datetime) -> list[Waiting]:
     late = {"$lte": ["$due", now]}
     counted = collection(OutboxDocument).aggregate(
         [
-            {"$match": {"state": WAITING, "queued_at": {"$gt": EVER}}},
+            {"$match": AT_HAND},
             {
                 "$group": {
                     "_id": "$step",

@@ -5,8 +5,8 @@ due again by itself. Everything a claimant does to its row is bound to the claim
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -16,10 +16,15 @@ from pymongo.errors import DuplicateKeyError
 from gateway.store.connection import collection, insert_new
 from gateway.store.documents import OutboxDocument
 
-ANSWER, SEND, FETCH, DELETE, ALERT = "answer", "send", "fetch", "delete", "alert"
+ANSWER, SEND, FETCH, DELETE, ALERT, EVENT = "answer", "send", "fetch", "delete", "alert", "event"
 WAITING, DONE, FAILED, CANCELED = "waiting", "done", "failed", "canceled"
+# What a worker's hands do. Events have hands of their own: whoever is told of them may be away for days.
 STEPS = (ANSWER, SEND, FETCH, DELETE, ALERT)
 NOT_AT_ALL = timedelta()
+
+EVER = datetime.fromtimestamp(0, UTC)
+# What waits for the worker's hands. Step and moment are in there for the index.
+AT_HAND: Mapping[str, Any] = {"state": WAITING, "step": {"$in": list(STEPS)}, "queued_at": {"$gt": EVER}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ class Row:
     """One thing to be done. `id` is the id of the message it makes or sends, `about` what it is made from.
 
     `attempted_at` is set just before the provider is called, so it says that a message may be out since then;
-    `last_attempt_at` is when it was called last. `slot` is when the sending number's pace allows it.
+    `last_attempt_at` is when it was called last. `slot` is when the sending number's pace allows it. The last three
+    are those of an event: who is told of it, what is told, and until when that is tried.
     """
 
     id: str
@@ -55,6 +61,9 @@ class Row:
     attempted_at: datetime | None = None
     last_attempt_at: datetime | None = None
     slot: datetime | None = None
+    subscription: str = ""
+    event: Mapping[str, Any] = field(default_factory=dict)
+    give_up_at: datetime | None = None
 
 
 def put(row: Row) -> bool:
@@ -69,6 +78,12 @@ def put(row: Row) -> bool:
 def call_off(row: Row) -> None:
     """Note that something is never to be done: whoever would add that row finds it there."""
     insert_new(OutboxDocument, [_document(row) | {"state": CANCELED, "finished_at": row.queued_at}])
+
+
+def put_all(rows: Sequence[Row]) -> list[Row]:
+    """Add rows; gives those of which none of that id was there."""
+    taken = set(insert_new(OutboxDocument, [_document(row) for row in rows])) if rows else set()
+    return [row for position, row in enumerate(rows) if position not in taken]
 
 
 def put_answers(rows: Sequence[Row]) -> None:
@@ -97,6 +112,8 @@ def _document(row: Row) -> dict[str, Any]:
         document["address"] = {name: getattr(row.address, name) for name in Address.__slots__}
     if row.lane:
         document["lane"] = row.lane
+    if row.subscription:
+        document |= {"subscription": row.subscription, "event": dict(row.event), "give_up_at": row.give_up_at}
     return document
 
 
@@ -117,6 +134,9 @@ def _row(document: Mapping[str, Any]) -> Row:
         attempted_at=document.get("attempted_at"),
         last_attempt_at=document.get("last_attempt_at", document.get("attempted_at")),
         slot=document.get("slot"),
+        subscription=document.get("subscription", ""),
+        event=document.get("event") or {},
+        give_up_at=document.get("give_up_at"),
     )
 
 
@@ -136,11 +156,22 @@ def claim(
     wanted: dict[str, Any] = {"state": WAITING, "step": {"$in": list(steps)}, "due": {"$lte": now - overdue}}
     if row_id:
         wanted["_id"] = row_id
+    return _claim(wanted, owner, now + lease)
+
+
+def claim_event(owner: str, now: datetime, lease: timedelta, subscriptions: Sequence[str]) -> Row | None:
+    """Take the event that is due longest among those for some subscriptions; None where there is none."""
+    wanted = {"state": WAITING, "subscription": {"$in": list(subscriptions)}, "due": {"$lte": now}}
+    return _claim(wanted, owner, now + lease, hint="next_event")
+
+
+def _claim(wanted: Mapping[str, Any], owner: str, until: datetime, **how: Any) -> Row | None:
     found = collection(OutboxDocument).find_one_and_update(
         wanted,
-        {"$set": {"owner": owner, "due": now + lease}, "$inc": {"tries": 1}, "$unset": {"hinted_at": ""}},
+        {"$set": {"owner": owner, "due": until}, "$inc": {"tries": 1}, "$unset": {"hinted_at": ""}},
         sort=[("due", ASCENDING)],
         return_document=ReturnDocument.AFTER,
+        **how,
     )
     return _row(found) if found else None
 
@@ -169,6 +200,12 @@ def begin_attempt(row: Row, now: datetime, lease: timedelta) -> bool:
     noted = {"attempted_at": {"$ifNull": ["$attempted_at", now]}, "last_attempt_at": now, "due": now + lease}
     done = collection(OutboxDocument).update_one(_mine(row) | {"due": {"$gt": now}}, [{"$set": noted}])
     return done.matched_count == 1
+
+
+def put_off(row: Row, due: datetime, *, error: str, response: Mapping[str, Any]) -> bool:
+    """Let go of an event until later, after a try that failed."""
+    changes = {"due": due, "owner": "", "error": error, "response": response}
+    return collection(OutboxDocument).update_one(_mine(row), {"$set": changes}).modified_count == 1
 
 
 def postpone(
@@ -200,11 +237,13 @@ def _without_empty(changes: dict[str, Any]) -> dict[str, Any]:
     return {operator: fields for operator, fields in changes.items() if fields}
 
 
-def finish(row: Row, state: str, now: datetime, *, error: str = "") -> bool:
-    """End a row; it is kept for a week, so that nothing is queued twice."""
+def finish(row: Row, state: str, now: datetime, *, error: str = "", response: Mapping[str, Any] | None = None) -> bool:
+    """End a row; it is kept for a week, so that nothing is queued twice. `response` is what a try was answered."""
     changes: dict[str, Any] = {"state": state, "finished_at": now}
     if error:
         changes["error"] = error
+    if response is not None:
+        changes["response"] = response
     return collection(OutboxDocument).update_one(_mine(row), {"$set": changes}).modified_count == 1
 
 

@@ -3,10 +3,9 @@
 from datetime import datetime
 
 from gateway.store.answers import NONE, PENDING, QUEUED
-from gateway.store.backlog import EVER
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument, OutboxDocument
-from gateway.store.outbox import ANSWER, CANCELED, SEND, WAITING
+from gateway.store.outbox import ANSWER, CANCELED, EVER, SEND, WAITING
 
 REASON = "restored"
 

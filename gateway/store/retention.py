@@ -19,10 +19,9 @@ from pymongo.errors import DuplicateKeyError
 
 from gateway.store import regroupings, settling
 from gateway.store.answers import QUEUED
-from gateway.store.backlog import EVER
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument, OutboxDocument, SessionDocument
-from gateway.store.outbox import WAITING
+from gateway.store.outbox import AT_HAND
 
 REASON = "retention"
 AGE, FORGOTTEN, DELETED = "age", "forgotten", "deleted"
@@ -82,8 +81,7 @@ def may_go(ids: Sequence[ObjectId], bound: datetime, now: datetime) -> list[Obje
     said_since = {**within, "createdAt": {"$gte": bound}, "metadata.private": {"$ne": True}}
     busy = set(collection(MessageDocument).distinct("session_id", said_since))
     busy |= set(collection(MessageDocument).distinct("session_id", {**within, "answer.state": QUEUED}))
-    # The moment is in there for the index of what waits.
-    waiting = {"state": WAITING, "queued_at": {"$gt": EVER}, **within}
+    waiting = {**AT_HAND, **within}
     busy |= {row["session_id"] for row in collection(OutboxDocument).find(waiting, {"session_id": 1})}
     return [one for one in ids if one in quiet - busy]
 

@@ -153,7 +153,8 @@ def test_a_live_call_a_queued_row_and_an_unanswered_message_keep_a_session(scene
     for session_id in (waits, unanswered):
         kind = {"communication_type": "sms", "status": "closed", "keys": [str(session_id)]}
         live().sessions.insert_one({"_id": session_id, "last_message_at": TEN, **kind})
-    live().outbox.insert_one({"_id": "a", "state": "waiting", "queued_at": TEN, "session_id": waits})
+    row = {"_id": "a", "step": "send", "state": "waiting", "queued_at": TEN, "session_id": waits}
+    live().outbox.insert_one(row)
     live().messages.insert_one({"_id": "b", "session_id": unanswered, "createdAt": TEN, "answer": {"state": "queued"}})
     before = counts()
     scene.clock.move_to(minutes=100 * DAY)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import mongoengine
 import pytest
 
-from gateway.store import asked, backlog, lanes, outbox
+from gateway.store import asked, backlog, deliveries, failures, lanes, outbox
 from gateway.store.outbox import Row
 from tests.conftest import TEN
 
@@ -19,6 +19,15 @@ LOOKS = {
     "cancel": lambda: outbox.cancel(["6b0147b97f9cf309296e1567"], ["+15017122661"], TEN),
     "one before": lambda: lanes.one_before(Row("m2", outbox.SEND, "m2", TEN, TEN, lane="a|b"), TEN),
     "next in lane": lambda: lanes.let_next_go("a|b", TEN),
+    "claim an event": lambda: outbox.claim_event("me", TEN, LEASE, ["s", "t"]),
+    "events waiting": lambda: deliveries.waiting("s"),
+    "events of one": lambda: deliveries.page("s", limit=1),
+    "events again": lambda: deliveries.hurry("s", TEN - LEASE),
+    "events too old": lambda: deliveries.give_up(TEN),
+    "events dropped": lambda: deliveries.cancel_all("s", TEN, "gone"),
+    "failed": lambda: failures.page(limit=10),
+    "failed kinds": failures.kinds,
+    "waiting": lambda: failures.waiting(TEN),
     "answers due": lambda: asked.due(TEN, LEASE, limit=10),
     "overlooked": lambda: asked.overlooked(TEN, limit=10),
 }
@@ -32,6 +41,31 @@ def test_no_look_reads_what_is_done(app, look):
         {"_id": f"done{n}", "step": "send", "state": "done", "due": TEN, "queued_at": TEN, "lane": "a|b"}
         for n in range(300)
     )
+    # A program has been away for days, and another one refused what it was told.
+    db.outbox.insert_many(
+        {
+            "_id": f"event{n}",
+            "step": "event",
+            "state": "waiting",
+            "due": TEN,
+            "queued_at": TEN - LEASE,
+            "subscription": "away",
+        }
+        | {"give_up_at": TEN + LEASE}
+        for n in range(300)
+    )
+    db.outbox.insert_many(
+        {
+            "_id": f"refused{n}",
+            "step": "event",
+            "state": "failed",
+            "finished_at": TEN,
+            "queued_at": TEN,
+            "subscription": "r",
+        }
+        for n in range(300)
+    )
+    outbox.put(Row("event:s:1", outbox.EVENT, "m1", due=TEN, queued_at=TEN, subscription="s", give_up_at=TEN))
     outbox.put(Row("m1", outbox.SEND, "m1", due=TEN, queued_at=TEN, lane="a|b"))
     db.command("profile", 2)
     try:

@@ -28,6 +28,7 @@ from gateway.store.documents.people import (
     SuppressionDocument,
     UserDocument,
 )
+from gateway.store.documents.subscriptions import SubscriptionDocument
 from gateway.store.documents.work import (
     CallbackDocument,
     HeartbeatDocument,
@@ -63,12 +64,17 @@ __all__ = [
     "RegroupingDocument",
     "RejectionDocument",
     "SessionDocument",
+    "SubscriptionDocument",
     "SuppressionDocument",
     "UserDocument",
 ]
 
 # Indexes that others have replaced.
-REPLACED: tuple[tuple[type[Document], str], ...] = ((SessionDocument, "listing"),)
+REPLACED: tuple[tuple[type[Document], str], ...] = (
+    (SessionDocument, "listing"),
+    (OutboxDocument, "oldest"),
+    (OutboxDocument, "failed"),
+)
 
 DOCUMENTS: tuple[type[Document], ...] = (
     SessionDocument,
@@ -88,6 +94,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     SuppressionDocument,
     HeartbeatDocument,
     InspectionDocument,
+    SubscriptionDocument,
     ApiKeyDocument,
     ApiLimitDocument,
     GapDocument,

@@ -22,21 +22,42 @@ class OutboxDocument(Document):
         "auto_create_index": False,
         "indexes": [
             {"name": "step_waiting", "fields": ["step", "due"], "partialFilterExpression": {"state": "waiting"}},
-            {"name": "oldest", "fields": ["queued_at"], "partialFilterExpression": {"state": "waiting"}},
+            # By step, so that events for a program that has been away for days stand in nobody's way.
+            {
+                "name": "oldest_by_step",
+                "fields": ["step", "queued_at"],
+                "partialFilterExpression": {"state": "waiting"},
+            },
             {"name": "lane", "fields": ["lane", "queued_at"], "partialFilterExpression": {"state": "waiting"}},
             {"name": "contact", "fields": ["contact_id"], "partialFilterExpression": {"state": "waiting"}},
             {"name": "a_week", "fields": ["finished_at"], "expireAfterSeconds": 7 * 24 * 3600},
             {
-                # Nearly empty at all times: what the console lists for somebody to retry or cancel.
-                "name": "failed",
-                "fields": ["-finished_at", "-_id"],
+                # Nearly empty at all times but for events: what the console lists for somebody to retry or cancel.
+                "name": "failed_by_step",
+                "fields": ["step", "-finished_at", "-_id"],
                 "partialFilterExpression": {"state": "failed"},
+            },
+            # The rest hold nothing but events: the next one of a subscription, its newest, and those that are too old.
+            {
+                "name": "next_event",
+                "fields": ["subscription", "state", "due"],
+                "partialFilterExpression": {"subscription": {"$exists": True}, "state": "waiting"},
+            },
+            {
+                "name": "events",
+                "fields": ["subscription", "-queued_at", "-_id"],
+                "partialFilterExpression": {"subscription": {"$exists": True}},
+            },
+            {
+                "name": "event_too_old",
+                "fields": ["give_up_at"],
+                "partialFilterExpression": {"give_up_at": {"$exists": True}, "state": "waiting"},
             },
         ],
     }
 
     id = StringField(primary_key=True)
-    step = StringField(choices=("answer", "send", "fetch", "delete", "alert"))
+    step = StringField(choices=("answer", "send", "fetch", "delete", "alert", "event"))
     about = StringField()
     state = StringField(choices=("waiting", "done", "failed", "canceled"))
     due = DateTimeField()
@@ -55,6 +76,10 @@ class OutboxDocument(Document):
     hinted_at = DateTimeField()
     error = StringField()
     finished_at = DateTimeField()
+    subscription = StringField()
+    event = DictField()
+    give_up_at = DateTimeField()
+    response = DictField()
 
 
 class IdempotencyDocument(Document):
@@ -86,7 +111,7 @@ class PaceDocument(Document):
 class JobDocument(Document):
     """How far a job of the worker has come; `due`, `lease` and `owner` where one worker at a time does it.
 
-    `days` are those that wait to be counted.
+    `days` are those that wait to be counted; `place` is where in MongoDB's changes a job goes on.
     """
 
     meta = {"collection": "jobs", "strict": False, "auto_create_index": False}  # noqa: RUF012
@@ -97,6 +122,7 @@ class JobDocument(Document):
     lease = DateTimeField()
     owner = StringField()
     days = ListField(DateTimeField())
+    place = DictField()
 
 
 class CallbackDocument(Document):

@@ -1,0 +1,197 @@
+"""What happens in MongoDB, as it happens: changes of messages and sessions, turned into events.
+
+A change stream forgets nothing and costs nobody anything while it is read; its token is where somebody else goes on.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import Timestamp
+from pymongo.errors import OperationFailure, PyMongoError
+
+from gateway.core.errors import GatewayError, StoreUnavailable
+from gateway.core.notifications import Event
+from gateway.store import occurrences
+from gateway.store.connection import collection, deadline
+from gateway.store.documents import JobDocument, MessageDocument, SessionDocument
+from gateway.store.occurrences import Placed
+
+MOST_GATHERED = 500
+GATHER_SECONDS = 0.2
+
+_SESSIONS, _MESSAGES = SessionDocument._get_collection_name(), MessageDocument._get_collection_name()
+_CHANGED = "updateDescription.updatedFields"
+_OF_MESSAGES, _OF_SESSIONS = ("status", "decision"), ("status", "needs_person")
+_BESIDE = ("closed_at", "closed_reason", "reopened_at", "updatedAt")
+
+
+def _touched(kind: str, fields: Sequence[str]) -> dict[str, Any]:
+    return {
+        "ns.coll": kind,
+        "operationType": "update",
+        "$or": [{f"{_CHANGED}.{one}": {"$exists": True}} for one in fields],
+    }
+
+
+# What passes is filtered by the server: most updates are of counts and times, which are nobody's news.
+_PIPELINE: list[dict[str, Any]] = [
+    {
+        "$match": {
+            "$or": [
+                {"ns.coll": {"$in": [_SESSIONS, _MESSAGES]}, "operationType": "insert"},
+                _touched(_MESSAGES, _OF_MESSAGES),
+                _touched(_SESSIONS, _OF_SESSIONS),
+            ]
+        }
+    },
+    {
+        "$project": {
+            "documentKey": 1, "ns.coll": 1, "operationType": 1, "clusterTime": 1,
+            **{f"{_CHANGED}.{one}": 1 for one in {*_OF_MESSAGES, *_OF_SESSIONS, *_BESIDE} - {"decision"}},
+            f"{_CHANGED}.decision.kind": 1,
+        }
+    },
+]  # fmt: skip
+
+# What servers say where the changes since then are gone, or where there is no oplog to read them from.
+_GONE = frozenset({136, 280, 286})
+_NO_STREAMS = 40573
+
+
+class PlaceLost(GatewayError):
+    """MongoDB no longer knows what changed since then."""
+
+
+class NoChangeStreams(GatewayError):
+    """This MongoDB is no replica set, so it tells nobody of changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some events in their order, and the place to go on from after them.
+
+    `until` is up to when they tell everything; None where that is now, since nothing more waits.
+    """
+
+    events: list[Event]
+    place: Mapping[str, Any]
+    until: datetime | None
+
+
+@contextlib.contextmanager
+def follow(place: Mapping[str, Any] | None, since: datetime) -> Iterator[Iterator[Batch]]:
+    """Give what happens from a place on, or from a moment on where there is none; empty batches while nothing does.
+
+    Raises PlaceLost, NoChangeStreams, StoreUnavailable.
+    """
+    start = (
+        {"resume_after": dict(place)} if place else {"start_at_operation_time": Timestamp(int(since.timestamp()), 0)}
+    )
+    with _told():
+        database = collection(SessionDocument).database
+        stream = database.watch(_PIPELINE, max_await_time_ms=round(GATHER_SECONDS * 1000), **start)
+    with stream:
+        yield _batches(stream)
+
+
+def _batches(stream: Any) -> Iterator[Batch]:
+    while True:
+        with _told():
+            changes, complete = _gather(stream)
+            place = stream.resume_token
+        until = None if complete else changes[-1]["clusterTime"].as_datetime()
+        with deadline():
+            yield Batch(_events(changes), place, until)
+
+
+def _gather(stream: Any) -> tuple[list[Mapping[str, Any]], bool]:
+    """Take what comes within a moment; tell also whether that was all there is."""
+    changes: list[Mapping[str, Any]] = []
+    over = time.monotonic() + GATHER_SECONDS
+    while len(changes) < MOST_GATHERED:
+        change = stream.try_next()
+        if change is not None:
+            changes.append(change)
+        elif time.monotonic() > over:
+            return changes, True
+    return changes, False
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OperationFailure as error:
+        if error.code in _GONE:
+            raise PlaceLost(f"MongoDB no longer knows what changed since then ({error.code}).") from None
+        if error.code == _NO_STREAMS:
+            raise NoChangeStreams("MongoDB is no replica set, so it has no change streams.") from None
+        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+    except PyMongoError as error:
+        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def _events(changes: Sequence[Mapping[str, Any]]) -> list[Event]:
+    rows = occurrences.messages([_id(change) for change in changes if change["ns"]["coll"] == _MESSAGES])
+    known = occurrences.sessions({_id(change) for change in changes if change["ns"]["coll"] == _SESSIONS})
+    placed, events = Placed(rows.values()), list[Event]()
+    for change in changes:
+        row = (rows if change["ns"]["coll"] == _MESSAGES else known).get(_id(change))
+        if row is not None:  # else it was deleted since
+            events += _of_message(placed, row, change) if row["_id"] in rows else _of_session(row, change)
+    return events
+
+
+def _id(change: Mapping[str, Any]) -> Any:
+    return change["documentKey"]["_id"]
+
+
+def _fields(change: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (change.get("updateDescription") or {}).get("updatedFields") or {}
+
+
+def _is_news(row: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
+    return not occurrences.is_history(row, change["clusterTime"].as_datetime())
+
+
+def _of_message(placed: Placed, row: Mapping[str, Any], change: Mapping[str, Any]) -> Iterator[Event]:
+    if change["operationType"] == "insert":
+        yield from placed.stored(row) if _is_news(row, change) else ()
+        return
+    fields = _fields(change)
+    if "decision" in fields:
+        yield from placed.decided(row)
+    if "status" in fields:
+        yield from placed.reached(row, fields["status"])
+
+
+def _of_session(row: Mapping[str, Any], change: Mapping[str, Any]) -> Iterator[Event]:
+    if change["operationType"] == "insert":
+        yield from occurrences.of_new_session(row) if _is_news(row, change) else ()
+    else:
+        yield from occurrences.of_changed_session(row, _fields(change))
+
+
+# Where it goes on
+
+
+def place(job: str) -> tuple[Mapping[str, Any] | None, datetime | None]:
+    """Tell where a job goes on in MongoDB's changes, and up to when it has told everything."""
+    found = collection(JobDocument).find_one({"_id": job}, {"place": 1, "until": 1}) or {}
+    return found.get("place") or None, found.get("until")
+
+
+def keep_place(job: str, owner: str, place: Mapping[str, Any] | None, until: datetime, lease: datetime) -> bool:
+    """Note where a job goes on, and that it does; False where it is somebody else's by now."""
+    fields = {"place": dict(place or {}), "until": until, "lease": lease}
+    done = collection(JobDocument).update_one({"_id": job, "owner": owner}, {"$set": fields})
+    return done.matched_count == 1
+
+
+def forget_place(job: str) -> None:
+    """Begin anew the next time, since nobody listens."""
+    collection(JobDocument).update_one({"_id": job, "place": {"$exists": True}}, {"$unset": {"place": "", "until": ""}})
