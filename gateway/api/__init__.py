@@ -14,6 +14,7 @@ from gateway.api import (
     imports,
     me,
     stats,
+    webhooks,
     whatif,
 )
 from gateway.api.blueprint import bp
@@ -30,6 +31,7 @@ PARTS = (
     whatif,
     stats,
     imports,
+    webhooks,
 )
 
 

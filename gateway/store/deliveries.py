@@ -9,8 +9,9 @@ from gateway.core.times import epoch_ms, from_epoch_ms
 from gateway.store.connection import collection
 from gateway.store.documents import NOT_PRIVATE, MessageDocument, OutboxDocument
 from gateway.store.isolation import Channels, only
-from gateway.store.outbox import CANCELED, EVER, FAILED, WAITING
+from gateway.store.outbox import CANCELED, DONE, EVER, FAILED, WAITING
 
+STATES = [WAITING, DONE, FAILED, CANCELED]
 _PREFIX = "event"
 TOO_OLD = "too_old: nobody took it in time"
 
@@ -65,7 +66,7 @@ def get(subscription_id: str, delivery_id: str) -> Delivery | None:
 
 def page(subscription_id: str, *, state: str = "", cursor: str = "", limit: int) -> tuple[list[Delivery], str | None]:
     """List deliveries, the newest first, and where the next page begins. ValueError if the cursor is not ours."""
-    wanted: dict[str, Any] = {"subscription": subscription_id} | ({"state": state} if state else {})
+    wanted: dict[str, Any] = {"subscription": subscription_id, "state": {"$in": [state] if state else STATES}}
     if cursor:
         at, last = _read_cursor(cursor)
         wanted["queued_at"] = {"$lte": at}

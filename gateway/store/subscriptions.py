@@ -109,7 +109,12 @@ def get(subscription_id: str, channels: Channels = None) -> Subscription | None:
 
 
 def page(channels: Channels, *, limit: int, before: str = "") -> list[Subscription]:
-    """List what may be seen, the newest first; `before` is the id of the last one of the page before."""
+    """List what may be seen, the newest first; `before` is the id of the last one of the page before.
+
+    ValueError if that is no id.
+    """
+    if before and not ObjectId.is_valid(before):
+        raise ValueError(f"{before!r:.80} is no page of this list")
     wanted = _seen_by(channels) | ({"_id": {"$lt": ObjectId(before)}} if before else {})
     return [_subscription(row) for row in collection(SubscriptionDocument).find(wanted).sort("_id", -1).limit(limit)]
 

@@ -45,7 +45,7 @@ class OutboxDocument(Document):
             },
             {
                 "name": "events",
-                "fields": ["subscription", "-queued_at", "-_id"],
+                "fields": ["subscription", "state", "-queued_at", "-_id"],
                 "partialFilterExpression": {"subscription": {"$exists": True}},
             },
             {
