@@ -6,7 +6,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.conversation import redaction
@@ -16,12 +16,14 @@ from gateway.conversation.runtime import Runtime
 from gateway.logs import log
 from gateway.store import deletions, removal, retention
 from gateway.store.archive import Archive, ArchiveFailed
-from gateway.store.backlog import EVER
 from gateway.store.connection import deadline
 from gateway.store.retention import AGE, DELETED, FORGOTTEN, Amount
 
 # So many sessions share one wait of GRACE.
 ROUND = 5000
+
+# No session is older: none is deleted for its age.
+_EVER = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def clean_by_settings(runtime: Runtime, wait: Callable[[float], object]) -> None
     """Delete what is older than the settings say, if that was not done within the hour, and tell it in a line."""
     kept, now = runtime.settings.retention, runtime.clock.now()
     order = Order(
-        older_than=now - timedelta(days=kept.days) if kept.days else EVER,
+        older_than=now - timedelta(days=kept.days) if kept.days else _EVER,
         deleted_before=now - timedelta(days=kept.deleted_days),
         at_twilio=kept.redact_at_twilio,
         wait=wait,
