@@ -1,4 +1,4 @@
-"""`gateway sessions`: where conversations begin, changed by hand, and changed back."""
+"""`gateway sessions`: conversations closed, and where they begin changed by hand, and changed back."""
 
 import getpass
 import json
@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import click
 
-from gateway.cli import serving
-from gateway.conversation import regroup
+from gateway.cli import looking, serving
+from gateway.conversation import operators, regroup
 from gateway.conversation.runtime import Runtime
-from gateway.store import regroupings
+from gateway.store import listing, regroupings
 from gateway.store.connection import deadline
 from gateway.store.regroupings import DONE, MERGE, SPLIT, Regrouping
 
@@ -20,6 +20,28 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inst
 @click.group()
 def sessions() -> None:
     """Look after conversations."""
+
+
+sessions.add_command(looking.list_sessions)
+sessions.add_command(looking.show)
+
+
+@sessions.command()
+@click.argument("session")
+@_as_json
+def close(session: str, as_json: bool) -> None:
+    """Close SESSION for good: whatever its sender says next begins a new one.
+
+    \b
+    Example:  gateway sessions close 68d1c0ffee68d1c0ffee0001
+    """
+    runtime = serving.build()
+    with deadline(10):
+        if listing.one(session, None) is None:
+            raise click.ClickException(looking.NOT_THERE.format(session))
+    done = operators.close(runtime, session, _who())
+    words = "is closed. Whatever comes next begins a new session." if done else "was closed for good already."
+    click.echo(json.dumps({"id": session, "closed": done}) if as_json else f"Session {session} {words}")
 
 
 @sessions.command()

@@ -57,3 +57,46 @@ def test_what_cannot_be_done_is_said_in_a_line(gateway, db):
         assert why in done.stderr
         assert "Traceback" not in done.stderr
     assert sizes(db) == [4, 4]
+
+
+def test_sessions_are_listed_and_filtered(gateway, db):
+    newest, oldest = (str(row["_id"]) for row in db.sessions.find().sort("_id", -1))
+    told = json.loads(gateway("list", "--json").stdout)
+    assert [one["id"] for one in told["items"]] == [newest, oldest]
+    assert told["next_cursor"] is None
+    told = json.loads(gateway("list", "--json", "--oldest-first", "--limit", "1").stdout)
+    assert [one["id"] for one in told["items"]] == [oldest]
+    following = gateway("list", "--json", "--oldest-first", "--cursor", told["next_cursor"])
+    assert [one["id"] for one in json.loads(following.stdout)["items"]] == [newest]
+    shown = gateway("list", "--status", "active").stdout
+    assert newest in shown
+    assert oldest not in shown
+    assert "There are none." in gateway("list", "--type", "voice").stdout
+    for arguments, why in [
+        (("--number", "ada"), "no number"),
+        (("--cursor", "x"), "no page"),
+        (("--since", "x"), "span"),
+    ]:
+        done = gateway("list", *arguments)
+        assert done.returncode == 1
+        assert why in done.stderr
+
+
+def test_a_session_is_shown_with_its_decisions_in_words(gateway, db):
+    newest = str(db.sessions.find_one({"status": "active"})["_id"])
+    shown = gateway("show", newest).stdout
+    assert "-> rolled over: 29 min 0 s after the last message, threshold 5 min" in shown
+    assert "-> reused: 1 min 0 s after the last message, threshold 5 min" in shown
+    told = json.loads(gateway("show", newest, "--json").stdout)
+    assert told["session"]["id"] == newest
+    assert told["messages"][0]["explanation"].startswith("rolled over")
+    done = gateway("show", "nonsense")
+    assert (done.returncode, "no session nonsense" in done.stderr) == (1, True)
+
+
+def test_a_session_is_closed(gateway, db):
+    newest = str(db.sessions.find_one({"status": "active"})["_id"])
+    assert json.loads(gateway("close", newest, "--json").stdout) == {"id": newest, "closed": True}
+    assert db.sessions.find_one({"status": "active"}) is None
+    assert "closed for good already" in gateway("close", newest).stdout
+    assert "no session nonsense" in gateway("close", "nonsense").stderr
