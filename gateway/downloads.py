@@ -1,7 +1,6 @@
 """Files that somebody sent, given to whoever asks for them: over the console and the API together so many at a time."""
 
 from collections.abc import Callable
-from typing import NoReturn
 
 from flask import Response
 
@@ -15,7 +14,7 @@ MOST = WEB_THREADS // 4
 _seats = Seats(MOST, "Too many files are being read at once. Try again in a moment.")
 
 
-def send(find: Callable[[], Opened | None], missing: Callable[[], NoReturn]) -> Response:
+def send(find: Callable[[], Opened | None], missing: Callable[[], Response]) -> Response:
     """Find a file and send it, if not too many are being sent already; calls `missing` where there is none."""
 
     def made() -> Response:

@@ -10,9 +10,13 @@ from gateway.api import (
     chat_tokens,
     contacts,
     decisions,
+    deeds,
     documentation,
     imports,
     me,
+    messages,
+    sending,
+    sessions,
     stats,
     webhooks,
     whatif,
@@ -23,8 +27,10 @@ from gateway.api.documentation import Documented
 # Each adds its views to the blueprint.
 PARTS = (
     me,
-    chat,
-    chat_tokens,
+    sessions,
+    deeds,
+    messages,
+    sending,
     contacts,
     channels,
     decisions,
@@ -32,6 +38,8 @@ PARTS = (
     stats,
     imports,
     webhooks,
+    chat,
+    chat_tokens,
 )
 
 

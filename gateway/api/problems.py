@@ -25,9 +25,11 @@ _TITLES = {
     409: "Not possible now",
     413: "Too large",
     415: "Not a type this takes",
+    416: "No such range",
     422: "Wrong value",
     429: "Too many requests",
     500: "Our fault",
+    502: "Not available at the provider",
     503: "Not available",
 }
 _CODES = {
@@ -36,6 +38,8 @@ _CODES = {
     405: "method_not_allowed",
     413: "too_large",
     415: "unsupported_media_type",
+    416: "no_such_range",
+    503: "busy",
 }
 
 
@@ -94,6 +98,11 @@ class Refused(GatewayError):
 def not_found(what: str, given: str) -> Refused:
     """Say that there is no such thing, for whoever asks: what a key may not see is not there for it."""
     return Refused(404, "not_found", f"There is no {what} {given[:_QUOTED]!r} that this key may see.")
+
+
+def no_such_page(error: ValueError) -> Refused:
+    """Say that a cursor is none of this list."""
+    return Refused(404, "no_such_page", f"{error}. Begin without a cursor.", field="query.cursor")
 
 
 def conflict(error: GatewayError, code: str = "conflict", status: int = 409) -> Refused:

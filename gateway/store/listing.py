@@ -174,6 +174,17 @@ def _count(name: str, wanted: Wanted, channels: Channels) -> list[dict[str, Any]
     ]
 
 
+# What a program is told of sessions in a list; what people and bots keep in one is read with that one alone.
+TOLD = dict.fromkeys(
+    (
+        "title", "channel_id", "contact_id", "communication_type", "metadata", "status", "closed_reason", "closed_at",
+        "message_count", "first_message_at", "last_message_at", "last_inbound_at", "previous_session_id", "bot_off",
+        "needs_person", "assigned_to", "has_failed", "tags", "createdAt", "updatedAt",
+    ),
+    1,
+)  # fmt: skip
+
+
 def one(session_id: str, channels: Channels) -> dict[str, Any] | None:
     """Give a whole session for reading; None where there is none on these channels."""
     if not ObjectId.is_valid(session_id):

@@ -12,7 +12,7 @@ from gateway.core.replies import answer_id
 from gateway.store import answers
 from gateway.store.answers import NONE, Answer
 from gateway.store.connection import collection, insert_new
-from gateway.store.documents import MessageDocument
+from gateway.store.documents import NOT_DELETED, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
 from gateway.store.outbound import Place, is_texted, on_arrival, spoken
 
@@ -167,11 +167,33 @@ def transcript(
     if between := ({"$gte": since} if since else {}) | ({"$lt": before} if before else {}):
         wanted["createdAt"] = between
     found = collection(MessageDocument).find(wanted).sort([("createdAt", -1)]).limit(limit)
-    # An answer carries the moment of what it answers, and comes after it.
     rows = list(found)[::-1]
-    rows.sort(key=lambda row: (row["createdAt"], row.get("storedAt") or row["createdAt"], _is_ours(row)))
-    return [row | {"session_id": str(row["session_id"])} for row in rows]
+    rows.sort(key=in_order)
+    return [plain(row) for row in rows]
 
 
-def _is_ours(row: Mapping[str, Any]) -> bool:
-    return row.get("direction") == "outbound"
+def in_order(row: Mapping[str, Any]) -> tuple[datetime, datetime, bool]:
+    """Give what messages are sorted by: an answer carries the moment of what it answers, and comes after it."""
+    return row["createdAt"], row.get("storedAt") or row["createdAt"], row.get("direction") == "outbound"
+
+
+def plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a message for reading, with its session's id as text."""
+    return {**row, "session_id": str(row["session_id"])}
+
+
+def statuses(ids: Sequence[str]) -> dict[str, str | None]:
+    """Give the statuses of messages by id."""
+    found = collection(MessageDocument).find({"_id": {"$in": list(ids)}}, {"status": 1})
+    return {str(row["_id"]): row.get("status") for row in found}
+
+
+def one(message_id: str, channels: Channels) -> dict[str, Any] | None:
+    """Give a message for reading; None where there is none on these channels, or its session was deleted."""
+    # Messages that were adopted have ObjectIds, which are written the same.
+    ids = [message_id, *([ObjectId(message_id)] if ObjectId.is_valid(message_id) else [])]
+    found = collection(MessageDocument).find_one({"_id": {"$in": ids}} | only(channels))
+    if found is None:
+        return None
+    there = {"_id": found.get("session_id")} | NOT_DELETED
+    return plain(found) if collection(SessionDocument).find_one(there, {"_id": 1}) else None

@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from pymongo import ASCENDING, DESCENDING
 
 from gateway.core.times import MILLISECOND
 from gateway.store import messages
 from gateway.store.connection import collection
-from gateway.store.documents import NOT_DELETED, SessionDocument
+from gateway.store.documents import NOT_DELETED, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
 
 # An answer has the moment of what it answers, and nothing else has as many messages of one moment.
@@ -38,6 +39,45 @@ def page(
     at_edge = messages.transcript(session_id, channels, limit=_SAME_MOMENT, since=edge, before=edge + MILLISECOND)
     more = messages.transcript(session_id, channels, limit=1, since=since, before=edge)
     return Page([*at_edge, *after_edge], edge if more else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """Some messages in the order asked for; `beyond` is the moment that the next page begins after, None at the end."""
+
+    messages: list[dict[str, Any]]
+    beyond: datetime | None
+
+
+def walk(
+    session_id: str,
+    channels: Channels,
+    *,
+    limit: int,
+    oldest_first: bool = False,
+    beyond: datetime | None = None,
+    after: datetime | None = None,
+) -> Walked:
+    """Go through a session's messages in either direction of time, a page at a time.
+
+    Messages of one moment are never torn apart, so a page may hold a few less than `limit`, or more where they all are
+    of one.
+    """
+    direction, further = (ASCENDING, "$gt") if oldest_first else (DESCENDING, "$lt")
+    wanted: dict[str, Any] = {"session_id": ObjectId(session_id)} | only(channels)
+    bounds = [{"createdAt": {how: at}} for how, at in ((further, beyond), ("$gt", after)) if at]
+    if bounds:
+        wanted["$and"] = bounds
+    rows = list(collection(MessageDocument).find(wanted).sort("createdAt", direction).limit(limit + 1))
+    more = len(rows) > limit
+    if more:
+        edge = rows.pop()["createdAt"]
+        whole = [row for row in rows if row["createdAt"] != edge]
+        if not whole:
+            whole = list(collection(MessageDocument).find(wanted | {"createdAt": edge}).limit(_SAME_MOMENT))
+        rows = whole
+    rows.sort(key=messages.in_order, reverse=not oldest_first)
+    return Walked([messages.plain(row) for row in rows], rows[-1]["createdAt"] if more else None)
 
 
 def visible(session_ids: set[str], channels: Channels) -> set[str]:

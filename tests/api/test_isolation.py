@@ -3,16 +3,27 @@
 import pytest
 
 from gateway.api import documentation
+from gateway.conversation import regroup
 from tests.conftest import fixture
 
 MINE, THEIRS = "whatsapp:+14155238886", "sms:+15017122661"
 THEIR_NUMBER, THEIR_LINE = "+15556667777", "+15017122661"
+SECOND = "SM" + "2" * 32
 SECRET = "the other tenant's customer"
 
 # What a route without an id in its path is asked for: their things, where it takes a body.
+_SAID = {"text": "hello"}
+_WRITTEN = _SAID | {"channel_id": THEIRS, "to": THEIR_NUMBER}
 BODIES = {
+    "add_note": _SAID,
+    "assign_session": {"to": None},
+    "begin_session": _WRITTEN,
     "create_chat_token": {"user_id": "somebody"},
     "merge_contact": {"with": "f" * 24},
+    "roll_over": {"channel_id": THEIRS, "number": THEIR_NUMBER},
+    "send_message": _SAID,
+    "send_to_number": _WRITTEN,
+    "split_session": {"message_id": "SMnone"},
     "update_contact": {"name": "x"},
 }
 # Routes that change only what is the key's own, whatever they are asked for.
@@ -20,14 +31,17 @@ OWN = {}
 
 
 @pytest.fixture
-def theirs(app, twilio, db):
+def theirs(app, twilio, db, clock):
     """A session with a file on the other tenant's channel, and the ids a route could be asked for."""
     twilio.post("/webhooks/sms", fixture("sms/mms_2media") | {"Body": SECRET, "From": THEIR_NUMBER})
-    twilio.sms(f"{SECRET}, once more", From=THEIR_NUMBER)
+    clock.tick(1)
+    twilio.sms(f"{SECRET}, once more", From=THEIR_NUMBER, MessageSid=SECOND)
     twilio.whatsapp("mine", From="whatsapp:+15550001111", WaId="15550001111", ProfileName="Mine")
     session = db.sessions.find_one({"communication_type": "sms"})
+    split = regroup.split(app.extensions["gateway"], str(session["_id"]), SECOND, by="them")
     return {
         "session_id": str(session["_id"]),
+        "regrouping_id": split.id,
         "message_id": fixture("sms/mms_2media")["MessageSid"],
         "contact_id": str(session["contact_id"]),
         "channel_id": THEIRS,

@@ -1,0 +1,169 @@
+"""Sessions: listed, read, changed, deleted and given back."""
+
+from dataclasses import replace
+
+from flask import Response
+
+from gateway.api import seen, shown
+from gateway.api.auth import access, runtime
+from gateway.api.blueprint import bp, tag
+from gateway.api.problems import Refused, conflict, no_such_page, not_found
+from gateway.api.schemas import reply
+from gateway.api.schemas.messages import SessionPath
+from gateway.api.schemas.sessions import (
+    RolledOver,
+    RolloverBody,
+    SessionBody,
+    SessionPage,
+    SessionQuery,
+    SessionsQuery,
+    WholeSession,
+)
+from gateway.conversation import deleting, operators, outreach
+from gateway.conversation.operators import CannotDo
+from gateway.conversation.regroup import NotThere
+from gateway.core.jsonlike import unstorable
+from gateway.core.searching import number_starts
+from gateway.store import listing, people, searching, transcripts
+from gateway.store.connection import deadline
+from gateway.store.isolation import Channels
+from gateway.store.listing import Wanted
+
+TAGS = tag("Sessions", "Conversations: which message belongs to which is decided by the session finder.")
+NOBODY = "nobody"
+
+# MongoDB reads what nobody asked for lately from its disk.
+READ_SECONDS = 5
+
+
+@bp.get("/sessions", tags=TAGS, responses={200: SessionPage})
+def list_sessions(query: SessionsQuery) -> Response:
+    """List sessions by their last message."""
+    with deadline(READ_SECONDS):
+        wanted, more = _wanted(query, access().channels)
+        if wanted is None:
+            return reply(SessionPage(items=[]))
+        try:
+            page = listing.page(
+                wanted,
+                cursor=query.cursor,
+                limit=query.limit,
+                channels=access().channels,
+                fields=listing.TOLD,
+                oldest_first=not query.sort.startswith("-"),
+            )
+        except ValueError as error:
+            raise no_such_page(error) from None
+        return reply(SessionPage(items=shown.sessions(page.sessions), next_cursor=page.next_cursor, more_matches=more))
+
+
+def _wanted(query: SessionsQuery, channels: Channels) -> tuple[Wanted | None, bool]:
+    """Turn what is asked for into what is asked of MongoDB; None where nothing can be found."""
+    contacts, starts = _contacts(query.contact), number_starts(query.number) if query.number else ()
+    if (query.contact and not contacts) or (query.number and not starts):
+        return None, False
+    plain = Wanted(
+        communication_type=query.type or "",
+        status=query.status or "",
+        channel_id=query.channel,
+        since=query.since,
+        until=query.until,
+        failed=query.failed,
+        needs_person=query.needs_person,
+        tag=query.tag,
+        assigned_to="" if query.assigned == NOBODY else query.assigned,
+        unassigned=query.assigned == NOBODY,
+        contact_ids=contacts,
+    )
+    if not query.q.strip():
+        return replace(plain, number_starts=starts), False
+    found = searching.narrowed(plain, query.q, channels)
+    if found.wanted is None:
+        detail = "query.q: nearly every message holds these words. Add another one."
+        raise Refused(409, "too_common", detail, field="query.q")
+    return (replace(found.wanted, number_starts=starts) if starts else found.wanted), found.more
+
+
+def _contacts(contact_id: str) -> tuple[str, ...]:
+    """Give the ids that a contact's sessions are kept under: its own, and that of the one it was merged into."""
+    person = people.get(contact_id) if contact_id else None
+    return tuple({contact_id, person.id}) if person else ()
+
+
+@bp.get("/sessions/<session_id>", tags=TAGS, responses={200: WholeSession})
+def get_session(path: SessionPath, query: SessionQuery) -> Response:
+    """Show a session, with its newest messages where they are asked for."""
+    found = seen.session(path.session_id)
+    with deadline():
+        said = None
+        if query.messages:
+            said = shown.page(transcripts.walk(found["id"], access().channels, limit=query.messages))
+        return reply(shown.session(found, said))
+
+
+def told(session_id: str) -> Response:
+    """Show a session as it is now."""
+    found = seen.session(session_id)
+    with deadline():
+        return reply(shown.session(found))
+
+
+@bp.patch("/sessions/<session_id>", tags=TAGS, responses={200: WholeSession})
+def change_session(path: SessionPath, body: SessionBody) -> Response:
+    """Change a session's title, status, tags or context."""
+    session_id, by = seen.session(path.session_id)["id"], access().name
+    if why := unstorable(body.context):
+        raise Refused(422, "wrong_value", f"body.context: {why}", field="body.context")
+    try:
+        if body.status:
+            _set_status(session_id, body.status, by)
+        if body.context is not None:
+            operators.set_context(runtime(), session_id, body.context, by)
+        if body.tags is not None:
+            operators.set_tags(runtime(), session_id, body.tags, by)
+        if body.title is not None:
+            operators.retitle(runtime(), session_id, body.title, by)
+    except CannotDo as error:
+        raise conflict(error) from None
+    return told(session_id)
+
+
+def _set_status(session_id: str, status: str, by: str) -> None:
+    if status == "active":
+        operators.reopen(runtime(), session_id, by)
+    elif status == "archived":
+        operators.archive(runtime(), session_id, by)
+    elif not operators.unarchive(runtime(), session_id, by):
+        operators.close(runtime(), session_id, by)
+
+
+@bp.delete("/sessions/<session_id>", tags=TAGS, responses={204: None})
+def delete_session(path: SessionPath) -> Response:
+    """Delete a session: hidden everywhere at once, and removed after retention.deleted_days."""
+    session_id = seen.session(path.session_id)["id"]
+    try:
+        deleting.delete(runtime(), session_id, access().name)
+    except CannotDo as error:
+        raise conflict(error) from None
+    return Response(status=204)
+
+
+@bp.post("/sessions/<session_id>/restore", tags=TAGS, responses={200: WholeSession})
+def restore_session(path: SessionPath) -> Response:
+    """Give a deleted session back, closed."""
+    try:
+        deleting.restore(runtime(), path.session_id, access().name, channels=access().channels)
+    except NotThere:
+        raise not_found("deleted session", path.session_id) from None
+    return told(path.session_id)
+
+
+@bp.post("/rollovers", tags=TAGS, responses={200: RolledOver})
+def roll_over(body: RolloverBody) -> Response:
+    """Force a rollover: whatever a number says next on a channel begins a new session."""
+    channel_id = seen.channel(body.channel_id)
+    try:
+        closed = outreach.roll_over(runtime(), channel_id, body.number, access().name, among=access().channels)
+    except CannotDo as error:
+        raise conflict(error) from None
+    return reply(RolledOver(closed=closed))
