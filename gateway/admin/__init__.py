@@ -6,6 +6,7 @@ from gateway.admin import (
     account,
     acting,
     analytics,
+    contacts,
     export,
     inbox,
     limits,
@@ -22,7 +23,22 @@ from gateway.admin import (
 from gateway.admin.blueprint import bp
 
 # Each adds its pages to the blueprint.
-PAGES = (account, acting, analytics, export, inbox, live, operations, panel, people, phone, regroup, thread, whatif)
+PAGES = (
+    account,
+    acting,
+    analytics,
+    contacts,
+    export,
+    inbox,
+    live,
+    operations,
+    panel,
+    people,
+    phone,
+    regroup,
+    thread,
+    whatif,
+)
 
 
 def register(app: Flask) -> None:

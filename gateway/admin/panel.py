@@ -10,11 +10,22 @@ from flask import abort, render_template, request
 from gateway.admin import cursors, history, listed, login, wording
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
-from gateway.store import audit, people
+from gateway.store import audit, merges, people
 from gateway.store.connection import deadline
 from gateway.store.people import OptOut, Person
 
 SESSIONS_SHOWN, HISTORY_SHOWN, PAGE_SIZE = 10, 50, 50
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A contact that was merged into the one that is shown: how it was known, who did it and when."""
+
+    id: str
+    known: str
+    by: str
+    at: datetime
+    ago: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,8 @@ class Panel:
     opted_out: list[OptOut]
     crm: list[tuple[str, list[tuple[str, str]]]]
     sessions: list[listed.Row]
+    joined: list[Joined]
+    lines: list[str]
     has_more: bool
     deeds: list[history.Deed]
 
@@ -37,7 +50,7 @@ def of(session: Mapping[str, Any], person: Person | None, now: datetime) -> Pane
     channels = access().channels
     deeds = history.deeds(audit.of_session(session["id"], limit=HISTORY_SHOWN), now)
     if person is None:
-        return Panel("", "", [], (), [], [], [], has_more=False, deeds=deeds)
+        return Panel("", "", [], (), [], [], [], [], [], has_more=False, deeds=deeds)
     found = people.sessions_of(person.members, channels, limit=SESSIONS_SHOWN + 1)
     person = people.as_seen(person, channels)
     return Panel(
@@ -48,9 +61,22 @@ def of(session: Mapping[str, Any], person: Person | None, now: datetime) -> Pane
         opted_out=list(person.opted_out),
         crm=[(name, list(_rows(state))) for name, state in person.crm.items() if isinstance(state, Mapping)],
         sessions=[listed.row(one, now) for one in found[:SESSIONS_SHOWN]],
+        joined=_joined(person, now),
+        lines=sorted(people.lines_of(channels) - {out.line for out in person.opted_out}),
         has_more=len(found) > SESSIONS_SHOWN,
         deeds=deeds,
     )
+
+
+def _joined(person: Person, now: datetime) -> list[Joined]:
+    """List what was merged into a person, newest first; for whoever sees every channel."""
+    if access().channels is not None or len(person.members) == 1:
+        return []
+    return [
+        Joined(one.absorbed, known, one.by, one.at, listed.ago(one.at, now))
+        for one in merges.into(person.members)
+        if (known := people.known_as(one.absorbed))
+    ]
 
 
 def _rows(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -94,6 +94,12 @@ def find(contact_id: str | None) -> Group | None:
     return of(found) if found else None
 
 
+def alone(contact_id: str) -> Group | None:
+    """Find a contact with what was merged into it, whatever it was merged into itself."""
+    found = collection(ContactDocument).find_one({"_id": ObjectId(contact_id)})
+    return below(found) if found else None
+
+
 def whole(contact_id: str) -> Group:
     """Find the person a contact is; one that is gone is nobody else."""
     return find(contact_id) or Group(({"_id": ObjectId(contact_id)},))

@@ -130,6 +130,15 @@ def lines_of(channels: Channels) -> set[str]:
     return {str(row.get("phone_number")) for row in found if channels is None or str(row["_id"]) in channels}
 
 
+def known_as(contact_id: str) -> str:
+    """Say how a contact that was merged is known, without those it was merged with; empty where it is gone."""
+    found = groups.alone(contact_id)
+    if found is None:
+        return ""
+    alone = of(found)
+    return alone.name or next(iter((*alone.identities, *alone.emails)), "no name")
+
+
 def as_seen(person: Person, channels: Channels) -> Person:
     """Leave out what tells of other channels: a number that is known from there, a STOP that was said there."""
     if channels is None:

@@ -1,0 +1,102 @@
+"""What is done to the person of a session: e-mails, opt-outs by hand, and being merged with another contact."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from gateway.admin import inbox, login, thread
+from gateway.admin.blueprint import bp
+from gateway.admin.login import access, runtime
+from gateway.conversation import contacts, merging
+from gateway.conversation.contacts import Changes, NoLine, Taken, WrongValue
+from gateway.conversation.merging import CannotMerge, NoContact, NotForThem
+from gateway.store import directory, people
+from gateway.store.connection import deadline
+from gateway.store.people import Person
+
+FOUND_AT_MOST = 20
+_SENTENCES = (CannotMerge, Taken, WrongValue, NoLine)
+
+
+@bp.post("/sessions/<session_id>/contact/emails")
+@login.needs("agent")
+def set_emails(session_id: str) -> ResponseReturnValue:
+    """Write down the e-mail addresses of the person of a session."""
+    person = _person(session_id)
+    wanted = Changes(emails=request.form.get("emails", "").replace(",", " ").split())
+    return _done(
+        session_id, lambda: contacts.change(runtime(), person.id, wanted, **_who()), "The e-mail addresses are kept."
+    )
+
+
+@bp.post("/sessions/<session_id>/contact/<any('opt-out', 'opt-in'):deed>")
+@login.needs("agent")
+def set_opt_out(session_id: str, deed: str) -> ResponseReturnValue:
+    """Record that the person of a session wants nothing from a line of ours, or wants it again."""
+    person, line, out = _person(session_id), request.form.get("line", ""), deed == "opt-out"
+    said = "Opted out. Nothing is sent to them from there." if out else "Opted in again."
+    return _done(session_id, lambda: contacts.set_opt_out(runtime(), person.id, line, out=out, **_who()), said)
+
+
+@bp.get("/sessions/<session_id>/contact/merge")
+@login.needs("agent")
+def merge_search(session_id: str) -> str:
+    """Find the contact that the person of a session is too."""
+    _must_see_all()
+    person, words = _person(session_id), request.args.get("who", "").strip()[:200]
+    with deadline():
+        found = directory.page(None, limit=FOUND_AT_MOST + 1, words=words)[0] if words else []
+    others = [one for one in found if one.id != person.id][:FOUND_AT_MOST]
+    return render_template("merge_contact.html", session_id=session_id, person=person, words=words, others=others)
+
+
+@bp.post("/sessions/<session_id>/contact/merge")
+@login.needs("agent")
+def merge_contact(session_id: str) -> ResponseReturnValue:
+    """Let another contact be the person of a session."""
+    person, other = _person(session_id), request.form.get("with", "")
+    said = "Merged. They are one person from here on; you can undo it beside the session."
+    return _done(session_id, lambda: merging.merge(runtime(), person.id, other, **_who()), said)
+
+
+@bp.post("/sessions/<session_id>/contact/unmerge")
+@login.needs("agent")
+def unmerge_contact(session_id: str) -> ResponseReturnValue:
+    """Let a contact be one of its own again that was merged with the person of a session."""
+    _person(session_id)
+    other = request.form.get("contact", "")
+    return _done(session_id, lambda: merging.unmerge(runtime(), other, **_who()), "They are two contacts again.")
+
+
+def _done(session_id: str, do: Callable[[], object], said: str) -> ResponseReturnValue:
+    try:
+        do()
+    except NoContact as refusal:
+        abort(404, str(refusal))
+    except NotForThem as refusal:
+        abort(403, str(refusal))
+    except _SENTENCES as refusal:
+        return thread.page(session_id, refusal=str(refusal)), 409
+    flash(said)
+    return redirect(url_for(".session", session_id=session_id))
+
+
+def _who() -> dict[str, Any]:
+    return {"by": login.name(), "channels": access().channels}
+
+
+def _must_see_all() -> None:
+    try:
+        merging.must_see_all(access().channels)
+    except NotForThem as refusal:
+        abort(403, str(refusal))
+
+
+def _person(session_id: str) -> Person:
+    with deadline():
+        person = people.get(str(inbox.seen(session_id).get("contact_id")))
+    if person is None:
+        abort(404, "Nobody is known here: the caller withheld their number.")
+    return person
