@@ -18,6 +18,7 @@ from gateway.cli.backups import after_restore
 from gateway.cli.chat import chat
 from gateway.cli.contacts import contacts
 from gateway.cli.export import export
+from gateway.cli.imports import import_
 from gateway.cli.keys import keys
 from gateway.cli.retention import cleanup
 from gateway.cli.sessions import sessions
@@ -61,6 +62,7 @@ cli.add_command(contacts)
 cli.add_command(users)
 cli.add_command(keys)
 cli.add_command(export)
+cli.add_command(import_)
 cli.add_command(whatif)
 cli.add_command(sessions)
 cli.add_command(chat)

@@ -1,0 +1,69 @@
+"""`gateway import` as a person at a terminal runs it."""
+
+import json
+
+import pymongo
+import pytest
+
+from gateway.store import connection
+from tests.cli.test_commands import run
+from tests.conversation.test_importing import message, session, written
+
+
+@pytest.fixture
+def uri(make_settings):
+    settings = make_settings()
+    connection.connect(settings)
+    connection.create_indexes()
+    return settings.mongodb_uri
+
+
+@pytest.fixture
+def gateway(uri, tmp_path):
+    return lambda *arguments: run(*arguments, MONGODB_URI=uri, GATEWAY_DATA_DIR=str(tmp_path))
+
+
+def test_a_file_comes_in_and_can_be_looked_up(gateway, uri, tmp_path):
+    path = tmp_path / "march.jsonl"
+    path.write_bytes(written(session(), message(1), message(2, of=9)))
+    done = gateway("import", str(path))
+    assert done.returncode == 0, done.stderr
+    assert "of march.jsonl, layout gateway: done." in done.stdout
+    assert "messages  1 new, 0 here already" in done.stdout
+    assert "rejected  1 of 5 rows" in done.stdout
+    again = gateway("import", "--json", str(path), "--layout", "gateway")
+    told = json.loads(again.stdout)
+    assert (told["messages"], told["sessions"]["existing"]) == ({"imported": 0, "duplicate": 1}, 1)
+    listed = json.loads(gateway("import", "list", "--json").stdout)
+    assert listed[0]["id"] == told["id"]
+    assert len(listed) == 2
+    assert json.loads(gateway("import", "show", told["id"], "--json").stdout) == told
+    (row,) = gateway("import", "show", told["id"], "--rejected").stdout.splitlines()
+    assert "is not here" in json.loads(row)["reason"]
+    with pymongo.MongoClient(uri) as client:
+        assert client.get_default_database().messages.count_documents({}) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["nowhere.jsonl"], "nowhere.jsonl"),
+        (["{file}"], "known here (gateway)"),
+        (["{file}", "--layout", "twilio"], "'twilio' is not"),
+        (["show", "65f000000000000000000000"], "There is no import 65f000000000000000000000"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(gateway, tmp_path, arguments, reason):
+    path = tmp_path / "file.csv"
+    path.write_text("a,b\n1,2\n")
+    done = gateway("import", *(one.format(file=path) for one in arguments))
+    assert done.returncode != 0
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_names_the_commands(gateway):
+    told = gateway("import", "--help").stdout
+    assert "gateway import march.jsonl" in told
+    assert "list" in told
+    assert "show" in told
