@@ -9,7 +9,7 @@ from flask import Response
 from gateway.api.auth import access, runtime
 from gateway.api.blueprint import bp, tag
 from gateway.api.problems import Refused
-from gateway.api.schemas.stats import Amounts, Answers, Day, ErrorCount, Stats, StatsQuery, TypeAmounts
+from gateway.api.schemas.stats import Amounts, Answers, DayAmounts, ErrorCount, Stats, StatsQuery, TypeAmounts
 from gateway.conversation.counted import Counts, gather, rates
 from gateway.core import ranges
 from gateway.core.codes import explain
@@ -46,7 +46,9 @@ def _range(query: StatsQuery) -> Range:
 
 
 def _stats(counts: Counts, chosen: Range, until: Any) -> Stats:
-    days = [Day(day=day, types=_types(counts, day), **_amounts(counts.on(day)).model_dump()) for day in counts.days]
+    days = [
+        DayAmounts(day=day, types=_types(counts, day), **_amounts(counts.on(day)).model_dump()) for day in counts.days
+    ]
     ends = {"from": chosen.first, "to": chosen.last}
     return Stats(counted_until=until, total=_amounts(counts.in_all), hours=counts.in_all.hours, days=days, **ends)
 

@@ -12,7 +12,7 @@ from typing import Any
 from bson import ObjectId
 
 from gateway.core.times import epoch_ms, from_epoch_ms
-from gateway.store import transcripts
+from gateway.store import groups, transcripts
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
@@ -79,8 +79,9 @@ def of_session(session_id: str) -> dict[str, Any]:
 
 
 def of_contact(contact_id: str) -> dict[str, Any]:
-    """Match the sessions of a contact."""
-    return {"contact_id": ObjectId(contact_id) if ObjectId.is_valid(contact_id) else False}
+    """Match the sessions of a contact, and of those that were merged with it."""
+    person = groups.find(contact_id)
+    return {"contact_id": {"$in": list(person.ids) if person else []}}
 
 
 def of_number(number: str) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """Two tenants with a channel each: no route of the OpenAPI file tells one of the other's, or changes it."""
 
+import io
+
 import pytest
 
 from gateway.api import documentation
-from gateway.conversation import regroup
+from gateway.conversation import importing, regroup
 from tests.conftest import fixture
 
 MINE, THEIRS = "whatsapp:+14155238886", "sms:+15017122661"
 THEIR_NUMBER, THEIR_LINE = "+15556667777", "+15017122661"
 SECOND = "SM" + "2" * 32
 SECRET = "the other tenant's customer"
+EXPORTED = b'{"layout":"gateway","version":1}\n'
 
 # What a route without an id in its path is asked for: their things, where it takes a body.
 _SAID = {"text": "hello"}
@@ -45,6 +48,7 @@ def theirs(app, twilio, db, clock):
         "message_id": fixture("sms/mms_2media")["MessageSid"],
         "contact_id": str(session["contact_id"]),
         "channel_id": THEIRS,
+        "import_id": importing.order(app.extensions["gateway"], io.BytesIO(EXPORTED), SECRET, "them").id,
         "number": 0,
         "line": THEIR_LINE,
     }

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from bson import ObjectId
 
-from gateway.store import decisions
+from gateway.store import decisions, groups
 from gateway.store.decisions import Page, Wanted
 from tests.conftest import TEN
 
@@ -17,6 +17,7 @@ def stored(db, monkeypatch):
     """Sixty messages, one a second; of each ten the first opened a session. Windows are small."""
     monkeypatch.setattr(decisions, "WINDOW", 7)
     monkeypatch.setattr(decisions, "_SESSIONS", 2)
+    db.contacts.insert_one({"_id": SESSIONS[0], "phones": ["+15558675310"]})
     for number, session_id in enumerate(SESSIONS):
         first = TEN + timedelta(seconds=15 * number)
         db.sessions.insert_one(
@@ -65,14 +66,21 @@ def test_every_decision_once_newest_first(stored, limit):
         (Wanted(since=TEN + timedelta(seconds=3), until=TEN + timedelta(seconds=6)), [5, 4, 3]),
         (Wanted(sessions=decisions.of_session(str(SESSIONS[1])), kind="created"), [20]),
         (Wanted(sessions=decisions.of_session("nonsense")), []),
-        (Wanted(sessions=decisions.of_contact(str(SESSIONS[0])), kind="created"), [50, 40, 30, 20, 10, 0]),
-        (Wanted(sessions=decisions.of_contact("nonsense")), []),
         (Wanted(sessions=decisions.of_number("+15558675310")), list(range(59, -1, -1))),
         (Wanted(sessions=decisions.of_number("+1")), []),
     ],
 )
 def test_filters(stored, wanted, numbers, limit):
     assert everything(wanted, limit=limit) == ids(*numbers)
+
+
+def test_those_of_a_contact_and_of_whoever_was_merged_with_them(stored, db):
+    db.contacts.insert_one({"_id": SESSIONS[1], "phones": ["+15558675311"]})
+    groups.link(str(SESSIONS[1]), str(SESSIONS[0]))
+    db.sessions.update_one({"_id": SESSIONS[3]}, {"$set": {"contact_id": SESSIONS[1]}})
+    found = everything(Wanted(sessions=decisions.of_contact(str(SESSIONS[0])), kind="created"), limit=3)
+    assert found == ids(50, 40, 30, 20, 10, 0)
+    assert everything(Wanted(sessions=decisions.of_contact("nonsense")), limit=3) == []
 
 
 def test_messages_of_one_moment_are_neither_lost_nor_given_twice(stored, db):

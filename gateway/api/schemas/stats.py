@@ -1,18 +1,31 @@
 """What was counted by day, as the API shows it."""
 
+import re
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from gateway.api.schemas import Moment, Query, Text
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def _written_as_day(given: Any) -> Any:
+    """Let nothing be read as a day but one as RFC 3339 writes it."""
+    if isinstance(given, str) and not _DAY.fullmatch(given):
+        raise ValueError("write a day as 2026-03-01")
+    return given
+
+
+Day = Annotated[date, BeforeValidator(_written_as_day)]
 
 
 class StatsQuery(Query):
     """Which days, in UTC, and which of our numbers; the last seven days of all unless given."""
 
-    since: date | None = Field(None, alias="from", description="The first day.")
-    until: date | None = Field(None, alias="to", description="The last day; it is included. At most 400 days.")
+    since: Day | None = Field(None, alias="from", description="The first day.")
+    until: Day | None = Field(None, alias="to", description="The last day; it is included. At most 400 days.")
     type: Literal["sms", "whatsapp", "voice", "chat"] | None = None
     channel: Annotated[Text, Field(max_length=200)] | None = Field(None, description="The id of one of our numbers.")
 
@@ -59,7 +72,7 @@ class TypeAmounts(BaseModel):
     sessions: int
 
 
-class Day(Amounts):
+class DayAmounts(Amounts):
     """What was counted on a day."""
 
     day: date
@@ -74,4 +87,4 @@ class Stats(BaseModel):
     counted_until: Moment | None = Field(description="Until when messages are counted; a worker does every minute.")
     total: Amounts
     hours: list[int] = Field(description="Messages received in all, by the hour of the day in UTC.")
-    days: list[Day]
+    days: list[DayAmounts]

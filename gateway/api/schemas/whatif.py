@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from gateway.api.schemas import Moment, Query, Text
+from gateway.api.schemas.stats import Day
 
 _ONE = r"(never|[0-9]{1,10}(\.[0-9]{1,3})?)"
 
@@ -19,8 +20,8 @@ class WhatIfQuery(Query):
     )
     type: Literal["sms", "whatsapp", "voice", "chat"] | None = None
     channel: Annotated[Text, Field(max_length=200)] | None = Field(None, description="The id of one of our numbers.")
-    since: date | None = Field(None, alias="from", description="The first day, in UTC.")
-    until: date | None = Field(None, alias="to", description="The last day, in UTC; it is included.")
+    since: Day | None = Field(None, alias="from", description="The first day, in UTC.")
+    until: Day | None = Field(None, alias="to", description="The last day, in UTC; it is included.")
 
 
 class Cut(BaseModel):

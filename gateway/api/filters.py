@@ -1,0 +1,40 @@
+"""What the filters of the list ask of MongoDB."""
+
+from dataclasses import replace
+
+from gateway.api.problems import Refused
+from gateway.api.schemas.filters import SessionFilters
+from gateway.core.searching import number_starts
+from gateway.store import groups, searching
+from gateway.store.isolation import Channels
+from gateway.store.listing import Wanted
+from gateway.store.searching import Searched
+
+NOBODY = "nobody"
+
+
+def wanted(query: SessionFilters, channels: Channels) -> Searched:
+    """Turn what is asked for into what is asked of MongoDB; Refused where the words are in too many messages."""
+    person, starts = groups.find(query.contact or None), number_starts(query.number) if query.number else ()
+    if (query.contact and not person) or (query.number and not starts):
+        return Searched(Wanted(among=()))
+    plain = Wanted(
+        communication_type=query.type or "",
+        status=query.status or "",
+        channel_id=query.channel,
+        since=query.since,
+        until=query.until,
+        failed=query.failed,
+        needs_person=query.needs_person,
+        tag=query.tag,
+        assigned_to="" if query.assigned == NOBODY else query.assigned,
+        unassigned=query.assigned == NOBODY,
+        contact_ids=tuple(map(str, person.ids)) if person else (),
+    )
+    if not query.q.strip():
+        return Searched(replace(plain, number_starts=starts))
+    found = searching.narrowed(plain, query.q, channels)
+    if found.wanted is None:
+        detail = "query.q: nearly every message holds these words. Add another one."
+        raise Refused(409, "too_common", detail, field="query.q")
+    return replace(found, wanted=replace(found.wanted, number_starts=starts)) if starts else found
