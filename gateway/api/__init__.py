@@ -7,6 +7,7 @@ from gateway.api import (
     chat,
     chat_auth,
     chat_blueprint,
+    chat_pages,
     chat_tokens,
     contacts,
     decisions,
@@ -51,6 +52,7 @@ def register(app: Documented) -> None:
     app.register_api(chat_blueprint.bp)
     chat_auth.warn(app)
     app.register_blueprint(documentation.bp)
+    app.register_blueprint(chat_pages.bp)
 
 
 def is_ours() -> bool:
