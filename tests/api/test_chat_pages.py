@@ -5,6 +5,7 @@ import re
 import pytest
 
 from gateway.api.chat_pages import squeezed
+from gateway.conversation import chat_sites
 
 
 @pytest.fixture
@@ -49,3 +50,11 @@ def test_the_demo_names_the_public_address_and_a_key_that_stays(make_app):
     assert page.headers["Cache-Control"] == "no-store"
     assert "'unsafe-inline'" not in page.headers["Content-Security-Policy"]
     assert client.get("/chat/demo.js").status_code == client.get("/chat/demo.css").status_code == 200
+
+
+@pytest.mark.parametrize(("env", "status"), [("development", 201), ("test", 403)])
+def test_a_developer_may_chat_at_another_address_than_the_public_one(make_app, env, status):
+    app = make_app(env=env)
+    key = chat_sites.publish(app.extensions["gateway"], "web", "a test")
+    asked = app.test_client().post("/api/chat/tokens", json={"key": key}, headers={"Origin": "http://localhost"})
+    assert asked.status_code == status
