@@ -310,9 +310,9 @@ def test_people_who_sign_in_see_and_send_what_is_theirs(make_app, open_page):
             counts = {row["metadata"]["userId"]: row["message_count"] for row in mongoengine.get_db().sessions.find()}
             assert counts == {"ada": 4, "bob": 2}
             # A token that is over: the site is told, and gives another.
-            page.evaluate("addEventListener('gateway-chat', ({ detail }) => { self.told ||= detail.status })")
+            page.evaluate("addEventListener('gateway-chat', ({ detail }) => { document.title = detail.status })")
             page.evaluate("gatewayChat.identify('ut_over')")
-            page.wait_for_function("self.told == 401")
+            expect(page).to_have_title("401")
             expect(Chat(page).lines).to_have_count(0)
             page.context.close()
 
