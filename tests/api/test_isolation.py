@@ -5,13 +5,15 @@ import io
 import pytest
 
 from gateway.api import documentation
-from gateway.conversation import importing, regroup
+from gateway.conversation import importing, regroup, subscriptions
+from gateway.core.access import Access
 from tests.conftest import fixture
 
 MINE, THEIRS = "whatsapp:+14155238886", "sms:+15017122661"
 THEIR_NUMBER, THEIR_LINE = "+15556667777", "+15017122661"
 SECOND = "SM" + "2" * 32
 SECRET = "the other tenant's customer"
+HOOK = "https://example.com/"
 EXPORTED = b'{"layout":"gateway","version":1}\n'
 
 # What a route without an id in its path is asked for: their things, where it takes a body.
@@ -22,6 +24,9 @@ BODIES = {
     "assign_session": {"to": None},
     "begin_session": _WRITTEN,
     "create_chat_token": {"user_id": "somebody"},
+    "change_webhook": {"active": False},
+    "create_webhook": {"url": HOOK, "events": ["message.received"]},
+    "replay_webhook": {"since": "2026-03-01T00:00:00Z"},
     "merge_contact": {"with": "f" * 24},
     "roll_over": {"channel_id": THEIRS, "number": THEIR_NUMBER},
     "send_message": _SAID,
@@ -29,8 +34,8 @@ BODIES = {
     "split_session": {"message_id": "SMnone"},
     "update_contact": {"name": "x"},
 }
-# Routes that change only what is the key's own, whatever they are asked for.
-OWN = {}
+# What is the key's own: it hears of its own channels only.
+OWN = {"create_webhook"}
 
 
 @pytest.fixture
@@ -42,8 +47,12 @@ def theirs(app, twilio, db, clock):
     twilio.whatsapp("mine", From="whatsapp:+15550001111", WaId="15550001111", ProfileName="Mine")
     session = db.sessions.find_one({"communication_type": "sms"})
     split = regroup.split(app.extensions["gateway"], str(session["_id"]), SECOND, by="them")
+    them = Access("them", "admin", frozenset({THEIRS}))
+    heard, _ = subscriptions.create(app.extensions["gateway"], them, url=f"{HOOK}{THEIR_NUMBER}", events=["*"])
     return {
         "session_id": str(session["_id"]),
+        "webhook_id": heard.id,
+        "delivery_id": subscriptions.ping(app.extensions["gateway"], heard, them),
         "regrouping_id": split.id,
         "message_id": fixture("sms/mms_2media")["MessageSid"],
         "contact_id": str(session["contact_id"]),
@@ -96,7 +105,8 @@ def test_no_route_tells_of_the_others_channel(app, tenant, theirs, db):
             assert answer.status_code in (200, 403, 404), (name, query, answer.text)
             if answer.status_code == 200:
                 seen += 1
-                assert not [word for word in hidden if word in answer.text], (name, query)
+                told = [word for word in hidden if word in answer.text and word not in query]
+                assert not told, (name, query)
     assert seen
 
 
