@@ -13,8 +13,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from benchmarks.console.__main__ import NEWEST
-from benchmarks.console.filling import LINES
+from benchmarks.console.filling import LINES, NEWEST
 from gateway import settings
 from gateway.store import connection
 from gateway.store.connection import collection

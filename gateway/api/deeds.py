@@ -10,7 +10,7 @@ from gateway.api.auth import access, key, runtime
 from gateway.api.blueprint import bp, tag
 from gateway.api.problems import conflict, not_found
 from gateway.api.schemas import reply
-from gateway.api.schemas.messages import IdempotencyHeader, Message, NoteBody, SessionPath
+from gateway.api.schemas.messages import IdempotencyHeader, Message, NoteBody, OneSessionPath
 from gateway.api.schemas.sessions import AssignBody, Regrouping, RegroupingPath, SplitBody, WholeSession
 from gateway.api.sessions import TAGS, told
 from gateway.conversation import attention, operators, regroup
@@ -37,31 +37,31 @@ def _do(session_id: str, deed: Callable[[Runtime, str, str], object]) -> Respons
 
 
 @bp.post("/sessions/<session_id>/close", tags=TAGS, responses={200: WholeSession})
-def close_session(path: SessionPath) -> Response:
+def close_session(path: OneSessionPath) -> Response:
     """Close a session for good: what comes next begins a new one."""
     return _do(path.session_id, operators.close)
 
 
 @bp.post("/sessions/<session_id>/reopen", tags=TAGS, responses={200: WholeSession})
-def reopen_session(path: SessionPath) -> Response:
+def reopen_session(path: OneSessionPath) -> Response:
     """Open a session again; 409 while another one of its sender is open."""
     return _do(path.session_id, operators.reopen)
 
 
 @bp.post("/sessions/<session_id>/take-over", tags=TAGS, responses={200: WholeSession})
-def take_over_session(path: SessionPath) -> Response:
+def take_over_session(path: OneSessionPath) -> Response:
     """Let nothing be answered automatically any more, since a person answers."""
     return _do(path.session_id, operators.take_over)
 
 
 @bp.post("/sessions/<session_id>/hand-back", tags=TAGS, responses={200: WholeSession})
-def hand_back_session(path: SessionPath) -> Response:
+def hand_back_session(path: OneSessionPath) -> Response:
     """Let the session's sender be answered automatically again."""
     return _do(path.session_id, operators.hand_back)
 
 
 @bp.post("/sessions/<session_id>/assign", tags=TAGS, responses={200: WholeSession})
-def assign_session(path: SessionPath, body: AssignBody) -> Response:
+def assign_session(path: OneSessionPath, body: AssignBody) -> Response:
     """Leave a session to somebody of the console, or to nobody."""
     found = seen.session(path.session_id)["id"]
     try:
@@ -73,7 +73,7 @@ def assign_session(path: SessionPath, body: AssignBody) -> Response:
 
 
 @bp.post("/sessions/<session_id>/notes", tags=TAGS, responses={201: Message})
-def add_note(path: SessionPath, header: IdempotencyHeader, body: NoteBody) -> Response:
+def add_note(path: OneSessionPath, header: IdempotencyHeader, body: NoteBody) -> Response:
     """Keep a private note beside a session's messages: never sent, and no activity."""
     session_id = seen.session(path.session_id)["id"]
 
@@ -93,14 +93,14 @@ def add_note(path: SessionPath, header: IdempotencyHeader, body: NoteBody) -> Re
 
 
 @bp.post("/sessions/<session_id>/split", tags=REGROUPED, responses={200: Regrouping})
-def split_session(path: SessionPath, header: IdempotencyHeader, body: SplitBody) -> Response:
+def split_session(path: OneSessionPath, header: IdempotencyHeader, body: SplitBody) -> Response:
     """Let a new session begin at an inbound message: that and what follows moves there."""
     session_id = seen.session(path.session_id)["id"]
     return _regrouped(lambda **who: regroup.split(runtime(), session_id, body.message_id, token=_token(header), **who))
 
 
 @bp.post("/sessions/<session_id>/merge", tags=REGROUPED, responses={200: Regrouping})
-def merge_session(path: SessionPath, header: IdempotencyHeader) -> Response:
+def merge_session(path: OneSessionPath, header: IdempotencyHeader) -> Response:
     """Let a session go on in the one before it, which takes all its messages and keeps its id."""
     session_id = seen.session(path.session_id)["id"]
     return _regrouped(lambda **who: regroup.merge(runtime(), session_id, token=_token(header), **who))

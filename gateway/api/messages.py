@@ -9,7 +9,7 @@ from gateway.api.auth import access, runtime
 from gateway.api.blueprint import bp
 from gateway.api.problems import Refused, no_such_page, not_found
 from gateway.api.schemas import reply
-from gateway.api.schemas.messages import FilePath, Message, MessagePage, MessagePath, MessagesQuery, SessionPath
+from gateway.api.schemas.messages import FilePath, Message, MessagePage, MessagePath, OneSessionPath, TranscriptQuery
 from gateway.api.sending import TAGS
 from gateway.conversation import media
 from gateway.core.fetching import MediaFailed, MediaNotThere, MediaRefused
@@ -26,7 +26,7 @@ _FILE: ResponseDict = {
 
 
 @bp.get("/sessions/<session_id>/messages", tags=TAGS, responses={200: MessagePage})
-def list_messages(path: SessionPath, query: MessagesQuery) -> Response:
+def list_messages(path: OneSessionPath, query: TranscriptQuery) -> Response:
     """List a session's messages, newest or oldest first; those of one moment stay on one page."""
     session_id = seen.session(path.session_id)["id"]
     try:

@@ -12,11 +12,11 @@ from gateway.api.problems import Refused, conflict
 from gateway.api.schemas import reply
 from gateway.api.schemas.messages import (
     IdempotencyHeader,
-    MessageBody,
-    NumberBody,
+    OneSessionPath,
+    SendBody,
+    SendToBody,
     Sent,
     SentMessage,
-    SessionPath,
 )
 from gateway.conversation import idempotency, operators, outlook, outreach
 from gateway.conversation.idempotency import KeyReused
@@ -30,7 +30,7 @@ NOT_YOURS = "Their messages come on a channel that this key does not see, so it 
 
 
 @bp.post("/sessions/<session_id>/messages", tags=TAGS, responses={202: Sent})
-def send_message(path: SessionPath, header: IdempotencyHeader, body: MessageBody) -> Response:
+def send_message(path: OneSessionPath, header: IdempotencyHeader, body: SendBody) -> Response:
     """Write to the person of a session: a text, files, or a template."""
     session_id = seen.session(path.session_id)["id"]
     if access().channels is not None:
@@ -45,18 +45,18 @@ def send_message(path: SessionPath, header: IdempotencyHeader, body: MessageBody
 
 
 @bp.post("/messages", tags=TAGS, responses={202: Sent})
-def send_to_number(header: IdempotencyHeader, body: NumberBody) -> Response:
+def send_to_number(header: IdempotencyHeader, body: SendToBody) -> Response:
     """Write to a number from a channel: in their open session, else in a new one."""
     return _write(header, body, anew=False)
 
 
 @bp.post("/sessions", tags=TAGS, responses={202: Sent})
-def begin_session(header: IdempotencyHeader, body: NumberBody) -> Response:
+def begin_session(header: IdempotencyHeader, body: SendToBody) -> Response:
     """Begin a session with a first message; what they had open is closed."""
     return _write(header, body, anew=True)
 
 
-def _write(header: IdempotencyHeader, body: NumberBody, *, anew: bool) -> Response:
+def _write(header: IdempotencyHeader, body: SendToBody, *, anew: bool) -> Response:
     channel_id = seen.channel(body.channel_id)
     return _sent(
         header,
@@ -67,10 +67,10 @@ def _write(header: IdempotencyHeader, body: NumberBody, *, anew: bool) -> Respon
     )
 
 
-def _draft(body: MessageBody) -> Draft:
+def _draft(body: SendBody) -> Draft:
     template = body.template
     if why := unstorable(template.variables if template else {}):
-        raise Refused(422, "wrong_value", f"body.template.variables: {why}", field="body.template.variables")
+        raise Refused(409, "not_storable", f"body.template.variables: {why}", field="body.template.variables")
     return Draft(
         body.text,
         author=access().name,

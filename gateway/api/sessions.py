@@ -9,14 +9,14 @@ from gateway.api.auth import access, runtime
 from gateway.api.blueprint import bp, tag
 from gateway.api.problems import Refused, conflict, no_such_page, not_found
 from gateway.api.schemas import reply
-from gateway.api.schemas.messages import SessionPath
+from gateway.api.schemas.messages import OneSessionPath
 from gateway.api.schemas.sessions import (
     RolledOver,
     RolloverBody,
     SessionBody,
+    SessionListQuery,
     SessionPage,
     SessionQuery,
-    SessionsQuery,
     WholeSession,
 )
 from gateway.conversation import deleting, operators, outreach
@@ -24,6 +24,7 @@ from gateway.conversation.operators import CannotDo
 from gateway.conversation.regroup import NotThere
 from gateway.core.jsonlike import unstorable
 from gateway.core.searching import number_starts
+from gateway.store import channels as lines
 from gateway.store import listing, people, searching, transcripts
 from gateway.store.connection import deadline
 from gateway.store.isolation import Channels
@@ -37,10 +38,11 @@ READ_SECONDS = 5
 
 
 @bp.get("/sessions", tags=TAGS, responses={200: SessionPage})
-def list_sessions(query: SessionsQuery) -> Response:
+def list_sessions(query: SessionListQuery) -> Response:
     """List sessions by their last message."""
     with deadline(READ_SECONDS):
-        wanted, more = _wanted(query, access().channels)
+        channels = _among(query)
+        wanted, more = _wanted(query, channels)
         if wanted is None:
             return reply(SessionPage(items=[]))
         try:
@@ -48,7 +50,7 @@ def list_sessions(query: SessionsQuery) -> Response:
                 wanted,
                 cursor=query.cursor,
                 limit=query.limit,
-                channels=access().channels,
+                channels=channels,
                 fields=listing.TOLD,
                 oldest_first=not query.sort.startswith("-"),
             )
@@ -57,7 +59,15 @@ def list_sessions(query: SessionsQuery) -> Response:
         return reply(SessionPage(items=shown.sessions(page.sessions), next_cursor=page.next_cursor, more_matches=more))
 
 
-def _wanted(query: SessionsQuery, channels: Channels) -> tuple[Wanted | None, bool]:
+def _among(query: SessionListQuery) -> Channels:
+    """Leave of the channels those of the type that is asked for: no index says that the others have none of it."""
+    if not query.type or (access().channels is None and not query.channel):
+        return access().channels
+    ours = [line for line in lines.by_id().values() if access().sees(line.id)]
+    return [line.id for line in ours if line.communication_type == query.type]
+
+
+def _wanted(query: SessionListQuery, channels: Channels) -> tuple[Wanted | None, bool]:
     """Turn what is asked for into what is asked of MongoDB; None where nothing can be found."""
     contacts, starts = _contacts(query.contact), number_starts(query.number) if query.number else ()
     if (query.contact and not contacts) or (query.number and not starts):
@@ -91,7 +101,7 @@ def _contacts(contact_id: str) -> tuple[str, ...]:
 
 
 @bp.get("/sessions/<session_id>", tags=TAGS, responses={200: WholeSession})
-def get_session(path: SessionPath, query: SessionQuery) -> Response:
+def get_session(path: OneSessionPath, query: SessionQuery) -> Response:
     """Show a session, with its newest messages where they are asked for."""
     found = seen.session(path.session_id)
     with deadline():
@@ -109,11 +119,11 @@ def told(session_id: str) -> Response:
 
 
 @bp.patch("/sessions/<session_id>", tags=TAGS, responses={200: WholeSession})
-def change_session(path: SessionPath, body: SessionBody) -> Response:
+def change_session(path: OneSessionPath, body: SessionBody) -> Response:
     """Change a session's title, status, tags or context."""
     session_id, by = seen.session(path.session_id)["id"], access().name
     if why := unstorable(body.context):
-        raise Refused(422, "wrong_value", f"body.context: {why}", field="body.context")
+        raise Refused(409, "not_storable", f"body.context: {why}", field="body.context")
     try:
         if body.status:
             _set_status(session_id, body.status, by)
@@ -138,7 +148,7 @@ def _set_status(session_id: str, status: str, by: str) -> None:
 
 
 @bp.delete("/sessions/<session_id>", tags=TAGS, responses={204: None})
-def delete_session(path: SessionPath) -> Response:
+def delete_session(path: OneSessionPath) -> Response:
     """Delete a session: hidden everywhere at once, and removed after retention.deleted_days."""
     session_id = seen.session(path.session_id)["id"]
     try:
@@ -149,7 +159,7 @@ def delete_session(path: SessionPath) -> Response:
 
 
 @bp.post("/sessions/<session_id>/restore", tags=TAGS, responses={200: WholeSession})
-def restore_session(path: SessionPath) -> Response:
+def restore_session(path: OneSessionPath) -> Response:
     """Give a deleted session back, closed."""
     try:
         deleting.restore(runtime(), path.session_id, access().name, channels=access().channels)

@@ -13,7 +13,7 @@ Url = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$", max_length=
 Value = Annotated[Text, StringConstraints(max_length=2000)]
 
 
-class SessionPath(Path):
+class OneSessionPath(Path):
     """A session."""
 
     session_id: str = Field(description="The session's id.")
@@ -136,7 +136,7 @@ class MessagePage(Page):
     items: list[Message]
 
 
-class MessagesQuery(PagedQuery):
+class TranscriptQuery(PagedQuery):
     """Which messages of a session."""
 
     sort: Literal["-created_at", "created_at"] = Field("-created_at", description="Newest first, or oldest first.")
@@ -150,7 +150,7 @@ def _one_of_three(schema: dict[str, Any]) -> None:
     del template["default"]
 
 
-class MessageBody(Body):
+class SendBody(Body):
     """What is to be said: a text, files, or a template instead of both."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_one_of_three)
@@ -174,7 +174,7 @@ class MessageBody(Body):
         return self
 
 
-class NumberBody(MessageBody):
+class SendToBody(SendBody):
     """What is to be said, and to whom."""
 
     channel_id: Annotated[Text, StringConstraints(min_length=1, max_length=200)] = Field(

@@ -14,7 +14,7 @@ Word = Annotated[Text, StringConstraints(max_length=200)]
 Tag = Annotated[Text, StringConstraints(min_length=1, max_length=TAG_LENGTH)]
 
 
-class SessionsQuery(Query):
+class SessionListQuery(Query):
     """Which sessions; what is left out chooses nothing."""
 
     type: Type | None = None

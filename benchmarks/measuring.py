@@ -1,0 +1,84 @@
+"""What benchmarks over a filled database share: a mongod of their own, a clock that stands, and times in a table."""
+
+import contextlib
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from benchmarks.console.filling import NEWEST, fill
+from gateway import settings
+from gateway.app import create_app
+from gateway.conversation.runtime import Clock
+from gateway.store import connection
+from gateway.store.connection import collection
+from gateway.store.documents import SessionDocument
+from gateway.store.embedded import EmbeddedMongo
+
+
+class Stopped(Clock):
+    """The clock of the moment after the last session."""
+
+    def now(self):  # type: ignore[no-untyped-def]
+        return NEWEST
+
+
+class Used:
+    """How much processor time this process and mongod took, which a busy machine does not change."""
+
+    def __init__(self, mongod: int) -> None:
+        self._stat = Path(f"/proc/{mongod}/stat")
+
+    def ms(self) -> float:
+        """Give the time used so far."""
+        ticks = sum(map(int, self._stat.read_text().rpartition(")")[2].split()[11:13]))
+        return time.process_time() * 1000 + ticks * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def filled(folder: Path, sessions: int, **given: Any) -> Iterator[tuple[Flask, Used]]:
+    """Serve a real mongod's data, filled if need be, with all indexes."""
+    server = EmbeddedMongo(folder.resolve(), cache_gb=1)
+    server.start()
+    try:
+        made = settings.load(
+            env="development", data_dir=folder, mongodb_uri=server.uri, log={"format": "json"}, **given
+        )
+        app = create_app(made, clock=Stopped())
+        if not collection(SessionDocument).estimated_document_count():
+            timed("filled", lambda: fill(sessions))
+        timed("indexed", connection.create_indexes)
+        yield app, Used(server.process.pid if server.process else 0)
+    finally:
+        connection.disconnect()
+        server.stop()
+
+
+def timed(what: str, do: Callable[[], object]) -> None:
+    """Do something and say how long it took."""
+    started = time.perf_counter()
+    do()
+    print(f"{what} in {time.perf_counter() - started:.0f} s")
+
+
+def row(title: str, ask: Callable[[], TestResponse], times: int, used: Used, count: Callable[[str], int]) -> None:
+    """Ask so many times and print a row: p50, p95, processor time, and how many sessions were in the last answer."""
+    took, text = [], ""
+    for _ in range(3):
+        ask()  # until MongoDB has read what it needs from its disk
+    before = used.ms()
+    for _ in range(times):
+        started = time.perf_counter()
+        answer = ask()
+        took.append((time.perf_counter() - started) * 1000)
+        text = answer.text
+        if answer.status_code not in (200, 409):
+            raise SystemExit(f"{title}: {answer.status_code} {text[:300]}")
+    cpu = (used.ms() - before) / times
+    p50, p95 = statistics.median(took), statistics.quantiles(took, n=20)[-1]
+    print(f"| {title} | {p50:.1f} | {p95:.1f} | {cpu:.1f} | {count(text)} |", flush=True)
