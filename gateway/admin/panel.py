@@ -10,6 +10,7 @@ from flask import abort, render_template, request
 from gateway.admin import cursors, history, listed, login, wording
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
+from gateway.core.participant import EMAIL
 from gateway.store import audit, merges, people
 from gateway.store.connection import deadline
 from gateway.store.people import OptOut, Person
@@ -56,7 +57,7 @@ def of(session: Mapping[str, Any], person: Person | None, now: datetime) -> Pane
     return Panel(
         contact_id=person.id,
         name=person.name,
-        identities=list(person.identities),
+        identities=[one for one in person.identities if not one.startswith(EMAIL)],
         emails=person.emails,
         opted_out=list(person.opted_out),
         crm=[(name, list(_rows(state))) for name, state in person.crm.items() if isinstance(state, Mapping)],

@@ -9,7 +9,7 @@ from gateway.conversation.merging import NoContact, must_see_all, person
 from gateway.conversation.runtime import Runtime
 from gateway.core import emails
 from gateway.core.errors import GatewayError
-from gateway.core.participant import address, is_withheld
+from gateway.core.participant import EMAIL, address, is_withheld
 from gateway.logs import log
 from gateway.store import audit, contacts, people, suppressions
 from gateway.store.connection import deadline
@@ -90,6 +90,7 @@ def change(runtime: Runtime, contact_id: str, wanted: Changes, *, by: str, chann
             raise _taken(more)
         for field, values in less.items():
             contacts.take_off(group.ids, field, values)
+        contacts.take_off(group.ids, "external_ids", [f"{EMAIL}{one}" for one in less.get("emails", ())])
         _keep_stops(runtime, group, more)
         changed = [field for field in lists if more[field] or less[field]]
         changed += ["name"] if name is not None and name != (group.head.get("name") or "") else []
@@ -161,13 +162,12 @@ def _taken(lists: Mapping[str, Sequence[str]]) -> GatewayError:
 def _check_unused(group: Group, less: Mapping[str, Sequence[str]]) -> None:
     """Keep a number that wrote: without it the next message would be a stranger's, who never said STOP (I12)."""
     going = {*less.get("phones", ()), *less.get("external_ids", ())}
-    if not going:
-        return
-    if used := sorted(going & people.identities_on([str(one) for one in group.ids], None)):
+    written_by = going | {f"{EMAIL}{one}" for one in less.get("emails", ())}
+    if used := sorted(written_by & people.identities_on([str(one) for one in group.ids], None)):
         raise InUse(
             f"They wrote or phoned by {used[0]}, so it stays theirs. A contact that was merged can be unmerged."
         )
-    if group.opted_out:
+    if going and group.opted_out:
         raise InUse("They opted out, which holds for every number of theirs. Opt them in first.")
 
 

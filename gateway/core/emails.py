@@ -1,4 +1,4 @@
-"""E-mail addresses as they are kept: trimmed, with the domain, where case means nothing, in lower case."""
+"""E-mail addresses as they are kept: trimmed and in lower case, for one person writes theirs both ways."""
 
 import re
 
@@ -9,6 +9,5 @@ PATTERN = r"[^@\x00-\x20\x7f-\xa0]{1,64}@[^@\x00-\x20\x7f-\xa0]{1,189}"
 
 def normalised(written: str) -> str | None:
     """Write an address as it is kept; None where it is none (RFC 5321, section 2.3.11 and 4.5.3.1)."""
-    local, _, domain = written.strip(" ").rpartition("@")
-    address = f"{local}@{domain.lower()}"
+    address = written.strip(" ").lower()
     return address if re.fullmatch(PATTERN, address) and len(address) <= LENGTH else None

@@ -85,8 +85,9 @@ def _by_kind(person: Participant) -> tuple[list[str], list[str]]:
 
 def _known_by(person: Participant) -> list[dict[str, Any]]:
     phones, others = _by_kind(person)
-    known: list[dict[str, Any]] = [{"phones": {"$in": phones}}] if phones else []
-    return known + ([{"external_ids": {"$in": others}}] if others else [])
+    emails = [one.removeprefix(EMAIL) for one in others if one.startswith(EMAIL)]
+    known = {"phones": phones, "external_ids": others, "emails": emails}
+    return [{field: {"$in": values}} for field, values in known.items() if values]
 
 
 def add(wanted: Mapping[str, Sequence[str]], name: str, now: datetime) -> str | None:
@@ -123,6 +124,8 @@ def extend(contact_id: str, more: Mapping[str, Sequence[str]], name: str | None)
 
 def take_off(contact_ids: Sequence[ObjectId], field: str, values: Sequence[str]) -> None:
     """Take identifiers off contacts; a list that is empty then goes, for the unique index would have it as null."""
+    if not values:
+        return
     left = {"$setDifference": [f"${field}", list(values)]}
     collection(ContactDocument).update_many(
         {"_id": {"$in": list(contact_ids)}, field: {"$in": list(values)}},

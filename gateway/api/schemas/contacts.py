@@ -15,7 +15,7 @@ Phone = Annotated[
 Email = Annotated[
     str,
     StringConstraints(pattern=f"^ *{PATTERN} *$", max_length=254),
-    Field(examples=["ada@example.com"], description="Kept trimmed, with the domain in lower case."),
+    Field(examples=["ada@example.com"], description="Kept trimmed, in lower case."),
 ]
 ExternalId = Annotated[
     str,
