@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from bson import ObjectId
@@ -29,15 +30,17 @@ def page(channels: Channels, *, limit: int, after: str = "", words: str = "") ->
 
     A page may have fewer than `limit` and still not be the last one.
     """
-    found: list[Person] = []
+    contacts, found = _searched(words, after) if words else _all(after), list[Person]()
     last, looked_at = None, 0
-    for contact in _searched(words, after) if words else _all(after):
-        if len(found) == limit or looked_at == _LOOKED_AT:
-            return found, last
-        last, looked_at = str(contact["_id"]), looked_at + 1
-        group = groups.of(contact)
-        if not group.first("to_forget") and people.is_seen([str(one) for one in group.ids], channels):
-            found.append(people.as_seen(people.of(group), channels))
+    while some := list(islice(contacts, limit + 1 if channels is None else _AT_ONCE)):
+        people_in = [groups.of(contact) for contact in some]
+        seen = people.seen_among([str(one) for group in people_in for one in group.ids], channels)
+        for group in people_in:
+            if len(found) == limit or looked_at == _LOOKED_AT:
+                return found, last
+            last, looked_at = group.id, looked_at + 1
+            if not group.first("to_forget") and (seen is None or seen & set(group.ids)):
+                found.append(people.as_seen(people.of(group), channels))
     return found, None
 
 

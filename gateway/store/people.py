@@ -7,6 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from gateway.core.messages import CHAT
 from gateway.store import groups
 from gateway.store.connection import collection
 from gateway.store.documents import NOT_DELETED, ChannelDocument, SessionDocument
@@ -118,6 +119,13 @@ def is_seen(contact_ids: Sequence[str], channels: Channels) -> bool:
     return collection(SessionDocument).find_one(theirs(contact_ids, channels), {"_id": 1}) is not None
 
 
+def seen_among(contact_ids: Sequence[str], channels: Channels) -> set[ObjectId] | None:
+    """Give those of many contacts that have a session on these channels; None where all are seen."""
+    if channels is None:
+        return None
+    return set(collection(SessionDocument).distinct("contact_id", theirs(contact_ids, channels)))
+
+
 def identities_on(contact_ids: Sequence[str], channels: Channels) -> set[str]:
     """Give the numbers and other ids that a person's sessions on these channels were found by."""
     found = collection(SessionDocument).distinct("keys", theirs(contact_ids, channels))
@@ -125,8 +133,8 @@ def identities_on(contact_ids: Sequence[str], channels: Channels) -> set[str]:
 
 
 def lines_of(channels: Channels) -> set[str]:
-    """Give the numbers of these channels."""
-    found = collection(ChannelDocument).find({}, {"phone_number": 1})
+    """Give the numbers of these channels; a website is none, for nothing is sent from it by itself."""
+    found = collection(ChannelDocument).find({"communication_type": {"$ne": CHAT}}, {"phone_number": 1})
     return {str(row.get("phone_number")) for row in found if channels is None or str(row["_id"]) in channels}
 
 
