@@ -26,6 +26,7 @@ _WORDS = {
     "session_split": "split it",
     "session_merged": "merged it with the one before",
     "regrouping_undone": "undid a split or merge",
+    "session_context_set": "described it",
     "export_started": "began an export",
     "export_finished": "exported it",
     "contact_renamed": "renamed the contact",

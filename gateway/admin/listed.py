@@ -100,8 +100,9 @@ def _said(message: Mapping[str, Any]) -> str:
 
 
 def _number(session: Mapping[str, Any]) -> str:
-    """Give the number, else whatever the title names: a WhatsApp user id, a page, or that it is withheld."""
-    number = (session.get("metadata") or {}).get("fromNumber")
+    """Give the number, a website's id of its user, or what the title names: a page, or that it is withheld."""
+    metadata = session.get("metadata") or {}
+    number = metadata.get("fromNumber") or metadata.get("userId")
     named = (session.get("title") or "").partition(" from ")[2]
     return str(number or ("withheld" if named == WITHHELD else named) or "unknown")
 

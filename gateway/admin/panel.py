@@ -10,7 +10,7 @@ from flask import abort, render_template, request
 from gateway.admin import cursors, history, listed, login, wording
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
-from gateway.core.participant import EMAIL
+from gateway.core.participant import EMAIL, address, site_of
 from gateway.store import audit, merges, people
 from gateway.store.connection import deadline
 from gateway.store.people import OptOut, Person
@@ -30,12 +30,20 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How somebody is known: a number or an id, and for a website's user which site."""
+
+    words: str
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """What stands beside a session. Without a `contact_id` nobody is known: the caller withheld who they are."""
 
     contact_id: str
     name: str
-    identities: list[str]
+    identities: list[Way]
     emails: tuple[str, ...]
     opted_out: list[OptOut]
     crm: list[tuple[str, list[tuple[str, str]]]]
@@ -57,7 +65,7 @@ def of(session: Mapping[str, Any], person: Person | None, now: datetime) -> Pane
     return Panel(
         contact_id=person.id,
         name=person.name,
-        identities=[one for one in person.identities if not one.startswith(EMAIL)],
+        identities=[_way(one) for one in person.identities if not one.startswith(EMAIL)],
         emails=person.emails,
         opted_out=list(person.opted_out),
         crm=[(name, list(_rows(state))) for name, state in person.crm.items() if isinstance(state, Mapping)],
@@ -78,6 +86,12 @@ def _joined(person: Person, now: datetime) -> list[Joined]:
         for one in merges.into(person.members)
         if (known := people.known_as(one.absorbed))
     ]
+
+
+def _way(identity: str) -> Way:
+    """Show an identity: a number or an id as it is, the user of a website by the id they have there."""
+    site = site_of(identity)
+    return Way(address(identity).label, f"on {site}") if site else Way(identity)
 
 
 def _rows(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

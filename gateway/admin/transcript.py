@@ -159,6 +159,9 @@ def _facts(metadata: Mapping[str, Any]) -> Iterator[Facts]:
             # A place without a name is its coordinates, of which one alone says nothing.
             summary = rows[0][1] if rows[0][0] != "Latitude" else ", ".join(words for _, words in rows)
             yield Facts(title, summary, rows)
+    if sent := metadata.get("client"):
+        rows = [(str(name), wording.value(given)) for name, given in sent.items()]
+        yield Facts("Sent along", ", ".join(f"{name} {words}" for name, words in rows)[:80], rows)
 
 
 def _own_facts(message: Mapping[str, Any]) -> Iterator[Facts]:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,9 @@ from gateway.core.replies import Reply
 
 NO_ANSWER = ""
 DEFAULT_SITE = "web"
+
+# What the ids of those begin with whom no site knows.
+VISITOR = "visitor-"
 
 # What BSON holds of a number, and how deep documents may go here (MongoDB takes a hundred levels in all).
 _BITS, _DEEPEST = 63, 20
@@ -38,7 +41,9 @@ class ChatUser:
     @property
     def participant(self) -> Participant:
         """Give them as the other end of a conversation."""
-        return chat_user(self.site, self.user_id, email=self.email, name=self.name)
+        person = chat_user(self.site, self.user_id, email=self.email, name=self.name)
+        unnamed = self.user_id.startswith(VISITOR) and not self.name
+        return replace(person, label=f"visitor {self.user_id[len(VISITOR) :][:6]}") if unnamed else person
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.conversation.plans import BY_CHANNEL
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
-from gateway.core.messages import VOICE, WHATSAPP
+from gateway.core.messages import HOSTED, VOICE, WHATSAPP
 from gateway.logs import log
 from gateway.settings import idle_ms
 from gateway.settings.sections import Twilio, Voice
@@ -42,6 +42,8 @@ def fields_of(communication_type: str) -> tuple[str, ...]:
     """Name the settings a channel document of a type may hold."""
     if communication_type == VOICE:
         return BY_CHANNEL
+    if communication_type in HOSTED:
+        return ()
     return ("content_sid", "segments_per_second") if communication_type == WHATSAPP else ("segments_per_second",)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from gateway.channels import chat
 from gateway.channels.chat import ChatUser
 from gateway.conversation import chat_sites
 from gateway.conversation.runtime import Runtime
@@ -32,7 +33,6 @@ from gateway.store.isolation import Channels
 SHORTEST, LONGEST, USUAL = 60, 30 * 86_400, 3600
 USER, VISITOR, SIMULATED = "ut", "vt", "st"
 SIMULATES = timedelta(minutes=5)
-VISITOR_PREFIX = "visitor-"
 VISITS = timedelta(days=30)
 
 
@@ -82,7 +82,7 @@ def visit(runtime: Runtime, publishable: str, *, again: str = "") -> Issued:
     site = chat_sites.by_key(publishable)
     if site is None:
         raise BadToken("key_invalid", "This publishable key is unknown, or was ended. `gateway chat publish` shows it.")
-    user = ChatUser(site[0], f"{VISITOR_PREFIX}{secrets.token_hex(8)}")
+    user = ChatUser(site[0], f"{chat.VISITOR}{secrets.token_hex(8)}")
     if again:
         before = read(runtime, again)
         if not before.is_visitor or before.user.site != user.site:
