@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 
+from gateway.core.messages import HOSTED
 from gateway.core.times import ms_between
 
 DAY = timedelta(days=1)
@@ -196,7 +197,8 @@ class Count:
     def _ours(self, tally: Tally, message: Happened) -> None:
         name = {BOT: "bot", HUMAN: "human"}.get(message.sender, "system")
         setattr(tally, name, getattr(tally, name) + 1)
-        tally.statuses[message.status or ""] += 1
+        # Of what nobody carries there is nothing to be told: it would only make the share delivered look better.
+        tally.statuses["" if message.communication_type in HOSTED else message.status or ""] += 1
         tally.failed_answers += message.has_error
         if message.error_code:
             tally.errors[message.error_code] += 1

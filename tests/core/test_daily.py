@@ -117,3 +117,9 @@ def test_a_day_is_counted_again_until_its_statuses_have_settled(age, counted_ago
     day = day_of(TEN)
     now = day + DAY + age
     assert is_stale(day, now - counted_ago, now) is stale
+
+
+def test_what_nobody_carries_is_no_delivery():
+    counting = Count(lambda _session_id: ())
+    counting.add(Happened("s1", "chat:web", "chat", "ai", TEN, status="delivered"))
+    assert counting.tallies["chat:web", "chat"].statuses == {"": 1}
