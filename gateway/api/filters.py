@@ -16,7 +16,8 @@ NOBODY = "nobody"
 def wanted(query: SessionFilters, channels: Channels) -> Searched:
     """Turn what is asked for into what is asked of MongoDB; Refused where the words are in too many messages."""
     person, starts = groups.find(query.contact or None), number_starts(query.number) if query.number else ()
-    if (query.contact and not person) or (query.number and not starts):
+    is_hidden = bool(query.channel) and channels is not None and query.channel not in channels
+    if is_hidden or (query.contact and not person) or (query.number and not starts):
         return Searched(Wanted(among=()))
     plain = Wanted(
         communication_type=query.type or "",

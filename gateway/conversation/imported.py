@@ -18,6 +18,7 @@ from gateway.core.participant import Participant, address
 from gateway.core.sessions import IDLE
 from gateway.store import channels, contacts, importing, imports
 from gateway.store.connection import deadline
+from gateway.store.contacts import Contact
 from gateway.store.exporting import WITHOUT
 from gateway.store.importing import Here
 from gateway.store.imports import Import, Rejection, Step
@@ -44,6 +45,7 @@ class Batch:
     rejections: list[Rejection] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
     stored: list[dict[str, Any]] = field(default_factory=list)
+    people: dict[tuple[str, ...], Contact] = field(default_factory=dict)
 
     def reject(self, read: Read, reason: str) -> None:
         """Leave a row out, and keep it with the reason."""
@@ -94,7 +96,7 @@ def _simple(batch: Batch, read: Read) -> None:
 
 
 def _sessions(batch: Batch, reads: Sequence[Read]) -> None:
-    here = set(batch.known["sessions"])
+    here, closed = set(batch.known["sessions"]), []
     for read in reads:
         if not isinstance(read.row, SessionRow):
             continue
@@ -105,11 +107,14 @@ def _sessions(batch: Batch, reads: Sequence[Read]) -> None:
         elif reason := _future(batch, row.document, "last_message_at", "createdAt"):
             batch.reject(read, reason)
         else:
-            _put_session(batch, row)
+            document = _session(batch, row)
+            closed += [document] if "open_keys" not in document else []
         here.add(row.id)
+    importing.put_closed(closed)
 
 
-def _put_session(batch: Batch, row: SessionRow) -> None:
+def _session(batch: Batch, row: SessionRow) -> dict[str, Any]:
+    """Prepare a session; one that is open is stored at once, for it may have to be closed."""
     document = {name: one for name, one in row.document.items() if name not in _NOT_STORED["sessions"]}
     document["channel_id"] = _channel(batch, document)
     moment = document.get("createdAt") or document["last_message_at"]
@@ -125,9 +130,10 @@ def _put_session(batch: Batch, row: SessionRow) -> None:
         alerts.silence(batch.runtime, row.id, asked)
     batch.tally.sessions_created += 1
     batch.touched.add(row.id)
-    if not importing.put_session(document):
+    if "open_keys" in document and not importing.put_open(document):
         batch.tally.sessions_closed += 1
         batch.tally.problems.append(f"Session {row.id} is closed here: its sender has another open session.")
+    return document
 
 
 def _channel(batch: Batch, document: Mapping[str, Any]) -> str:
@@ -162,9 +168,17 @@ def _give_contact(batch: Batch, document: dict[str, Any]) -> None:
     """Let a session belong to whoever is behind it, who is made with the id they had unless they are here."""
     number = (document.get("metadata") or {}).get("fromNumber")
     person = Participant(_identities(document), number, str(number or ""))
-    known = contacts.resolve(person, batch.now, as_id=document.get("contact_id")) if person.identities else None
+    known = batch.people.get(person.identities) or (
+        contacts.resolve(person, batch.now, as_id=document.get("contact_id")) if person.identities else None
+    )
     document["contact_id"] = known.id if known else None
-    out = _carry_over(batch, document["contact_id"], document)
+    if known is None:
+        return
+    batch.people[person.identities] = known
+    out: Collection[str] = known.opted_out
+    if not set(document.get("opted_out") or ()) <= set(out):
+        out = _carry_over(batch, known.id, document)
+        batch.people.clear()
     if out:
         document["opted_out"] = list(dict.fromkeys([*(document.get("opted_out") or ()), *out]))
 

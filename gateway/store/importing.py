@@ -53,13 +53,18 @@ def known_messages(ids: Collection[str]) -> set[str]:
     return {str(row["_id"]) for row in found}
 
 
-def put_session(document: Mapping[str, Any]) -> bool:
-    """Store a session without messages yet; False where it had to be closed, for its sender has an open one.
+def put_closed(documents: Sequence[Mapping[str, Any]]) -> None:
+    """Store closed sessions without messages yet; one that is here already, from an attempt before, stays as it is."""
+    if documents:
+        insert_new(SessionDocument, [_session(document) for document in documents])
+
+
+def put_open(document: Mapping[str, Any]) -> bool:
+    """Store an open session without messages yet; False where it had to be closed, for its sender has an open one.
 
     One that is here already, from an attempt before, stays as it is, and the answer is the same.
     """
-    stored = _with_ids(document, "sessions") | {"message_count": 0}
-    sessions = collection(SessionDocument)
+    stored, sessions = _session(document), collection(SessionDocument)
     try:
         sessions.insert_one(stored)
     except DuplicateKeyError:
@@ -71,6 +76,10 @@ def put_session(document: Mapping[str, Any]) -> bool:
         )
         return False
     return True
+
+
+def _session(document: Mapping[str, Any]) -> dict[str, Any]:
+    return _with_ids(document, "sessions") | {"message_count": 0}
 
 
 def put_messages(documents: Sequence[Mapping[str, Any]]) -> None:

@@ -1,12 +1,21 @@
 """Which sessions: the filters of the list, which an export takes too."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from gateway.api.schemas import Moment, Query, Text
 
 Word = Annotated[Text, StringConstraints(max_length=200)]
+
+
+def _said(given: Any) -> Any:
+    if isinstance(given, str) and given not in ("true", "false"):
+        raise ValueError("write true or false")
+    return given
+
+
+Flag = Annotated[bool, BeforeValidator(_said)]
 
 
 class SessionFilters(Query):
@@ -22,8 +31,8 @@ class SessionFilters(Query):
     q: Word = Field("", description="Words of a message, a title or a contact's name, or a number.")
     tag: Word = ""
     assigned: Word = Field("", description="Whose they are; `nobody` for those that are nobody's.")
-    failed: bool = Field(False, description="Only those with a message that failed.")
-    needs_person: bool = Field(False, description="Only those that wait for a person.")
+    failed: Flag = Field(False, description="Only those with a message that failed.")
+    needs_person: Flag = Field(False, description="Only those that wait for a person.")
 
 
 class ExportQuery(SessionFilters):
