@@ -5,7 +5,7 @@ from dataclasses import replace
 from gateway.api.problems import Refused
 from gateway.api.schemas.filters import SessionFilters
 from gateway.core.searching import number_starts
-from gateway.store import groups, searching
+from gateway.store import groups, listing, searching
 from gateway.store.isolation import Channels
 from gateway.store.listing import Wanted
 from gateway.store.searching import Searched
@@ -14,10 +14,13 @@ NOBODY = "nobody"
 
 
 def wanted(query: SessionFilters, channels: Channels) -> Searched:
-    """Turn what is asked for into what is asked of MongoDB; Refused where the words are in too many messages."""
-    person, starts = groups.find(query.contact or None), number_starts(query.number) if query.number else ()
+    """Turn what is asked for into what is asked of MongoDB; Refused where the words are in too many messages.
+
+    What a key may not know of chooses nothing, and is not repeated to it.
+    """
+    contacts, starts = _contacts(query, channels), number_starts(query.number) if query.number else ()
     is_hidden = bool(query.channel) and channels is not None and query.channel not in channels
-    if is_hidden or (query.contact and not person) or (query.number and not starts):
+    if is_hidden or (query.contact and not contacts) or (query.number and not starts):
         return Searched(Wanted(among=()))
     plain = Wanted(
         communication_type=query.type or "",
@@ -30,7 +33,7 @@ def wanted(query: SessionFilters, channels: Channels) -> Searched:
         tag=query.tag,
         assigned_to="" if query.assigned == NOBODY else query.assigned,
         unassigned=query.assigned == NOBODY,
-        contact_ids=tuple(map(str, person.ids)) if person else (),
+        contact_ids=contacts,
     )
     if not query.q.strip():
         return Searched(replace(plain, number_starts=starts))
@@ -39,3 +42,10 @@ def wanted(query: SessionFilters, channels: Channels) -> Searched:
         detail = "query.q: nearly every message holds these words. Add another one."
         raise Refused(409, "too_common", detail, field="query.q")
     return replace(found, wanted=replace(found.wanted, number_starts=starts)) if starts else found
+
+
+def _contacts(query: SessionFilters, channels: Channels) -> tuple[str, ...]:
+    """Give the ids a person's sessions are kept under; none where no session of theirs is on these channels."""
+    person = groups.find(query.contact or None)
+    ids = tuple(map(str, person.ids)) if person else ()
+    return ids if ids and listing.exists(Wanted(contact_ids=ids), channels) else ()
