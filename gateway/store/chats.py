@@ -18,7 +18,7 @@ from gateway.core.times import MILLISECOND, epoch_ms, from_epoch_ms
 from gateway.store import contacts
 from gateway.store.answers import QUEUED
 from gateway.store.connection import collection
-from gateway.store.documents import NOT_PRIVATE, MessageDocument, SessionDocument
+from gateway.store.documents import NOT_DELETED, NOT_PRIVATE, MessageDocument, SessionDocument
 from gateway.store.finding import VIEWED, view
 from gateway.store.isolation import Channels, only
 
@@ -98,7 +98,9 @@ def user_of(session_id: str, channels: Channels) -> Row | None:
     if not ObjectId.is_valid(session_id):
         return None
     which = {"_id": ObjectId(session_id), "communication_type": CHAT, "metadata.userId": {"$exists": True}}
-    return collection(SessionDocument).find_one(which | only(channels), {"metadata.userId": 1, "channel_id": 1})
+    return collection(SessionDocument).find_one(
+        which | NOT_DELETED | only(channels), {"metadata.userId": 1, "channel_id": 1}
+    )
 
 
 def began_before(mine: Whose, moment: datetime) -> bool:

@@ -14,7 +14,7 @@ from bson import ObjectId
 from gateway.core.times import epoch_ms, from_epoch_ms
 from gateway.store import groups, transcripts
 from gateway.store.connection import collection
-from gateway.store.documents import MessageDocument, SessionDocument
+from gateway.store.documents import NOT_DELETED, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
 
 # So many messages are looked at in one go, some milliseconds, and so often for a page.
@@ -111,7 +111,7 @@ def _among(wanted: Wanted, place: _Place, channels: Channels) -> tuple[list[Obje
     if wanted.sessions is None:
         return None, _floor(wanted, place, {}, "happened")
     begun = {} if "_id" in wanted.sessions else {"first_message_at": {"$lte": place.at}}
-    every = [dict(wanted.sessions), begun, only(channels)]
+    every = [dict(wanted.sessions), begun, NOT_DELETED, only(channels)]
     found = collection(SessionDocument).find({"$and": [one for one in every if one]}, {"last_message_at": 1})
     rows = list(found.sort("last_message_at", -1).limit(_SESSIONS + 1))
     ids = [row["_id"] for row in rows[:_SESSIONS]]
@@ -167,7 +167,9 @@ def _conditions(wanted: Wanted) -> list[dict[str, Any]]:
 
 
 def _shown(rows: list[dict[str, Any]], channels: Channels) -> list[dict[str, Any]]:
-    """Give decisions as plain values, without the ids of sessions on other channels."""
+    """Give decisions as plain values, without those of deleted sessions and the ids of sessions on other channels."""
+    there = transcripts.visible({str(row["session_id"]) for row in rows}, None)
+    rows = [row for row in rows if str(row["session_id"]) in there]
     named = {str(one) for row in rows for name, one in row["decision"].items() if name.endswith("session_id") and one}
     seen = named if channels is None else transcripts.visible(named, channels)
     return [_plain(row) | {"decision": _told(row["decision"], seen)} for row in rows]

@@ -8,7 +8,7 @@ import pytest
 from gateway.conversation import deleting, forget, operators, regroup, retention
 from gateway.conversation.operators import CannotDo
 from gateway.conversation.regroup import NotThere
-from gateway.store import audit, boundaries, exporting, listing, messages, people, transcripts
+from gateway.store import audit, boundaries, decisions, exporting, listing, messages, people, transcripts
 from gateway.store.connection import collection
 from gateway.store.documents import SessionDocument
 from gateway.store.exporting import Selected
@@ -62,6 +62,8 @@ def test_a_deleted_session_is_seen_nowhere(scene):
         assert list(exporting.conversations(Selected(channels))) == []
         assert list(exporting.conversations(Selected(channels, session_id=scene.id))) == []
         assert boundaries.sessions([scene.id], channels) == {}
+        for among in (decisions.Wanted(), decisions.Wanted(sessions=decisions.of_session(scene.id))):
+            assert decisions.page(among, cursor="", limit=10, channels=channels).rows == []
     assert not operators.add_note(scene.runtime, scene.id, "Late", "ada", message_id="note:2")
     with pytest.raises(regroup.NotThere):
         regroup.split(scene.runtime, scene.id, message, by="ada")

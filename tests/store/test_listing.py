@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from bson import ObjectId
 
-from gateway.store import listing
+from gateway.store import listing, transcripts
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument, SessionDocument
 from gateway.store.listing import STATUSES, TYPES, Wanted
@@ -60,6 +61,32 @@ def test_a_page_reads_about_as_many_sessions_as_it_shows(many, wanted, channels)
     most = 51 + 200 if channels is None else SESSIONS * 2 / 7 + 51
     assert stats["totalDocsExamined"] <= most
     assert stats["totalKeysExamined"] <= most
+
+
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted("voice"), Wanted(channel_id="sms:3")], ids=["all", "type", "line"])
+def test_the_oldest_come_first_from_the_same_indexes(many, wanted):
+    order = [(name, -direction) for name, direction in listing._NEWEST_FIRST]
+    stats = collection(SessionDocument).find(listing.matching(wanted, None)).sort(order).limit(51).explain()
+    assert stats["executionStats"]["totalKeysExamined"] <= 51 + 200
+
+
+def test_a_contacts_sessions_are_found_by_their_index(many):
+    query = listing.matching(Wanted(contact_ids=("0" * 24,)), None)
+    plan = collection(SessionDocument).find(query).sort(listing._NEWEST_FIRST).limit(51).explain()
+    assert "'indexName': 'contact'" in str(plan["queryPlanner"]["winningPlan"])
+
+
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_a_page_of_messages_reads_as_many_as_it_shows(many, oldest_first):
+    session_id = ObjectId()
+    said = ({"_id": f"SM{at}", "session_id": session_id, "createdAt": TEN + timedelta(seconds=at)} for at in range(500))
+    collection(MessageDocument).insert_many(said)
+    wanted = {"session_id": session_id, "$and": [{"createdAt": {"$gt": TEN}}]}
+    way = 1 if oldest_first else -1
+    stats = collection(MessageDocument).find(wanted).sort("createdAt", way).limit(21).explain()["executionStats"]
+    assert stats["totalDocsExamined"] == 21
+    walked = transcripts.walk(str(session_id), None, limit=20, oldest_first=oldest_first)
+    assert [row["_id"] for row in walked.messages][:1] == ["SM0" if oldest_first else "SM499"]
 
 
 @pytest.mark.parametrize("channels", [None, ["sms:2"]], ids=["all", "some"])
