@@ -14,19 +14,19 @@ from gateway.api.schemas.chat import (
     Answered,
     ChangeBody,
     ChatHistory,
+    ChatMessageBody,
+    ChatMessagesQuery,
     ChatSession,
+    ChatSessionPath,
     ChatSessions,
+    ChatSessionsQuery,
     HistoryQuery,
-    MessageBody,
-    MessagesQuery,
     News,
     OneSession,
     OpenBody,
     OpenedSession,
     SayBody,
     SayQuery,
-    SessionPath,
-    SessionsQuery,
     Unanswered,
     WhoQuery,
 )
@@ -42,7 +42,7 @@ _ANSWERS: ResponseDict = {200: Answered, 202: Unanswered}
 
 
 @bp.get("/sessions", tags=tags, responses={200: ChatSessions})
-def list_chat_sessions(query: SessionsQuery) -> Response:
+def list_chat_sessions(query: ChatSessionsQuery) -> Response:
     """List a user's conversations."""
     _, mine = chat_auth.user(query)
     cursor = chat_places.session_cursor(query.cursor)
@@ -68,7 +68,7 @@ def open_chat_session(body: OpenBody) -> Response:
 
 
 @bp.get("/sessions/<session_id>", tags=tags, responses={200: OneSession})
-def get_chat_session(path: SessionPath, query: WhoQuery) -> Response:
+def get_chat_session(path: ChatSessionPath, query: WhoQuery) -> Response:
     """Show a conversation, with its newest messages."""
     user, mine = chat_auth.user(query, session_id=path.session_id)
     row = found(path.session_id, mine)
@@ -81,7 +81,7 @@ def get_chat_session(path: SessionPath, query: WhoQuery) -> Response:
 
 
 @bp.put("/sessions/<session_id>", tags=tags, responses={200: ChatSession})
-def change_chat_session(path: SessionPath, body: ChangeBody) -> Response:
+def change_chat_session(path: ChatSessionPath, body: ChangeBody) -> Response:
     """Name a conversation, end it, or keep something about it."""
     _, mine = chat_auth.user(body, session_id=path.session_id)
     found(path.session_id, mine)
@@ -94,7 +94,7 @@ def change_chat_session(path: SessionPath, body: ChangeBody) -> Response:
 
 
 @bp.delete("/sessions/<session_id>", tags=tags, responses={204: None})
-def delete_chat_session(path: SessionPath, query: WhoQuery) -> Response:
+def delete_chat_session(path: ChatSessionPath, query: WhoQuery) -> Response:
     """End a conversation and put it away."""
     _, mine = chat_auth.user(query, session_id=path.session_id)
     found(path.session_id, mine)
@@ -103,19 +103,19 @@ def delete_chat_session(path: SessionPath, query: WhoQuery) -> Response:
 
 
 @bp.post("/sessions/<session_id>/messages", tags=tags, responses=_ANSWERS)
-def say_in_chat(path: SessionPath, query: SayQuery, body: SayBody) -> Response:
+def say_in_chat(path: ChatSessionPath, query: SayQuery, body: SayBody) -> Response:
     """Say something, and wait for the answer."""
     return say(body, path.session_id, query.wait)
 
 
 @bp.post("/message", tags=tags, responses=_ANSWERS)
-def say_to_chat(query: SayQuery, body: MessageBody) -> Response:
+def say_to_chat(query: SayQuery, body: ChatMessageBody) -> Response:
     """Say something, with the session in the body or none at all."""
     return say(body, body.session_id or "", query.wait)
 
 
 @bp.get("/sessions/<session_id>/messages", tags=tags, responses={200: News})
-def wait_in_chat(path: SessionPath, query: MessagesQuery) -> Response:
+def wait_in_chat(path: ChatSessionPath, query: ChatMessagesQuery) -> Response:
     """Give what was said since, or wait for it."""
     user, mine = chat_auth.user(query, session_id=path.session_id)
     session_id = path.session_id

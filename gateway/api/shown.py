@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.api.auth import access, runtime
-from gateway.api.schemas.messages import Decision, File, Message, MessagePage, StatusChange, Template, Waiting
+from gateway.api.schemas.messages import File, Message, MessageDecision, MessagePage, StatusChange, Template, Waiting
 from gateway.api.schemas.sessions import NeedsPerson, Session, WholeSession
 from gateway.core import codes
 from gateway.core.explain import explain
@@ -123,10 +123,12 @@ def message(row: Mapping[str, Any], outbox: Mapping[str, Any] | None = None) -> 
     )
 
 
-def _decision(stored: Mapping[str, Any]) -> Decision:
+def _decision(stored: Mapping[str, Any]) -> MessageDecision:
     told = {name: stored.get(name) for name in ("rule", "gap_seconds", "threshold_seconds", "scope", "anchor")}
     before = _text(stored.get("previous_session_id"))
-    return Decision(kind=str(stored.get("kind") or ""), explanation=explain(stored), previous_session_id=before, **told)
+    return MessageDecision(
+        kind=str(stored.get("kind") or ""), explanation=explain(stored), previous_session_id=before, **told
+    )
 
 
 def _template(stored: Mapping[str, Any]) -> Template:

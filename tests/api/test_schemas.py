@@ -1,8 +1,13 @@
 """What every body is read by: what the schema says, and nothing that resembles it."""
 
-import pytest
-from pydantic import ValidationError
+import importlib
+import pkgutil
+from collections import Counter
 
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from gateway.api import schemas
 from gateway.api.schemas import Body, Moment, Text
 
 
@@ -52,3 +57,13 @@ def test_every_moment_of_rfc_3339_is_read_and_given_in_utc(written, read):
 def test_a_moment_without_its_offset_is_refused_with_the_remedy():
     with pytest.raises(ValidationError, match="needs its offset"):
         ThingBody.model_validate({"at": "2026-03-01T10:00:00"})
+
+
+def test_no_two_models_share_a_name():
+    """In the OpenAPI file one would stand for both."""
+    modules = [
+        importlib.import_module(one.name) for one in pkgutil.iter_modules(schemas.__path__, "gateway.api.schemas.")
+    ]
+    models = {model for module in modules for model in vars(module).values() if isinstance(model, type)}
+    names = Counter(model.__name__ for model in models if issubclass(model, BaseModel))
+    assert [name for name, count in names.items() if count > 1] == []

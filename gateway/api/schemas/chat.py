@@ -59,7 +59,7 @@ Context = Annotated[dict[str, Any], _at_most(CONTEXT_BYTES), Field(description="
 Metadata = Annotated[dict[str, Any], _at_most(METADATA_BYTES), Field(description="Up to 4 kB of JSON of your own.")]
 
 
-class SessionPath(Path):
+class ChatSessionPath(Path):
     """Which session."""
 
     session_id: SessionName
@@ -73,14 +73,14 @@ class WhoQuery(Query):
     channel: Site | None = None
 
 
-class SessionsQuery(WhoQuery):
+class ChatSessionsQuery(WhoQuery):
     """A page of somebody's sessions."""
 
     cursor: Cursor = ""
     limit: Limit = 50
 
 
-class MessagesQuery(WhoQuery):
+class ChatMessagesQuery(WhoQuery):
     """What was said since."""
 
     after: Place = ""
@@ -135,7 +135,7 @@ class SayBody(WhoBody):
     metadata: Metadata = Field(default_factory=dict)
 
 
-class MessageBody(SayBody):
+class ChatMessageBody(SayBody):
     """What a user says, with the session in the body."""
 
     session_id: SessionName | None = None

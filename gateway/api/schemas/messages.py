@@ -43,7 +43,7 @@ class IdempotencyHeader(BaseModel):
     )
 
 
-class Decision(BaseModel):
+class MessageDecision(BaseModel):
     """Why a message is in its session."""
 
     kind: Literal["created", "reused", "rolled_over"] | str = Field(description="What happened.")
@@ -117,7 +117,7 @@ class Message(BaseModel):
     status_history: list[StatusChange]
     error_code: str | None = Field(description="Twilio's error code.")
     error: str | None = Field(description="What went wrong, in words.")
-    decision: Decision | None
+    decision: MessageDecision | None
     outbox: Waiting | None = Field(None, description="Only where one message is asked for or sent.")
     provider_sid: str | None
     in_reply_to: str | None
