@@ -16,6 +16,7 @@ _WORDS = {
     "session_reopened": "reopened it",
     "session_archived": "archived it",
     "session_unarchived": "took it out of the archive",
+    "session_context_changed": "changed its context",
     "session_deleted": "deleted it",
     "session_restored": "restored it",
     "session_retitled": "changed the title",
