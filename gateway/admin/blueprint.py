@@ -40,7 +40,7 @@ PARTS = (
         "Operations",
         (
             "admin.operations", "admin.outbox", "admin.webhooks", "admin.webhook", "admin.channels", "admin.channel",
-            "admin.set_channel", "admin.api_keys", "admin.add_api_key",
+            "admin.set_channel", "admin.api_keys", "admin.add_api_key", "admin.events",
         ),
         needs="admin",
         everywhere=True,

@@ -6,9 +6,10 @@ there before sending anything (I9).
 
 import enum
 
+from gateway.conversation.events import queue
 from gateway.conversation.runtime import Runtime
 from gateway.logs import log
-from gateway.store import audit, delivery, failures, media, outbound, outbox
+from gateway.store import audit, deliveries, delivery, failures, media, outbound, outbox
 from gateway.store.connection import deadline
 from gateway.store.failures import Failure
 
@@ -52,7 +53,11 @@ def _reopen(runtime: Runtime, row: Failure) -> Done:
         return Done.GONE if failures.dismiss(row.id, now) else Done.UNCHANGED
     if row.step == outbox.FETCH:
         media.reopen(row.about)
-    return Done.RETRIED if failures.reopen(row.id, now) else Done.UNCHANGED
+    if row.step == outbox.EVENT:
+        again = deliveries.again(row.id, now, queue.give_up_at(runtime))
+    else:
+        again = failures.reopen(row.id, now)
+    return Done.RETRIED if again else Done.UNCHANGED
 
 
 def cancel(runtime: Runtime, row_id: str, by: str) -> Done:

@@ -180,10 +180,17 @@ def replay(runtime: Runtime, which: Subscription, delivery_id: str, by: Access) 
     now = runtime.clock.now()
     with deadline():
         row_id = deliveries.row_id(which.id, delivery_id)
-        done = deliveries.again(row_id, now, now + queue.retrying(runtime))
+        done = deliveries.again(row_id, now, queue.give_up_at(runtime))
         if done:
             audit.note(now, by.name, "subscription_replayed", subscription=which.id, delivery=delivery_id)
     return done
+
+
+def replay_failed(runtime: Runtime, which: Subscription, by: Access, limit: int) -> int:
+    """Make the newest deliveries again that failed; gives how many."""
+    with deadline():
+        failed = deliveries.newest_failed(which.id, limit)
+    return sum(replay(runtime, which, one, by) for one in failed)
 
 
 def replay_since(

@@ -12,6 +12,8 @@ from gateway.store.isolation import Channels, only
 from gateway.store.outbox import CANCELED, DONE, EVER, FAILED, WAITING
 
 STATES = [WAITING, DONE, FAILED, CANCELED]
+# Counts go no further.
+COUNTED = 10_000
 _PREFIX = "event"
 TOO_OLD = "too_old: nobody took it in time"
 
@@ -90,11 +92,27 @@ def message(message_id: str, channels: Channels) -> dict[str, Any] | None:
     return found and found | {"session_id": str(found["session_id"])}
 
 
-def waiting(subscription_id: str) -> int:
-    """Count what waits for a program."""
-    return collection(OutboxDocument).count_documents(
-        {"subscription": subscription_id, "state": WAITING}, hint="next_event"
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many deliveries of a program wait, and failed within the week; COUNTED is that many or more."""
+
+    waiting: int
+    failed: int
+
+
+def counts(subscription_id: str) -> Counts:
+    """Count the deliveries of a program that are not done."""
+    rows = collection(OutboxDocument)
+    found = (
+        rows.count_documents({"subscription": subscription_id, "state": state}, hint="events", limit=COUNTED)
+        for state in (WAITING, FAILED)
     )
+    return Counts(*found)
+
+
+def newest_failed(subscription_id: str, limit: int) -> list[str]:
+    """Give the ids of the newest deliveries that failed."""
+    return [one.id for one in page(subscription_id, state=FAILED, limit=limit)[0]]
 
 
 def again(row: str, now: datetime, give_up_at: datetime) -> bool:

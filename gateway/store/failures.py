@@ -61,6 +61,7 @@ class Waiting:
 
 
 def _failure(row: Mapping[str, Any]) -> Failure:
+    session_id = row.get("session_id") or (row.get("event") or {}).get("session_id")
     return Failure(
         id=row["_id"],
         step=row["step"],
@@ -69,7 +70,7 @@ def _failure(row: Mapping[str, Any]) -> Failure:
         tries=row.get("tries") or 0,
         failed_at=row.get("finished_at") or EVER,
         attempted="attempted_at" in row,
-        session_id=str(row["session_id"]) if row.get("session_id") else None,
+        session_id=str(session_id) if session_id else None,
         to=(row.get("address") or {}).get("to") or "",
     )
 

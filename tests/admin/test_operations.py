@@ -15,7 +15,7 @@ from tests.admin.conftest import PASSWORD, Console
 from tests.conftest import TEN
 
 HERE = "/admin/operations"
-PAGES = [HERE, f"{HERE}/outbox", f"{HERE}/webhooks", f"{HERE}/channels", f"{HERE}/keys"]
+PAGES = [HERE, f"{HERE}/outbox", f"{HERE}/webhooks", f"{HERE}/events", f"{HERE}/channels", f"{HERE}/keys"]
 
 
 @pytest.fixture

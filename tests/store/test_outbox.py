@@ -20,7 +20,7 @@ LOOKS = {
     "one before": lambda: lanes.one_before(Row("m2", outbox.SEND, "m2", TEN, TEN, lane="a|b"), TEN),
     "next in lane": lambda: lanes.let_next_go("a|b", TEN),
     "claim an event": lambda: outbox.claim_event("me", TEN, LEASE, ["s", "t"]),
-    "events waiting": lambda: deliveries.waiting("s"),
+    "events waiting": lambda: deliveries.counts("s"),
     "events of one": lambda: deliveries.page("s", limit=1),
     "events again": lambda: deliveries.hurry("s", TEN - LEASE),
     "events too old": lambda: deliveries.give_up(TEN),

@@ -1,5 +1,5 @@
-"""Operations: how the gateway is doing, what failed, what Twilio sent, our numbers and the API's keys."""
+"""Operations: how the gateway is doing, what failed, what Twilio sent, our numbers, the API's keys and webhooks out."""
 
-from gateway.admin.operations import channels, health, inspector, keys, outbox
+from gateway.admin.operations import channels, health, inspector, keys, outbox, subscriptions
 
-__all__ = ["channels", "health", "inspector", "keys", "outbox"]
+__all__ = ["channels", "health", "inspector", "keys", "outbox", "subscriptions"]

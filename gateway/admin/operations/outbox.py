@@ -10,12 +10,19 @@ from gateway.admin.operations.rooms import operators, show
 from gateway.conversation import failed
 from gateway.conversation.failed import Done
 from gateway.core.codes import explain
-from gateway.store import backlog, failures, outbox
+from gateway.store import backlog, failures
 from gateway.store.connection import deadline
 
 PAGE_SIZE = 25
 
-STEPS = {"answer": "Make an answer", "send": "Send a message", "fetch": "Fetch files", "delete": "Delete at Twilio"}
+STEPS = {
+    "answer": "Make an answer",
+    "send": "Send a message",
+    "fetch": "Fetch files",
+    "delete": "Delete at Twilio",
+    "alert": "Alert somebody",
+    "event": "Tell a program",
+}
 _TOLD = {
     Done.RETRIED: "It will be tried again now. What may have gone out is looked up at Twilio first.",
     Done.CANCELED: "It was set aside; nobody tries it again.",
@@ -30,7 +37,7 @@ _TOLD = {
 def failed_rows() -> str:
     """List what failed, by kind and one by one."""
     step, reason = request.args.get("step", ""), request.args.get("reason")
-    if step and step not in outbox.STEPS:
+    if step and step not in STEPS:
         abort(404)
     with deadline():
         now = runtime().clock.now()

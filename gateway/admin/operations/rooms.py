@@ -25,6 +25,7 @@ ROOMS = (
     Room("Health", ("admin.operations",)),
     Room("Outbox", ("admin.outbox", "admin.act_on_outbox")),
     Room("Webhooks", ("admin.webhooks", "admin.webhook")),
+    Room("Events", ("admin.events", "admin.act_on_events")),
     Room("Channels", ("admin.channels", "admin.channel", "admin.set_channel")),
     Room("API keys", ("admin.api_keys", "admin.add_api_key")),
 )

@@ -58,13 +58,13 @@ def row_of(runtime: Runtime, to: Subscription, event: Event, *, again: str = "")
         queued_at=now,
         subscription=to.id,
         event=_as_stored(event),
-        give_up_at=now + retrying(runtime),
+        give_up_at=give_up_at(runtime),
     )
 
 
-def retrying(runtime: Runtime) -> timedelta:
-    """Give for how long an event is tried."""
-    return timedelta(hours=runtime.settings.events.retry_hours)
+def give_up_at(runtime: Runtime) -> datetime:
+    """Tell until when an event is tried that is queued now."""
+    return runtime.clock.now() + timedelta(hours=runtime.settings.events.retry_hours)
 
 
 def ping(at: datetime, token: str) -> Event:
