@@ -1,9 +1,13 @@
 """Events on their way to a program that dies, hangs, refuses, loses answers, or wants no more."""
 
 import contextlib
+import json
+import shutil
 import socket
+import subprocess
 import threading
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flask import Response
@@ -248,3 +252,34 @@ def drip(server):
 
     threading.Thread(target=serve, daemon=True).start()
     return stop
+
+
+def documented(language):
+    """Give the code that the documentation shows in a language."""
+    page = (Path(__file__).parents[3] / "docs/api/events.md").read_text()
+    return page.split(f"```{language}\n")[1].split("```")[0]
+
+
+def test_the_documented_python_verifies_what_arrives(told):
+    told.deliver()
+    (arrived,) = told.receiver.told
+    known: dict = {}
+    exec(documented("python"), known)
+    is_genuine = known["is_genuine"]
+    assert is_genuine(told.secret, arrived.headers, arrived.body)
+    assert not is_genuine("whsec_other", arrived.headers, arrived.body)
+    assert not is_genuine(told.secret, arrived.headers, arrived.body + b" ")
+    old = arrived.headers | {"X-Gateway-Timestamp": str(int(arrived.headers["X-Gateway-Timestamp"]) - 301)}
+    assert not is_genuine(told.secret, old, arrived.body)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node here")
+def test_the_documented_javascript_verifies_what_arrives(told):
+    told.deliver()
+    (arrived,) = told.receiver.told
+    headers = {name.lower(): value for name, value in arrived.headers.items()}
+    call = f"isGenuine(process.argv[1], {json.dumps(headers)}, Buffer.from({json.dumps(arrived.body.decode())}))"
+    for secret, verdict in ((told.secret, "true"), ("whsec_other", "false")):
+        program = f"{documented('js')}\nconsole.log({call})"
+        ran = subprocess.run(["node", "-e", program, secret], capture_output=True, text=True, check=True)
+        assert ran.stdout.strip() == verdict
