@@ -287,6 +287,7 @@ def test_t10_the_newer_session_stays_open_and_takes_what_either_writes(one_each)
     newer, older = one_each.session(BOB)["_id"], one_each.session(ADA)["_id"]
     one_each.merge(ADA, BOB)
     assert one_each.db.sessions.find_one({"_id": older})["closed_reason"] == "merged"
+    assert one_each.db.sessions.find_one({"_id": newer})["open_keys"] == [BOB, ADA]
     one_each.says(ADA)
     one_each.says(BOB)
     found = {one["_id"]: one for one in one_each.db.sessions.find()}
