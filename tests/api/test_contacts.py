@@ -358,6 +358,8 @@ def test_what_is_read_of_contacts_uses_indexes(app, db, say, id_of):
     queries = [
         db.contacts.find({"merged_into": {"$exists": False}, "_id": {"$lt": one}}).sort("_id", -1),
         *(db.contacts.find(way) for words in ("+1555", "ada@example.com", "ada") for way in directory._ways(words)),
+        db.contacts.find({"$or": contacts._known_by(chat_user("web", "x", email="ada@example.com"))}),
+        db.contacts.find({"emails": {"$in": ["ada@example.com"]}}),
         db.contacts.find({"to_forget": {"$exists": True}}).hint("to_forget"),
         db.sessions.find(people.theirs([str(one)], [SMS])),
         db.messages.find({"session_id": {"$in": [one, one]}}).sort("createdAt", -1).limit(3),
