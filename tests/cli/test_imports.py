@@ -1,12 +1,15 @@
 """`gateway import` as a person at a terminal runs it."""
 
 import json
+import subprocess
+from datetime import datetime
 
 import pymongo
 import pytest
 
 from gateway.store import connection
-from tests.cli.test_commands import run
+from tests.cli.test_commands import GATEWAY, ROOT, run
+from tests.cli.test_serve import clean_environment
 from tests.conversation.test_importing import message, session, written
 
 
@@ -67,3 +70,26 @@ def test_help_names_the_commands(gateway):
     assert "gateway import march.jsonl" in told
     assert "list" in told
     assert "show" in told
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(uri, tmp_path):
+    path, environ = tmp_path / "march.jsonl", {"MONGODB_URI": uri, "GATEWAY_DATA_DIR": str(tmp_path)}
+    rows = (row for n in range(400) for row in (session(n), *(message(20 * n + m, of=n) for m in range(20))))
+    path.write_bytes(written(*rows))
+    with pymongo.MongoClient(uri) as client:
+        database = client.get_default_database()
+        process = subprocess.Popen([GATEWAY, "import", str(path)], cwd=ROOT, env=clean_environment(**environ))
+        while not database.imports.find_one({"rows": {"$gt": 1000}}):
+            assert process.poll() is None
+        process.kill()
+        process.wait()
+        before = database.imports.find_one()
+        assert before["state"] == "running"
+        database.imports.update_one({}, {"$set": {"lease": datetime(2026, 1, 1)}})
+        done = run("import", str(path), "--json", **environ)
+        told = json.loads(done.stdout)
+        assert (told["id"], told["state"], told["rows_read"]) == (str(before["_id"]), "done", 8402)
+        assert told["sessions"] == {"created": 400, "existing": 0, "closed": 0}
+        assert told["messages"] == {"imported": 8000, "duplicate": 0}
+        assert database.messages.count_documents({}) == 8000
+        assert database.sessions.distinct("message_count") == [20]

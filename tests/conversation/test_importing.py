@@ -14,7 +14,7 @@ from gateway.conversation.export import Order
 from gateway.conversation.importing import BadFile, Busy, Hands
 from gateway.conversation.whatif import Question
 from gateway.core.errors import StoreUnavailable
-from gateway.store import analytics, imports, uploads
+from gateway.store import analytics, gaps, imports, uploads
 from gateway.store.exporting import Selected
 from tests.conftest import TEN
 
@@ -432,3 +432,16 @@ def test_queries_use_indexes(runtime, db):
     plan = db.import_rejections.find(wanted).sort("row", 1).explain()["queryPlanner"]["winningPlan"]
     assert "'indexName': 'of_import'" in str(plan)
     assert "'stage': 'SORT'" not in str(plan)
+
+
+def test_pauses_are_counted_anew_in_pieces_however_many_came_into_one(runtime, twilio, clock, db, monkeypatch):
+    monkeypatch.setattr(gaps, "CHUNK", 2)
+    for minutes in (0, 1, 2):
+        clock.move_to(minutes=minutes)
+        twilio.sms()
+    clock.move_to(minutes=60)
+    whatif.keep_counted(runtime)
+    bring_in(runtime, written(session(), *map(message, range(9))))
+    whatif.keep_counted(runtime)
+    assert whatif.look(runtime, Question()).tally.messages == 15
+    assert max(row["messages"] for row in db.gaps.find()) <= 2
