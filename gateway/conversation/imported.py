@@ -28,6 +28,7 @@ BATCH_SECONDS = 60
 
 # Clocks differ, but not by that.
 LATEST = timedelta(days=1)
+_MOMENTS = ("createdAt", "first_message_at", "last_message_at", "last_inbound_at")
 
 _NOT_STORED = {name: frozenset(fields) | {"message_count"} for name, fields in WITHOUT.items()}
 
@@ -104,7 +105,7 @@ def _sessions(batch: Batch, reads: Sequence[Read]) -> None:
         if row.id in here:
             batch.tally.sessions_existing += 1
             _carry_over(batch, importing.contact_of(row.id), row.document)
-        elif reason := _future(batch, row.document, "last_message_at", "createdAt"):
+        elif reason := _future(batch, row.document, *_MOMENTS):
             batch.reject(read, reason)
         else:
             document = _session(batch, row)

@@ -8,7 +8,7 @@ counted was counted once. One process at a time is at work on an import.
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from gateway.conversation import daily, imported, whatif
 from gateway.conversation.layouts import BEGINNING, LAYOUTS, BadFile, choose
 from gateway.conversation.runtime import Runtime
-from gateway.core.errors import GatewayError, StoreUnavailable
+from gateway.core.errors import GatewayError, StoreRefused, StoreUnavailable
 from gateway.core.imported import Read
 from gateway.logs import log
 from gateway.store import audit, imports, uploads
@@ -178,14 +178,26 @@ def _do(runtime: Runtime, run: Import, stream: BinaryIO, hands: Hands) -> None:
         _read(runtime, run, stream, hands)
     except _Lost:
         log.info("import_left", import_id=run.id)
+    except StoreRefused as error:
+        _fail(runtime, run, f"MongoDB cannot hold one of the rows that come next: {error}")
     except StoreUnavailable:
         raise  # the claim ends by itself, and somebody goes on
     except GatewayError as error:
-        _finish(runtime, run, imports.FAILED, error=str(error))
+        _fail(runtime, run, str(error))
+    except Exception:
+        log.exception("import_failed", import_id=run.id)
+        _fail(runtime, run, "Something unforeseen happened in the rows that come next; it is in the log.")
     except BaseException:
         with deadline():
             imports.release(run)
         raise
+
+
+def _fail(runtime: Runtime, run: Import, error: str) -> None:
+    """End an import before its end; what it brought in stays."""
+    with deadline():
+        now = imports.get(run.id) or run
+    _finish(runtime, replace(now, owner=run.owner), imports.FAILED, error=error)
 
 
 def _read(runtime: Runtime, run: Import, stream: BinaryIO, hands: Hands) -> None:

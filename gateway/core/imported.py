@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from gateway.core.sessions import Kind
 from gateway.core.times import parse_moment
 
 Document = dict[str, Any]
@@ -108,6 +109,8 @@ def _checked(document: Mapping[str, Any], checks: Mapping[str, Check], *, requir
     for name, value in document.items():
         if not _NAME.fullmatch(name):
             raise BadRow(f"{name[:40]!r} is no name of a field.")
+        if value is None and name in _NEVER_NULL:
+            continue
         try:
             checked[name] = None if value is None else checks.get(name, _plain)(value)
         except ValueError as error:
@@ -171,12 +174,32 @@ def _list_of(check: Check, most: int) -> Check:
     return check_all
 
 
-def _fields(**checks: Check) -> Check:
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadRow(f"{_short(value)} is no number.")
+    return _plain(value)
+
+
+def _flag(value: Any) -> Any:
+    if not isinstance(value, bool):
+        raise BadRow(f"{_short(value)} is neither true nor false.")
+    return value
+
+
+def _address(value: Any) -> Any:
+    if not isinstance(value, dict) or not {"to", "sender"} <= value.keys() <= _ADDRESS.keys():
+        raise BadRow(f"{_short(value)} is no address: it has {', '.join(_ADDRESS)}.")
+    return {name: one and _ADDRESS[name](one) for name, one in value.items()}
+
+
+def _fields(required: tuple[str, ...] = (), /, **checks: Check) -> Check:
     """Check an object; what is not named in it may be anything that can be stored."""
 
     def check(value: Any) -> Document:
         if not isinstance(value, dict):
             raise BadRow(f"{_short(value)} is no object.")
+        if missing := next((name for name in required if value.get(name) is None), ""):
+            raise BadRow(f"It has no {missing}.")
         _plain(value)
         return value | {name: check(value[name]) for name, check in checks.items() if value.get(name) is not None}
 
@@ -201,6 +224,12 @@ def _plain(value: Any, depth: int = 0) -> Any:
     return value
 
 
+# Lists and objects are there or not: what is added to them finds no null.
+_NEVER_NULL = frozenset(
+    {"metadata", "context", "keys", "opted_out", "tags", "needs_person", "decision", "media", "status_history"}
+    | {"moved", "template", "tools_used", "assigned_to", "bot_off", "has_failed", "title"}
+)
+_ADDRESS: dict[str, Check] = {name: _text(200) for name in ("to", "sender", "account_sid", "service_sid")}
 _SESSION: dict[str, Check] = {
     "_id": _id,
     "channel_id": _name(200),
@@ -221,12 +250,14 @@ _SESSION: dict[str, Check] = {
     "seen_at": _moment,
     "merged_at": _moment,
     "metadata": _fields(firstMessageAt=_moment, fromNumber=_text(200), toNumber=_text(200)),
-    "needs_person": _fields(at=_moment),
+    "needs_person": _fields(("reason", "at"), reason=_text(1000), at=_moment),
     "context": _fields(),
     "keys": _list_of(_name(500), 50),
     "opted_out": _list_of(_name(200), 1000),
     "tags": _list_of(_name(100), 1000),
     "assigned_to": _text(200),
+    "bot_off": _flag,
+    "has_failed": _flag,
 }
 _MESSAGE: dict[str, Check] = {
     "_id": _name(200),
@@ -239,13 +270,26 @@ _MESSAGE: dict[str, Check] = {
     "content": _text(1_000_000),
     "provider_sid": _name(200),
     "status": _text(100),
-    "status_history": _list_of(_fields(at=_moment, status=_text(100)), 1000),
+    "status_history": _list_of(_fields(("status", "at"), at=_moment, status=_text(100)), 1000),
     "error_message": _text(10_000),
-    "decision": _fields(previous_session_id=_id, bridges_session_id=_id),
+    "decision": _fields(
+        ("kind",),
+        kind=_one_of(*Kind),
+        rule=_text(100),
+        gap_seconds=_number,
+        threshold_seconds=_number,
+        next_gap_seconds=_number,
+        previous_session_id=_id,
+        bridges_session_id=_id,
+    ),
+    "tools_used": _list_of(_plain, 1000),
+    "processing_time_ms": _number,
+    "token_count": _number,
+    "has_error": _flag,
     "media": _list_of(_fields(), 1000),
     "template": _fields(),
     "moved": _list_of(_fields(at=_moment, **{"from": _id}), 1000),
-    "metadata": _fields(backfilledAt=_moment),
+    "metadata": _fields(backfilledAt=_moment, address=_address),
     "createdAt": _moment,
     "storedAt": _moment,
 }

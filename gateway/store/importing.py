@@ -139,7 +139,7 @@ def _counting(ids: list[ObjectId]) -> list[dict[str, Any]]:
 
 def _counts(row: Mapping[str, Any]) -> dict[str, Any]:
     latest = {"last_message_at": row["last"], "last_inbound_at": row["inbound"]}
-    earliest = {"first_message_at": row["first"], "metadata.firstMessageAt": row["first"]}
+    earliest = {"first_message_at": row["first"]}
     change = {
         "$set": {"message_count": row["messages"]},
         "$max": {name: at for name, at in latest.items() if at},

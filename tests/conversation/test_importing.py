@@ -179,6 +179,12 @@ def test_counts_and_times_are_those_of_the_messages(runtime, db):
         (json.dumps(message(3, of=7)).encode(), "Its session 65f000000000000000000007 is not here"),
         (json.dumps(message(of=1, content=7)).encode(), "content: 7 is no text"),
         (json.dumps(message(of=1, _id="")).encode(), "_id: '' is no name"),
+        (json.dumps(session(needs_person={"at": None})).encode(), "needs_person: It has no reason"),
+        (json.dumps(session(first_message_at="2999-01-01T00:00:00Z")).encode(), "lies in the future"),
+        (json.dumps(message(of=1, decision={"kind": "odd"})).encode(), "'odd' is none of created, reused"),
+        (json.dumps(message(of=1, processing_time_ms="5")).encode(), "'5' is no number"),
+        (json.dumps(message(of=1, status_history=[{"status": "sent"}])).encode(), "It has no at"),
+        (json.dumps(message(of=1, metadata={"address": {"to": "+1"}})).encode(), "no address"),
         (json.dumps(message(of=1, createdAt=None)).encode(), "no createdAt"),
         (b'{"message":' + b"[" * 900 + b"]" * 900 + b"}", "neither a session nor a message"),
         (
@@ -378,6 +384,30 @@ def test_a_file_of_no_known_layout_is_refused_at_once(runtime, db, file, layout,
         importing.order(runtime, io.BytesIO(file), "f", "key:test", layout=layout)
     assert reason in str(refused.value)
     assert db.imports.count_documents({}) == 0
+
+
+def test_what_nobody_foresaw_ends_an_import_and_not_the_next(runtime, monkeypatch):
+    def odd(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(importing, "BATCH_ROWS", 2)
+    real = importing.imported.put
+    monkeypatch.setattr(
+        importing.imported, "put", lambda *given: real(*given) if given[2][0].position.rows < 3 else odd()
+    )
+    run = bring_in(runtime, written(session(), message(1), message(2)))
+    assert (run.state, run.position.rows) == ("failed", 2)
+    assert "unforeseen" in run.error
+    monkeypatch.setattr(importing.imported, "put", real)
+    assert bring_in(runtime, written(session(), message(1))).state == "done"
+
+
+def test_null_is_no_list_and_no_object(runtime, db, twilio):
+    odd = session(metadata=None, context=None, tags=None, opted_out=None, keys=["sms|+15017122661|+15558675310"])
+    bring_in(runtime, written(odd, message(1, media=None, decision=None, metadata=None)))
+    assert not {"metadata", "context", "tags", "opted_out"} & db.sessions.find_one().keys()
+    assert not {"media", "decision", "metadata"} & db.messages.find_one().keys()
+    assert db.sessions.find_one()["message_count"] == 1
 
 
 def test_too_many_bytes_leave_nothing(make_app):

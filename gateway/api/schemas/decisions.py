@@ -43,8 +43,8 @@ class Decision(BaseModel):
     contact_id: str | None
     at: Moment = Field(description="When the message was sent; that decides, whenever it came.")
     stored_at: Moment | None
-    kind: Kind
-    rule: Rule | None
+    kind: str = Field(description="`created`, `reused` or `rolled_over`.")
+    rule: str | None
     explanation: str = Field(description="The decision in words.")
     gap_seconds: float | None = Field(description="The pause it was measured by.")
     threshold_seconds: float | None = Field(description="The idle threshold of then; null is never.")
