@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 
-from gateway import worker
 from gateway.conversation import work
 from gateway.conversation.runtime import Clock
 from gateway.store import outbox
 from gateway.store.outbox import Row
-from gateway.worker import Desk
+from gateway.worker import desk as desks
+from gateway.worker.desk import Desk
 from tests.brokers import wait_for
 
 
@@ -30,7 +30,7 @@ def desk(make_app, monkeypatch):
         desk.answered.wait(10)
 
     monkeypatch.setattr(work, "do", do)
-    monkeypatch.setattr(worker.os, "_exit", desk.exits.append)
+    monkeypatch.setattr(desks.os, "_exit", desk.exits.append)
     now = serving.clock.now()
     outbox.put(Row("m1", outbox.SEND, "m1", due=now, queued_at=now))
     desk.thread = threading.Thread(target=desk.work)
@@ -43,7 +43,7 @@ def desk(make_app, monkeypatch):
 
 
 def test_what_takes_longer_than_a_stop_may_is_left_to_its_lease(desk, monkeypatch):
-    monkeypatch.setattr(worker, "STOP_SECONDS", 0.2)
+    monkeypatch.setattr(desks, "STOP_SECONDS", 0.2)
     desk.stop.set()
     wait_for(lambda: desk.exits, seconds=5)
     assert desk.exits == [0]

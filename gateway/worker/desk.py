@@ -1,71 +1,22 @@
-"""The worker process: answers, sends and fetches what is in the outbox, closes idle sessions, settles after crashes.
-
-Any number of them may run, on any number of hosts. Each looks for rows that are due, five times a second. With a
-broker rows are brought by id as soon as they are due, and looking is what finds the rest:
-
-- once a second, rows that have been due for a second go to the broker again (it lost them, or it was not told), so
-  that whichever worker has a hand free gets them;
-- once a second, rows that have been due for five seconds are simply done: the broker takes ids and brings none;
-- without a connection to the broker a worker looks as often as if there were none. Nothing ever waits for a broker.
-
-Each path ends in the same claim, so it does not matter which one is first.
-"""
+"""Where rows of the outbox are claimed and done, by as many hands as the settings give."""
 
 import os
-import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
-from gateway import jobs, logs, settings
 from gateway.clients.consumer import Consumer
-from gateway.conversation import (
-    backfill_turns,
-    daily,
-    forget,
-    importing,
-    retention,
-    runtime,
-    subscriptions,
-    upkeep,
-    whatif,
-    work,
-)
-from gateway.conversation.events import feed
-from gateway.conversation.events.hands import Hands
-from gateway.conversation.presence import EVERY_SECONDS, Presence
+from gateway.conversation import work
 from gateway.conversation.runtime import Runtime
-from gateway.core.errors import ConfigError, StoreUnavailable
+from gateway.core.errors import StoreUnavailable
 from gateway.logs import log
-from gateway.settings import Settings
-from gateway.store import connection, outbox
+from gateway.store import outbox
 from gateway.store.connection import deadline
 from gateway.store.outbox import NOT_AT_ALL, Row
-
-SETTLE_SECONDS = 10
-SWEEP_SECONDS = 30
-CLOCK_SECONDS = 60
-MEASURE_SECONDS = 5
-# How often a worker looks whether a backfill is due.
-BACKFILL_SECONDS = 20
-# How often a worker looks whether another one counted what happened within the minute.
-DAILY_SECONDS = 15
-# How often a worker looks whether another one deleted what is old within the hour.
-RETENTION_SECONDS = 60
-# How often a worker looks whether a file was uploaded to be imported.
-IMPORT_SECONDS = 5
-# How often a worker looks whether somebody is to be forgotten.
-FORGET_SECONDS = 10
-# How often a worker looks whether another one follows what happens, while somebody listens.
-EVENTS_SECONDS = 2
-# How often events that nobody took in time are ended.
-EVENTS_OVER_SECONDS = 60
-# How often the pauses of new messages are counted; what came since is counted when somebody looks.
-PAUSES_SECONDS = 60
+from gateway.worker.chores import start, steady
 
 # An idle worker asks this often whether something is due: what a caller on the phone notices least.
 POLL_SECONDS = 0.2
@@ -84,57 +35,6 @@ STOP_SECONDS = 15
 
 # How long a broker may take to say goodbye; what it is not told any more it brings again, and nothing is found to do.
 PARTING_SECONDS = 2
-
-
-def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT."""
-    stop = stop_on_signals()
-    logs.configure(fmt=settings.log.format, redact=settings.log.redact)
-    connection.connect(settings)
-    serving = runtime.build(settings)
-    working = [
-        _start(serving.clock.correct, CLOCK_SECONDS, stop),
-        _start(lambda: upkeep.settle(serving), SETTLE_SECONDS, stop),
-        _start(lambda: upkeep.sweep(serving), SWEEP_SECONDS, stop),
-        _start(lambda: work.measure(serving), MEASURE_SECONDS, stop),
-        _start(lambda: daily.count(serving, stop.is_set), DAILY_SECONDS, stop),
-        _start(lambda: retention.clean_by_settings(serving, stop.wait), RETENTION_SECONDS, stop),
-        _start(lambda: forget.forget_asked(serving, stop.wait), FORGET_SECONDS, stop),
-        _start(lambda: whatif.keep_counted(serving, stop.is_set), PAUSES_SECONDS, stop),
-        _start(lambda: importing.work_off(serving, stop.wait), IMPORT_SECONDS, stop),
-        _start(lambda: feed.follow(serving, stop), EVENTS_SECONDS, stop),
-        _start(lambda: subscriptions.housekeep(serving), EVENTS_OVER_SECONDS, stop),
-        _start(Hands(serving, stop).work, EVENTS_SECONDS, stop),
-    ]
-    if settings.backfill.every_minutes:
-        working.append(_start(backfill_turns.by_itself(serving, stop), BACKFILL_SECONDS, stop))
-    log.info("worker_started")
-    desk = Desk(serving, stop)
-    presence = Presence(serving, "worker", desk.facts)
-    working.append(_start(presence.beat, EVERY_SECONDS, stop))
-    desk.work()
-    for thread in working:
-        thread.join()
-    presence.leave()
-    log.info("worker_stopped")
-
-
-def stop_on_signals() -> threading.Event:
-    """Turn SIGTERM and Ctrl-C into an event.
-
-    Waited for by a thread: a handler runs in the midst of whatever the main thread does, which may be `stop.wait`
-    with the very lock that `stop.set` needs. Called before any other thread is started: each that is started from
-    here on leaves the signals to that one.
-    """
-    stop, signals = threading.Event(), {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-
-    def wait() -> None:
-        signal.sigwait(signals)
-        stop.set()
-
-    threading.Thread(target=wait, name="signals", daemon=True).start()
-    return stop
 
 
 class Desk:
@@ -162,12 +62,12 @@ class Desk:
     def work(self) -> None:
         """Work until told to stop; then finish what is in hand, for a while."""
         empty = threading.Event()
-        _start(self._renew, self._lease.total_seconds() / 3, empty)
-        _start(lambda: work.queue_answers(self._serving), POLL_SECONDS, self._stop)
+        start(self._renew, self._lease.total_seconds() / 3, empty)
+        start(lambda: work.queue_answers(self._serving), POLL_SECONDS, self._stop)
         pool = ThreadPoolExecutor(self._count)
         if self._serving.broker:
             self._consumer = Consumer(self._serving.broker, self.take, hands=self._count)
-            _start(self._republish, BEHIND_SECONDS, self._stop)
+            start(self._republish, BEHIND_SECONDS, self._stop)
         while not self._stop.is_set():
             if self._hands.acquire(timeout=POLL_SECONDS):
                 self._take_one(pool)
@@ -216,7 +116,7 @@ class Desk:
         return row
 
     def _do(self, row: Row) -> None:
-        _steady(lambda: work.do(self._serving, row))()
+        steady(lambda: work.do(self._serving, row))()
         self._held.pop(row.owner, None)
         if row.step in self._shares:
             self._shares[row.step].release()
@@ -245,32 +145,3 @@ class Desk:
             os._exit(0)
         if self._consumer:
             self._consumer.join(PARTING_SECONDS)
-
-
-def _start(job: Callable[[], object], seconds: float, stop: threading.Event) -> threading.Thread:
-    thread = threading.Thread(
-        target=jobs.repeat, args=(_steady(job),), kwargs={"every": seconds, "stop": stop}, daemon=True
-    )
-    thread.start()
-    return thread
-
-
-def _steady(job: Callable[[], object]) -> Callable[[], None]:
-    """Let a job outlive MongoDB's absences and its own mistakes; both are logged."""
-
-    def run_once() -> None:
-        try:
-            job()
-        except StoreUnavailable as error:
-            log.warning("store_unavailable", message=str(error)[:300])
-        except Exception:
-            log.exception("job_failed")
-
-    return run_once
-
-
-if __name__ == "__main__":
-    try:
-        run(settings.load())
-    except ConfigError as error:
-        sys.exit(f"gateway: {error}")
