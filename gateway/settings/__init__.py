@@ -38,18 +38,15 @@ from gateway.settings.sections import (
     Llm,
     Log,
     MediaSettings,
-    Networks,
     Outbox,
     ReplySettings,
     Retention,
-    Secrets,
     Sessions,
     Spool,
     Twilio,
     Voice,
-    idle_ms,
-    known_as,
 )
+from gateway.settings.values import Networks, Secrets, idle_ms, known_as
 
 __all__ = ["CONFIG_DIR", "WEB_THREADS", "CannedRule", "Settings", "idle_ms", "keep_secret", "load", "require_writable"]
 

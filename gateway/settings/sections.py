@@ -1,76 +1,25 @@
 """The groups of settings, each refusing names and values it does not know."""
 
-import ipaddress
-import math
 import re
-import zoneinfo
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import NoDecode
 
-# Thirty years; beyond that dates run out before thresholds do.
-LONGEST_SECONDS = 1_000_000_000
+from gateway.settings.values import (
+    Hours,
+    IdleMs,
+    Networks,
+    TimeOfDay,
+    Timezone,
+    Weekday,
+    Words,
+    split,
+)
 
 # What gunicorn gives each process (config/gunicorn.conf.py); streams to browsers take a share of them.
 WEB_THREADS = 32
-
-IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def idle_ms(value: object) -> int | None:
-    """Read an idle threshold in seconds as whole milliseconds; "never" and null never roll over.
-
-    The one reader for settings and channel documents. ValueError says what is wrong with the value.
-    """
-    if value is None or (isinstance(value, str) and value.strip().lower() in {"never", "null"}):
-        return None
-    if isinstance(value, bool):
-        raise ValueError("must be a number of seconds or 'never'")
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise ValueError("must be a number of seconds, 0 or more, or 'never'") from None
-    if not math.isfinite(number) or number < 0:
-        raise ValueError("must be 0 or more seconds, or 'never'")
-    if number > LONGEST_SECONDS:
-        raise ValueError(f"must be at most {LONGEST_SECONDS} seconds; use 'never' for no threshold")
-    return round(number * 1000)
-
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _networks(value: object) -> object:
-    parts = _split(value)
-    return [ipaddress.ip_network(part) for part in parts] if isinstance(parts, list) else parts
-
-
-IdleMs = Annotated[int | None, BeforeValidator(idle_ms)]
-Secrets = Annotated[list[SecretStr], NoDecode, BeforeValidator(_split)]
-Networks = Annotated[list[IPNetwork], NoDecode, BeforeValidator(_networks)]
-
-
-Words = Annotated[list[str], NoDecode, BeforeValidator(_split)]
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-_CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
-TimeOfDay = Annotated[str, Field(pattern=rf"^{_CLOCK}$")]
-Hours = Annotated[str, Field(pattern=rf"^{_CLOCK}-({_CLOCK}|24:00)$")]
-
-
-def _timezone(value: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(value)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-        raise ValueError("must be an IANA time zone such as Europe/Berlin") from None
-    return value
-
-
-def known_as(name: str) -> AliasChoices:
-    """Let a setting keep the name that hosts and Twilio users know."""
-    return AliasChoices(name, name.lower())
 
 
 class Section(BaseModel):
@@ -95,7 +44,7 @@ class ReplySettings(Section):
 
     responder: str = "none"
     debounce_seconds: float = Field(2, ge=0, le=60)
-    timezone: Annotated[str, BeforeValidator(_timezone)] = "UTC"
+    timezone: Timezone = "UTC"
     hourly_limit: int = Field(60, ge=0)
     blocklist: Words = []
     hours: dict[Weekday, list[Hours]] = {}
@@ -287,7 +236,7 @@ def _origin(value: str) -> str:
     return value
 
 
-Origins = Annotated[list[Annotated[str, AfterValidator(_origin)]], NoDecode, BeforeValidator(_split)]
+Origins = Annotated[list[Annotated[str, AfterValidator(_origin)]], NoDecode, BeforeValidator(split)]
 
 
 class Chat(Section):

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from gateway.api.schemas import Body, Moment, Page, Path, Text
 from gateway.conversation.channels import NAME_LIMIT, TEXT_LIMIT
-from gateway.settings.sections import LONGEST_SECONDS
+from gateway.settings.values import LONGEST_SECONDS
 
 Seconds = Annotated[float, Field(strict=True, ge=0, le=LONGEST_SECONDS, allow_inf_nan=False)]
 Idle = Annotated[
