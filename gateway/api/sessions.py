@@ -95,9 +95,9 @@ def _wanted(query: SessionListQuery, channels: Channels) -> tuple[Wanted | None,
 
 
 def _contacts(contact_id: str) -> tuple[str, ...]:
-    """Give the ids that a contact's sessions are kept under: its own, and that of the one it was merged into."""
+    """Give the ids that a person's sessions are kept under: those of all contacts that were merged."""
     person = people.get(contact_id) if contact_id else None
-    return tuple({contact_id, person.id}) if person else ()
+    return person.members if person else ()
 
 
 @bp.get("/sessions/<session_id>", tags=TAGS, responses={200: WholeSession})

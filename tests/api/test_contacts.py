@@ -133,6 +133,7 @@ def test_the_history_of_two_who_were_merged_is_one_and_is_apart_again(writer, sa
     assert [one["contact_id"] for one in merged.json["merged"]] == [id_of(BOB)]
     assert heard(ADA) == heard(BOB) == {"from ada", "from bob"}
     assert writer.get(f"/contacts/{id_of(BOB)}").json["id"] == id_of(ADA)
+    assert len(ids(writer.get(f"/sessions?contact={id_of(ADA)}"))) == 2
     parted = writer.post(f"/contacts/{id_of(BOB)}/unmerge")
     assert (parted.json["contact"]["phones"], parted.json["unmerged"]["phones"]) == ([ADA], [BOB])
     assert (heard(ADA), heard(BOB)) == ({"from ada"}, {"from bob"})
