@@ -49,7 +49,7 @@ def _selected(query: ExportQuery) -> Selected:
     channels = access().channels
     with deadline(READ_SECONDS):
         if not query.session:
-            return Selected(channels, filters.wanted(query, channels).wanted or listing.Wanted(among=()))
+            return Selected(channels, filters.wanted(query, channels)[0])
         if listing.one(query.session, channels) is None:
             raise not_found("session", query.session)
     return Selected(channels, session_id=query.session)

@@ -8,20 +8,20 @@ from gateway.core.searching import number_starts
 from gateway.store import groups, listing, searching
 from gateway.store.isolation import Channels
 from gateway.store.listing import Wanted
-from gateway.store.searching import Searched
 
 NOBODY = "nobody"
 
 
-def wanted(query: SessionFilters, channels: Channels) -> Searched:
+def wanted(query: SessionFilters, channels: Channels) -> tuple[Wanted, bool]:
     """Turn what is asked for into what is asked of MongoDB; Refused where the words are in too many messages.
 
-    What a key may not know of chooses nothing, and is not repeated to it.
+    Also whether there may be more than were looked at. What a key may not know of chooses nothing, and is not repeated
+    to it.
     """
     contacts, starts = _contacts(query, channels), number_starts(query.number) if query.number else ()
     is_hidden = bool(query.channel) and channels is not None and query.channel not in channels
     if is_hidden or (query.contact and not contacts) or (query.number and not starts):
-        return Searched(Wanted(among=()))
+        return Wanted(among=()), False
     plain = Wanted(
         communication_type=query.type or "",
         status=query.status or "",
@@ -36,12 +36,12 @@ def wanted(query: SessionFilters, channels: Channels) -> Searched:
         contact_ids=contacts,
     )
     if not query.q.strip():
-        return Searched(replace(plain, number_starts=starts))
+        return replace(plain, number_starts=starts), False
     found = searching.narrowed(plain, query.q, channels)
     if found.wanted is None:
         detail = "query.q: nearly every message holds these words. Add another one."
         raise Refused(409, "too_common", detail, field="query.q")
-    return replace(found, wanted=replace(found.wanted, number_starts=starts)) if starts else found
+    return (replace(found.wanted, number_starts=starts) if starts else found.wanted), found.more
 
 
 def _contacts(query: SessionFilters, channels: Channels) -> tuple[str, ...]:

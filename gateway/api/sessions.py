@@ -1,10 +1,8 @@
 """Sessions: listed, read, changed, deleted and given back."""
 
-from dataclasses import replace
-
 from flask import Response
 
-from gateway.api import seen, shown
+from gateway.api import filters, seen, shown
 from gateway.api.auth import access, runtime
 from gateway.api.blueprint import bp, tag
 from gateway.api.problems import Refused, conflict, no_such_page, not_found
@@ -23,15 +21,12 @@ from gateway.conversation import deleting, operators, outreach
 from gateway.conversation.operators import CannotDo
 from gateway.conversation.regroup import NotThere
 from gateway.core.jsonlike import unstorable
-from gateway.core.searching import number_starts
 from gateway.store import channels as lines
-from gateway.store import listing, people, searching, transcripts
+from gateway.store import listing, transcripts
 from gateway.store.connection import deadline
 from gateway.store.isolation import Channels
-from gateway.store.listing import Wanted
 
 TAGS = tag("Sessions", "Conversations: which message belongs to which is decided by the session finder.")
-NOBODY = "nobody"
 
 # MongoDB reads what nobody asked for lately from its disk.
 READ_SECONDS = 5
@@ -42,9 +37,7 @@ def list_sessions(query: SessionListQuery) -> Response:
     """List sessions by their last message."""
     with deadline(READ_SECONDS):
         channels = _among(query)
-        wanted, more = _wanted(query, channels)
-        if wanted is None:
-            return reply(SessionPage(items=[]))
+        wanted, more = filters.wanted(query, channels)
         try:
             page = listing.page(
                 wanted,
@@ -65,39 +58,6 @@ def _among(query: SessionListQuery) -> Channels:
         return access().channels
     ours = [line for line in lines.by_id().values() if access().sees(line.id)]
     return [line.id for line in ours if line.communication_type == query.type]
-
-
-def _wanted(query: SessionListQuery, channels: Channels) -> tuple[Wanted | None, bool]:
-    """Turn what is asked for into what is asked of MongoDB; None where nothing can be found."""
-    contacts, starts = _contacts(query.contact), number_starts(query.number) if query.number else ()
-    if (query.contact and not contacts) or (query.number and not starts):
-        return None, False
-    plain = Wanted(
-        communication_type=query.type or "",
-        status=query.status or "",
-        channel_id=query.channel,
-        since=query.since,
-        until=query.until,
-        failed=query.failed,
-        needs_person=query.needs_person,
-        tag=query.tag,
-        assigned_to="" if query.assigned == NOBODY else query.assigned,
-        unassigned=query.assigned == NOBODY,
-        contact_ids=contacts,
-    )
-    if not query.q.strip():
-        return replace(plain, number_starts=starts), False
-    found = searching.narrowed(plain, query.q, channels)
-    if found.wanted is None:
-        detail = "query.q: nearly every message holds these words. Add another one."
-        raise Refused(409, "too_common", detail, field="query.q")
-    return (replace(found.wanted, number_starts=starts) if starts else found.wanted), found.more
-
-
-def _contacts(contact_id: str) -> tuple[str, ...]:
-    """Give the ids that a person's sessions are kept under: those of all contacts that were merged."""
-    person = people.get(contact_id) if contact_id else None
-    return person.members if person else ()
 
 
 @bp.get("/sessions/<session_id>", tags=TAGS, responses={200: WholeSession})

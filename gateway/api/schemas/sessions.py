@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, JsonValue, StringConstraints
 
 from gateway.api.schemas import Body, Cursor, Limit, Moment, Page, Path, Query, Text
+from gateway.api.schemas.filters import SessionFilters
 from gateway.api.schemas.messages import MessagePage
 from gateway.conversation.operators import TAG_LENGTH, TITLE_LENGTH
 
@@ -14,21 +15,9 @@ Word = Annotated[Text, StringConstraints(max_length=200)]
 Tag = Annotated[Text, StringConstraints(min_length=1, max_length=TAG_LENGTH)]
 
 
-class SessionListQuery(Query):
+class SessionListQuery(SessionFilters):
     """Which sessions; what is left out chooses nothing."""
 
-    type: Type | None = None
-    status: Status | None = None
-    channel: Word = Field("", description="The id of a channel.")
-    contact: Word = Field("", description="The id of a contact: their sessions on all channels.")
-    number: Word = Field("", description="A number of the other side, or how it begins: `+1555867`.")
-    since: Moment | None = Field(None, alias="from", description="Last message at this moment or later.")
-    until: Moment | None = Field(None, alias="to", description="Last message before this moment.")
-    q: Word = Field("", description="Words of a message, a title or a contact's name, or a number.")
-    tag: Word = ""
-    assigned: Word = Field("", description="Whose they are; `nobody` for those that are nobody's.")
-    failed: bool = Field(False, description="Only those with a message that failed.")
-    needs_person: bool = Field(False, description="Only those that wait for a person.")
     sort: Literal["-last_message_at", "last_message_at"] = Field(
         "-last_message_at", description="By the last message, newest or oldest first."
     )
