@@ -9,6 +9,7 @@ from gateway.api.schemas.messages import File, Message, MessageDecision, Message
 from gateway.api.schemas.sessions import NeedsPerson, Session, WholeSession
 from gateway.core import codes
 from gateway.core.explain import explain
+from gateway.core.jsonlike import plain
 from gateway.core.times import epoch_ms, from_epoch_ms
 from gateway.store import exporting, media, transcripts
 from gateway.store.transcripts import Walked
@@ -27,7 +28,7 @@ def sessions(rows: list[dict[str, Any]]) -> list[Session]:
 def session(row: dict[str, Any], messages: MessagePage | None = None) -> WholeSession:
     """Show one session with what programs keep in it."""
     (linked,) = _linked([row])
-    return WholeSession(**_session(linked), context=_plain(linked.get("context") or {}), messages=messages)
+    return WholeSession(**_session(linked), context=plain(linked.get("context") or {}), messages=messages)
 
 
 def _linked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -58,7 +59,7 @@ def _session(row: Mapping[str, Any]) -> dict[str, Any]:
         "needs_person": NeedsPerson(reason=str(needs.get("reason") or ""), at=needs["at"]) if needs else None,
         "bot_off": bool(row.get("bot_off")),
         "has_failed": bool(row.get("has_failed")),
-        "metadata": _plain(told),
+        "metadata": plain(told),
         "created_at": row.get("createdAt"),
         "updated_at": row.get("updatedAt"),
         **{name: row.get(name) for name in ("first_message_at", "last_message_at", "last_inbound_at")},
@@ -114,10 +115,10 @@ def message(row: Mapping[str, Any], outbox: Mapping[str, Any] | None = None) -> 
         provider_sid=row.get("provider_sid"),
         in_reply_to=_text(told.get("inReplyTo")),
         responder=_text(told.get("responder")),
-        tools_used=[_plain(one) for one in row.get("tools_used") or ()],
+        tools_used=[plain(one) for one in row.get("tools_used") or ()],
         processing_time_ms=row.get("processing_time_ms"),
         token_count=row.get("token_count"),
-        metadata=_plain({name: value for name, value in told.items() if name not in _OWN}),
+        metadata=plain({name: value for name, value in told.items() if name not in _OWN}),
         created_at=row["createdAt"],
         stored_at=row.get("storedAt"),
     )
@@ -178,14 +179,3 @@ def _received(file: media.File, *, at_provider: bool) -> File:
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """Give stored values as JSON has them: times in RFC 3339, ids and what else it knows not as text."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return value if value is None or isinstance(value, str | bool | int | float) else str(value)

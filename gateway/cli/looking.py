@@ -13,6 +13,7 @@ from rich.table import Table
 from gateway.cli import serving
 from gateway.conversation.runtime import Runtime
 from gateway.core.explain import explain
+from gateway.core.jsonlike import plain
 from gateway.core.searching import number_starts
 from gateway.core.spans import moment_of
 from gateway.store import listing, people, searching, transcripts
@@ -62,7 +63,7 @@ def list_sessions(as_json: bool, **asked: Any) -> None:
         except ValueError as error:
             raise click.ClickException(f"{error}.") from None
     if as_json:
-        click.echo(json.dumps({"items": _plain(page.sessions), "next_cursor": page.next_cursor}))
+        click.echo(json.dumps({"items": plain(page.sessions), "next_cursor": page.next_cursor}))
         return
     _print(page.sessions)
     if page.next_cursor:
@@ -135,7 +136,7 @@ def show(session: str, limit: int, as_json: bool) -> None:
         said = transcripts.page(session, None, limit=limit)
     if as_json:
         messages = [row | {"explanation": explain(row.get("decision") or {})} for row in said.messages]
-        click.echo(json.dumps({"session": _plain(found), "messages": _plain(messages)}))
+        click.echo(json.dumps({"session": plain(found), "messages": plain(messages)}))
         return
     _print_session(found)
     if said.earlier:
@@ -161,17 +162,6 @@ def _print_message(row: Mapping[str, Any]) -> None:
     click.echo(f"  {row.get('content') or ''}{files}")
     if decision := row.get("decision"):
         click.echo(f"  -> {explain(decision)}")
-
-
-def _plain(value: Any) -> Any:
-    """Give stored values as JSON has them."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
 
 
 def _moment(at: datetime | None) -> str:

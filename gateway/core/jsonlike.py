@@ -1,6 +1,7 @@
-"""What programs keep as JSON, and whether MongoDB can keep it."""
+"""What programs keep as JSON: whether MongoDB can keep it, and what is kept as they read it."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 DEEPEST = 20
@@ -21,3 +22,14 @@ def unstorable(value: Any, depth: int = 0) -> str:
     if isinstance(value, list):
         return next(filter(None, (unstorable(one, depth + 1) for one in value)), "")
     return ""
+
+
+def plain(value: Any) -> Any:
+    """Give stored values as JSON has them: times in RFC 3339, ids and what else it knows not as text."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
