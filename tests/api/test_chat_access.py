@@ -112,7 +112,7 @@ def test_a_token_that_was_changed_is_none(app, token, program):
     mine, other = token()["token"], token(by=program("write"))["token"]
     kind, prefix, signed = mine.split("_", 2)
     for forged in (
-        mine[:-1] + ("a" if mine[-1] != "a" else "b"),
+        mine[:-9] + ("a" if mine[-9] != "a" else "b") + mine[-8:],
         f"{kind}_{other.split('_')[1]}_{signed}",
         f"vt_web_{signed}",
         f"{kind}_{prefix}_",
