@@ -59,6 +59,13 @@ def test_each_filter_chooses(reader, writer, ids, db):
         assert listed(reader, f"?{query}") == wanted, query
 
 
+def test_a_contact_is_asked_for_by_the_id_of_any_that_were_merged(writer, ids, db):
+    contacts = [str(db.sessions.find_one({"title": {"$regex": title}})["contact_id"]) for title in ("SMS", "WhatsApp")]
+    assert writer.post(f"/contacts/{contacts[0]}/merge", json={"with": contacts[1]}).status_code == 200
+    for contact in contacts:
+        assert listed(writer, f"?contact={contact}") == ids[::-1]
+
+
 def test_what_cannot_be_asked_for_is_named(reader):
     assert problem(reader.get("/sessions?cursor=17-x"), 404, "no_such_page")["field"] == "query.cursor"
     assert problem(reader.get("/sessions?limit=201"), 422, "wrong_value")["field"] == "query.limit"
