@@ -13,6 +13,7 @@ from gateway import __version__
 from gateway.api import problems
 from gateway.api.auth import scope_of
 from gateway.api.problems import Problem
+from gateway.api.schemas import ReadJson
 
 bp = Blueprint("api_docs", __name__, url_prefix="/api")
 
@@ -32,6 +33,8 @@ _POLICY = (
 
 class Documented(OpenAPI):
     """A Flask app that describes its API; without the extension's own pages, which a strict policy refuses."""
+
+    json_provider_class = ReadJson
 
     def __init__(self, name: str) -> None:
         super().__init__(

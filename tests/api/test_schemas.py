@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.api import schemas
 from gateway.api.schemas import Body, Moment, Text
+from tests.api.conftest import problem
 
 
 class ThingBody(Body):
@@ -34,6 +35,23 @@ def test_what_only_resembles_the_schema_is_refused(given):
 def test_half_a_character_is_refused(text):
     with pytest.raises(ValidationError):
         ThingBody.model_validate({"text": text})
+
+
+@pytest.mark.parametrize("depth", [200, 450, 900, 100_000])
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"a":', "}")])
+def test_a_body_nested_deeper_than_python_reads_is_a_wrong_value(owner, depth, opens, closes):
+    """However deep: each stage of reading it gives up at another depth."""
+    written = '{"name": ' + opens * depth + "1" + closes * depth + "}"
+    answer = owner.post("/contacts", data=written, content_type="application/json")
+    assert (answer.status_code, answer.json["code"]) == (422, "wrong_value")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
+def test_a_number_that_json_does_not_have_is_a_wrong_value(writer, number):
+    """Python would read it, and nothing that it is passed on to."""
+    written = f'{{"user_id": "ada", "context": {{"much": [{number}]}}}}'
+    answer = writer.post("/api/chat/sessions", data=written, content_type="application/json")
+    assert "finite" in problem(answer, 422, "wrong_value")["detail"]
 
 
 def test_a_number_without_a_fraction_is_whole():

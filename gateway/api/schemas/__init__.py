@@ -1,12 +1,14 @@
 """What the API takes and gives: its documentation, and the check of every value."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from flask import Response
+from flask.json.provider import DefaultJSONProvider
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -14,7 +16,9 @@ from pydantic import (
     Field,
     PlainSerializer,
     StringConstraints,
+    ValidationError,
 )
+from pydantic_core import PydanticCustomError
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d")
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
@@ -85,12 +89,31 @@ class Path(BaseModel):
     """Parts of an address. Names end in `Path`; flask-openapi3 takes them as the argument `path`."""
 
 
-def _whole(given: Any) -> Any:
-    """Read 1.0 as 1: to JSON they are the same number."""
+class ReadJson(DefaultJSONProvider):
+    """How the app reads JSON: what Python gives up on is no JSON."""
+
+    def loads(self, s: str | bytes, **given: Any) -> Any:
+        """Read JSON; ValueError for what is none, or nested so deep that it cannot be read."""
+        try:
+            return super().loads(s, **given)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
+
+
+# Deeper than anybody writes, and less than what reading it again takes of Python's stack.
+_DEEPEST = 150
+
+
+def _whole(given: Any, depth: int = 0) -> Any:
+    """Read 1.0 as 1: to JSON they are the same number. PydanticCustomError for what JSON does not have."""
+    if depth > _DEEPEST:
+        raise PydanticCustomError("too_deep", f"Nest values {_DEEPEST} deep at most")
     if isinstance(given, dict):
-        return {name: _whole(value) for name, value in given.items()}
+        return {name: _whole(value, depth + 1) for name, value in given.items()}
     if isinstance(given, list):
-        return [_whole(value) for value in given]
+        return [_whole(value, depth + 1) for value in given]
+    if isinstance(given, float) and not math.isfinite(given):
+        raise PydanticCustomError("no_number", "Send finite numbers: JSON has no others")
     return int(given) if isinstance(given, float) and given.is_integer() else given
 
 
@@ -102,7 +125,11 @@ class Body(BaseModel):
     @classmethod
     def model_validate(cls, obj: Any, **given: Any) -> Self:
         """Take what the schema says and nothing that merely resembles it: 0 is not false, "1" is not 1."""
-        return super().model_validate_json(json.dumps(_whole(obj)), **(given | {"strict": True}))
+        try:
+            written = json.dumps(_whole(obj))
+        except PydanticCustomError as error:
+            raise ValidationError.from_exception_data(cls.__name__, [{"type": error, "input": None}]) from None
+        return super().model_validate_json(written, **(given | {"strict": True}))
 
 
 class Page(BaseModel):
