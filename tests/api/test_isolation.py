@@ -1,12 +1,18 @@
-"""Two tenants with a channel each: no route of the OpenAPI file tells one of the other's, or changes it."""
+"""Two tenants: no route of the OpenAPI file tells one of the other's, or changes it.
+
+Of the API they have a channel each; of the chat they are two users of one site, or keys of two sites.
+"""
 
 import io
 
 import pytest
+from bson import ObjectId
 
 from gateway.api import documentation
-from gateway.conversation import importing, regroup, subscriptions
+from gateway.conversation import chat_sites, importing, regroup, subscriptions
 from gateway.core.access import Access
+from tests.api.chatting import Visitor
+from tests.api.conftest import Program
 from tests.conftest import fixture
 
 MINE, THEIRS = "whatsapp:+14155238886", "sms:+15017122661"
@@ -69,11 +75,11 @@ def tenant(program):
     return program("admin", channels=[MINE])
 
 
-def operations(app, *methods):
+def operations(app, *methods, under="/api/v1/"):
     """Give every operation of the file: its id, method, path and description."""
     for path, item in documentation.document(app)["paths"].items():
         for method, operation in item.items():
-            if method.upper() in methods and path.startswith("/api/v1/"):
+            if method.upper() in methods and path.startswith(under):
                 yield operation["operationId"], method.upper(), path, operation
 
 
@@ -127,3 +133,86 @@ def test_no_route_changes_the_others_channel(app, tenant, theirs, db):
         if name not in OWN:
             assert answer.status_code in (403, 404), (name, answer.status_code, answer.text)
     assert everything() == before
+
+
+# What a visitor's page asks without any credential: it makes somebody new, and reads nothing.
+OPEN = {"visit"}
+CHAT_BODIES = {
+    "change_chat_session": {"session_name": "mine", "context": {"a": 1}, "is_active": False},
+    "say_in_chat": {"content": "hello"},
+    "say_to_chat": {"content": "hello"},
+}
+
+
+@pytest.fixture
+def chatting(app, program):
+    """Somebody who chats on one site, as another of its users could know of them."""
+    chat_sites.add(app.extensions["gateway"], "shop", "a test")
+    server = Visitor(app.test_client(), program("write").key, {"user_id": "theirs", "email": "theirs@example.com"})
+    server.say(f"{SECRET}, on the site")
+    told = server.say(f"{SECRET}, again")
+    return {"session_id": told["session_id"], "message_id": told["in_reply_to"], "answer_id": told["id"]}
+
+
+@pytest.fixture
+def token(app, program):
+    """A browser's token for another user of the site."""
+    made = program("write").post("/chat-tokens", json={"user_id": "mine", "email": "mine@example.com"})
+    return Program(app.test_client(), made.json["token"])
+
+
+def chat_questions(operation, theirs, who):
+    """Give the query strings of a chat's route that name their things, each with whom the request is about."""
+    asked = {"cursor": f"9999999999999-{theirs['session_id']}", "after": theirs["message_id"]}
+    asked |= {"before": theirs["answer_id"]}
+    names = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"]
+    about = "&".join(f"{name}={value}" for name, value in who.items() if name in names)
+    return [about, *(f"{about}&{name}={asked[name]}" for name in names if name in asked)]
+
+
+def walk_the_chat(app, program, theirs, db, who, statuses):
+    """Go all routes of the chat as somebody who is not them: nothing of theirs is told, and nothing changed."""
+
+    def everything():
+        return [
+            list(db.sessions.find({"channel_id": "chat:web", "metadata.userId": "theirs"})),
+            list(db.messages.find({"session_id": ObjectId(theirs["session_id"])}).sort("_id", 1)),
+            list(db.contacts.find({"emails": "theirs@example.com"})),
+        ]
+
+    before, walked = everything(), set()
+    for name, method, path, operation in operations(app, "GET", "POST", "PUT", "DELETE", under="/api/chat/"):
+        body = CHAT_BODIES.get(name, {}) | who
+        named = [body, body | {"session_id": theirs["session_id"]}] if name == "say_to_chat" else [body]
+        for given in [None] if method in ("GET", "DELETE") else [{"key": "pk_web_x"}] if name in OPEN else named:
+            for query in chat_questions(operation, theirs, who):
+                answer = program.ask(method, f"{filled(path, theirs)}?{query}", json=given)
+                assert answer.status_code in statuses, (name, query, answer.text)
+                if theirs["session_id"] in path.format_map(theirs) or (given or {}).get("session_id"):
+                    assert answer.status_code in (403, 404), (name, query, answer.text)
+                for hidden in (SECRET, "theirs@", *theirs.values()):
+                    assert hidden not in answer.text or hidden in f"{path.format_map(theirs)}{query}{given}", name
+        walked.add(name)
+    assert len(walked) > 9
+    assert everything() == before
+
+
+def test_no_chat_route_tells_a_users_token_of_another_user(app, token, chatting, db):
+    walk_the_chat(app, token, chatting, db, {}, (200, 201, 202, 401, 404))
+
+
+def test_no_chat_route_lets_a_users_token_name_another_user(app, token, chatting, db):
+    for who in ({"user_id": "theirs"}, {"channel": "shop"}):
+        walk_the_chat(app, token, chatting, db, who, (401, 403))
+
+
+def test_no_chat_route_lets_a_key_of_another_site_in(app, program, chatting, db):
+    shop = program("admin", channels=["chat:shop"])
+    walk_the_chat(app, shop, chatting, db, {"user_id": "theirs"}, (401, 404))
+    walk_the_chat(app, shop, chatting, db, {"user_id": "theirs", "channel": "shop"}, (200, 201, 202, 401, 404))
+    walk_the_chat(app, shop, chatting, db, {}, (401, 403))
+
+
+def test_a_users_token_opens_no_route_of_the_api(app, token, theirs):
+    for name, method, path, _operation in operations(app, "GET", "POST", "PUT", "PATCH", "DELETE"):
+        assert token.ask(method, filled(path, theirs), json={}).status_code == 401, name
