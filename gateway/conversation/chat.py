@@ -76,25 +76,30 @@ def say(
 
     NotTheirs where the session is somebody else's; SpoolUnavailable where neither MongoDB nor the spool took it.
     """
-    before = _named(named, mine)
+    before, is_gone = _named(named, mine)
     outcome = take(runtime, channel.parse(user, said, at or runtime.clock.now()))
     if isinstance(outcome, Kept):
         return Taken(outcome.id, kept=True)
-    state = _state(runtime, before, outcome.session_id, outcome.decision["kind"])
+    state = EXPIRED if is_gone else _state(runtime, before, outcome.session_id, outcome.decision["kind"])
     _tell(state, outcome.session_id, named, before)
     return Taken(outcome.message_id, outcome.session_id, state, outcome.answer)
 
 
-def _named(named: str, mine: Whose) -> SessionView | None:
-    """Look up the session a page names; None where it names none, or one that is there no more."""
+def _named(named: str, mine: Whose) -> tuple[SessionView | None, bool]:
+    """Look up the session a page names: None where it names none, or one that is there no more.
+
+    Also whether that was the user's own, and was put away, deleted or merged meanwhile.
+    """
     try:
         with deadline():
             before = chats.find(named, mine)
-            if before is None and chats.exists(named):
+            if before is not None or not chats.exists(named):
+                return before, False
+            if not chats.was_theirs(named, mine):
                 raise NotTheirs(f"There is no session {named!r}.")
-            return before
+            return None, True
     except StoreUnavailable:
-        return None  # the message goes to the spool; the finder needs no name
+        return None, False  # the message goes to the spool; the finder needs no name
 
 
 def _state(runtime: Runtime, before: SessionView | None, session_id: str, kind: str) -> str:

@@ -54,13 +54,21 @@ class Whose:
 
     def matching(self) -> dict[str, Any]:
         """Match their sessions; what is in the archive is gone for them."""
-        mine: list[dict[str, Any]] = [{"keys": {"$in": list(self.keys)}}]
-        if self.contact_id:
-            theirs = {"contact_id": ObjectId(self.contact_id), "channel_id": self.channel_id}
-            mine.append(theirs | {"communication_type": CHAT})
-        return {"$or": mine, "status": {"$in": ["active", "closed"]}, "merged_into": None, "retired": None} | only(
+        there = {"status": {"$in": ["active", "closed"]}, "merged_into": None, "retired": None}
+        return {"$or": self._owned()} | there | only(self.channels)
+
+    def gone(self) -> dict[str, Any]:
+        """Match what was theirs, whatever became of it: put away, deleted, or merged into another session."""
+        return {"$or": [one for aside in ("", "absorbed.session.", "retired.") for one in self._owned(aside)]} | only(
             self.channels
         )
+
+    def _owned(self, aside: str = "") -> list[dict[str, Any]]:
+        mine: list[dict[str, Any]] = [{f"{aside}keys": {"$in": list(self.keys)}}]
+        if self.contact_id:
+            theirs = {f"{aside}contact_id": ObjectId(self.contact_id), "channel_id": self.channel_id}
+            mine.append(theirs | {f"{aside}communication_type": CHAT})
+        return mine
 
 
 def whose(person: Participant, site: str, channel_id: str, channels: Channels) -> Whose:
@@ -80,6 +88,12 @@ def exists(session_id: str) -> bool:
     """Tell whether there is a session of that id, whosever it is."""
     known = ObjectId.is_valid(session_id)
     return known and collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, {"_id": 1}) is not None
+
+
+def was_theirs(session_id: str, mine: Whose) -> bool:
+    """Tell whether a session is somebody's, or was until it was put away, deleted or merged into another."""
+    which = {"_id": ObjectId(session_id)} | mine.gone()
+    return collection(SessionDocument).find_one(which, {"_id": 1}) is not None
 
 
 def get(session_id: str, mine: Whose) -> Row | None:

@@ -5,7 +5,7 @@ import threading
 import mongoengine
 import pytest
 
-from gateway.conversation import outlook, send
+from gateway.conversation import deleting, operators, outlook, regroup, send
 from gateway.core.participant import address
 from gateway.store import api_keys, channels
 from tests.api.chatting import Visitor
@@ -255,9 +255,35 @@ def test_a_deleted_session_is_gone_and_archived(alice, clock, db):
     assert alice.get("/sessions").json["items"] == []
     assert alice.history() == []
     assert db.sessions.find_one()["status"] == "archived"
-    problem(alice.post(f"/sessions/{session_id}/messages", content="Hi"), 404, "not_found")
     clock.tick(1)
+    told = alice.say(session=session_id)
+    assert (told["session_state"], told["session_id"] != session_id) == ("expired", True)
+    clock.tick(300.001)
     assert alice.say()["session_state"] == "created"
+
+
+@pytest.mark.parametrize("deed", ["archive", "delete", "merge"])
+def test_a_page_whose_session_is_gone_goes_on_in_another(app, alice, site, clock, deed):
+    runtime = app.extensions["gateway"]
+    first = alice.say()["session_id"]
+    clock.tick(1)
+    named = alice.post("/sessions", new=True).json["id"]
+    clock.tick(1)
+    alice.say(session=named)
+    clock.tick(1)
+    if deed == "archive":
+        operators.archive(runtime, named, "ops")
+    elif deed == "delete":
+        deleting.delete(runtime, named, "ops")
+    else:
+        regroup.merge(runtime, named, by="ops")
+    clock.tick(1)
+    problem(alice.get(f"/sessions/{named}"), 404, "not_found")
+    problem(site("bob").post(f"/sessions/{named}/messages", content="Hi"), 404, "not_found")
+    told = alice.say("Are you there?", session=named)
+    assert (told["http"], told["session_state"]) == (200, "expired")
+    assert (told["session_id"] == first) == (deed == "merge")
+    assert alice.history()[-1] == "Are you there?"
 
 
 def test_sessions_are_listed_by_page(alice, clock):
@@ -304,8 +330,6 @@ def test_an_operator_may_write_first_where_nothing_was_said(app, alice):
 
 
 def test_a_private_note_is_seen_by_nobody_outside(app, alice):
-    from gateway.conversation import operators
-
     session_id = alice.say()["session_id"]
     operators.add_note(app.extensions["gateway"], session_id, "a difficult one", "ops", message_id="n1")
     assert "difficult" not in alice.get(f"/sessions/{session_id}").text + alice.get("/history").text
