@@ -7,8 +7,8 @@ from gateway.conversation import actions, clearance, operators, outlook, send
 from gateway.conversation.operators import CannotDo
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.send import CannotSend, Draft, Queued
-from gateway.core.messages import SMS, WHATSAPP
-from gateway.core.participant import address, is_withheld
+from gateway.core.messages import CHAT, SMS, WHATSAPP
+from gateway.core.participant import address, chat_user, is_withheld
 from gateway.store import audit, channels, finding, transcripts
 from gateway.store.connection import deadline
 from gateway.store.isolation import Channels
@@ -60,6 +60,8 @@ def _check_window(runtime: Runtime, line: _Line, draft: Draft) -> None:
 def roll_over(runtime: Runtime, channel_id: str, number: str, by: str, *, among: Channels = None) -> list[str]:
     """Let whatever a number says next on a channel begin a new session; gives the sessions that were closed for it.
 
+    In a chat it is a user id.
+
     Those are closed for good that are open, or that it would go on with; only on the channels `among`. Nothing is
     opened: a session begins with a message. CannotDo where the number is none.
     """
@@ -80,6 +82,8 @@ def _line(channel_id: str, number: str) -> _Line:
         channel, ours = channels.by_id().get(channel_id), channels.numbers().get(channel_id, "")
     if channel is None or not ours:
         raise CannotSend(NO_SUCH_CHANNEL)
+    if channel.communication_type == CHAT:
+        return _Line(CHAT, channel.id, Address(chat_user(ours, number).identities[0], ours))
     to = send.way_from(channel.communication_type, number, ours, channel.account_sid)
     person = address(to.to)
     if is_withheld(person.identity) or not (person.number or person.prefix == WHATSAPP):

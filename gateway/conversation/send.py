@@ -19,6 +19,7 @@ from gateway.store.connection import deadline
 from gateway.store.outbound import Outbound, Place
 from gateway.store.outbox import Address
 
+NO_TEMPLATES = "A chat has no templates. Write a text."
 OPTED_OUT = "The contact opted out (STOP). Nothing can be sent until they text START."
 
 
@@ -160,6 +161,8 @@ def _send(
 ) -> Queued:
     if not draft.text.strip() and not draft.media and not draft.content_sid:
         raise CannotSend("The message is empty. Write something.")
+    if draft.content_sid and communication_type in HOSTED:
+        raise CannotSend(NO_TEMPLATES)
     if is_withheld(address(to.to).identity) or not address(to.sender).identity:
         raise CannotSend("There is no address to write to and from, or it is withheld. Text the number instead.")
     with deadline():

@@ -115,7 +115,9 @@ class RolloverBody(Body):
     """Whose next message is to begin a new session."""
 
     channel_id: Annotated[Word, StringConstraints(min_length=1)] = Field(examples=["sms:+15017122661"])
-    number: Annotated[Text, StringConstraints(min_length=1, max_length=100)] = Field(examples=["+15558675310"])
+    number: Annotated[Text, StringConstraints(min_length=1, max_length=100)] = Field(
+        description="Their number; in a chat, their user id.", examples=["+15558675310"]
+    )
 
 
 class RolledOver(BaseModel):
