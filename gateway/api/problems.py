@@ -121,7 +121,11 @@ def of_validation(error: ValidationError) -> Response:
     kinds = {"query": "query", "path": "path", "header": "header", "body": "body", "form": "form"}
     where = next((name for kind, name in kinds.items() if error.title.lower().endswith(kind)), "body")
     found = [
-        FieldProblem(field=".".join([where, *(str(part) for part in one["loc"])]), message=one["msg"], code=one["type"])
+        FieldProblem(
+            field=".".join([where, *(str(part) for part in one["loc"])]),
+            message=one["msg"].removeprefix("Value error, "),
+            code=one["type"],
+        )
         for one in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     first, several = found[0], f" There are {len(found)} such values." if len(found) > 1 else ""

@@ -69,7 +69,8 @@ def test_a_contact_is_asked_for_by_the_id_of_any_that_were_merged(writer, ids, d
 def test_what_cannot_be_asked_for_is_named(reader):
     assert problem(reader.get("/sessions?cursor=17-x"), 404, "no_such_page")["field"] == "query.cursor"
     assert problem(reader.get("/sessions?limit=201"), 422, "wrong_value")["field"] == "query.limit"
-    assert problem(reader.get("/sessions?from=yesterday"), 422, "wrong_value")["field"] == "query.from"
+    wrong = problem(reader.get("/sessions?from=yesterday"), 422, "wrong_value")
+    assert (wrong["field"], wrong["detail"]) == ("query.from", "query.from: write a time as 2026-03-01T10:00:00Z.")
     problem(reader.get("/sessions?q=%00"), 422, "wrong_value")
     problem(reader.get("/sessions/nonsense"), 404, "not_found")
     problem(reader.get(f"/sessions/{'0' * 24}"), 404, "not_found")
