@@ -30,8 +30,8 @@ def page(channels: Channels, *, limit: int, after: str = "", words: str = "") ->
 
     A page may have fewer than `limit` and still not be the last one.
     """
-    contacts, found = _searched(words, after) if words else _all(after), list[Person]()
-    last, looked_at = None, 0
+    contacts, named = _searched(words, after) if words else (_all(after), set[str]())
+    found, last, looked_at = list[Person](), None, 0
     while some := list(islice(contacts, limit + 1 if channels is None else _AT_ONCE)):
         people_in = [groups.of(contact) for contact in some]
         seen = people.seen_among([str(one) for group in people_in for one in group.ids], channels)
@@ -39,9 +39,19 @@ def page(channels: Channels, *, limit: int, after: str = "", words: str = "") ->
             if len(found) == limit or looked_at == _LOOKED_AT:
                 return found, last
             last, looked_at = group.id, looked_at + 1
-            if not group.first("to_forget") and (seen is None or seen & set(group.ids)):
-                found.append(people.as_seen(people.of(group), channels))
+            if group.first("to_forget") or not (seen is None or seen & set(group.ids)):
+                continue
+            person = people.as_seen(people.of(group), channels)
+            if not words or seen is None or group.id in named or _shows(person, words):
+                found.append(person)
     return found, None
+
+
+def _shows(person: Person, words: str) -> bool:
+    """Tell whether somebody was found by what is shown of them: else a search would tell the numbers that are not."""
+    starts = (*number_starts(words), address(words).identity)
+    is_known = words.strip() in person.external_ids or normalised(words) in person.emails
+    return is_known or any(phone.startswith(starts) for phone in person.phones)
 
 
 def find(written: str) -> Person | None:
@@ -64,15 +74,19 @@ def _below(after: str) -> dict[str, Any]:
     return {"_id": {"$lt": ObjectId(after)}} if after else {}
 
 
-def _searched(words: str, after: str) -> Iterator[Document]:
-    """Find contacts by the beginning of a number, by an e-mail address or another id, or by words of their name."""
-    found: dict[ObjectId, Group] = {}
+def _searched(words: str, after: str) -> tuple[Iterator[Document], set[str]]:
+    """Find contacts by the beginning of a number, by an e-mail address or another id, or by words of their name.
+
+    Gives also the ids of those whose name it was.
+    """
+    found, named = dict[ObjectId, Group](), set[str]()
     for wanted in _ways(words):
         for one in collection(ContactDocument).find(wanted).sort(_NEWEST_FIRST).limit(MOST_MATCHES):
             group = groups.of(one)
             found[group.head["_id"]] = group
+            named |= {group.id} if "$text" in wanted else set()
     heads = [group.head for _, group in sorted(found.items(), reverse=True)]
-    return iter([one for one in heads if not after or one["_id"] < ObjectId(after)])
+    return iter([one for one in heads if not after or one["_id"] < ObjectId(after)]), named
 
 
 def _ways(words: str) -> Sequence[dict[str, Any]]:

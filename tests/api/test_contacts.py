@@ -326,6 +326,18 @@ def test_a_limited_key_sees_of_a_contact_what_is_on_its_channels(tenant, writer,
         problem(tenant.get(f"/contacts/{id_of(BOB)}{path}"), 404, "not_found")
 
 
+def test_a_limited_key_does_not_find_out_a_number_that_it_is_not_shown(tenant, writer, say, id_of):
+    """Else it would guess one digit after the other."""
+    say(ADA, whatsapp=True)
+    ada = id_of(ADA)
+    hidden = {"name": "Ada", "phones": [ADA, "+447700900123"], "external_ids": ["crm-17"], "emails": ["a@example.com"]}
+    writer.patch(f"/contacts/{ada}", json=hidden)
+    for words in ("%2B447", "447700900123", "crm-17"):
+        assert (ids(writer.get(f"/contacts?q={words}")), ids(tenant.get(f"/contacts?q={words}"))) == ([ada], []), words
+    for words in ("%2B1555", "15558675310", "ada", "A@example.com"):
+        assert ids(tenant.get(f"/contacts?q={words}")) == [ada], words
+
+
 def test_a_limited_key_changes_nothing_that_others_see(tenant, say, id_of, db):
     say(ADA, whatsapp=True)
     say(ADA)
