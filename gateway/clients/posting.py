@@ -195,4 +195,7 @@ def _is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner:
             return _is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
+        if ip.is_site_local:
+            return False
+    # The reserved ones are for translating too: ::127.0.0.1, ::ffff:0:127.0.0.1 and what networks choose themselves.
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved

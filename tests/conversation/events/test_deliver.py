@@ -175,6 +175,12 @@ def test_no_secret_is_stored_or_told_in_the_log(told, capsys):
         "https://10.0.0.7/",
         "https://[::1]/",
         "https://[::ffff:10.0.0.7]/",
+        "https://[::10.0.0.7]/",
+        "https://[::ffff:0:10.0.0.7]/",
+        "https://[64:ff9b::10.0.0.7]/",
+        "https://[64:ff9b:1::10.0.0.7]/",
+        "https://[2002:a00:7::1]/",
+        "https://[fec0::7]/",
         "https://169.254.169.254/latest",
         "https://0.0.0.0/",
         "https://user:password@example.com/",
@@ -192,6 +198,13 @@ def test_in_production_events_go_to_public_addresses_only(scene, monkeypatch, ur
     with pytest.raises(CannotSubscribe) as refused:
         subscriptions.create(scene.runtime, OWNER, url=url, events=["*"])
     assert refused.value.field == "url"
+
+
+@pytest.mark.parametrize("host", ["93.184.216.34", "[2606:4700::1111]", "[64:ff9b::5db8:d822]"])
+def test_in_production_events_go_to_public_addresses_however_they_are_written(scene, monkeypatch, host):
+    monkeypatch.setattr(scene.runtime.settings, "env", "production")
+    made, _ = subscriptions.create(scene.runtime, OWNER, url=f"https://{host}/hook", events=["*"])
+    assert made.url == f"https://{host}/hook"
 
 
 def test_a_name_that_leads_inside_is_refused_when_it_is_used(told, monkeypatch):
