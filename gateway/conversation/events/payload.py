@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.core.notifications import PING, VERSION
-from gateway.store import deliveries, listing
+from gateway.store import deliveries, listing, transcripts
 from gateway.store.subscriptions import Subscription
 
 _OF_SESSION = ("session.", "person.")
@@ -45,7 +45,17 @@ def _data(event: Mapping[str, Any], to: Subscription) -> dict[str, Any] | None:
         data["message"] = _message(message)
     else:
         session = listing.one(event["session_id"], to.channels)
-    return None if session is None else data | {"session": _session(session)}
+    return None if session is None else _without_hidden(data | {"session": _session(session)}, to)
+
+
+def _without_hidden(data: dict[str, Any], to: Subscription) -> dict[str, Any]:
+    """Leave out a session before this one that is on a channel the program hears nothing of."""
+    before = data["session"]["previous_session_id"]
+    named = {one for one in (before, data.get("previous_session_id")) if one}
+    if to.channels is None or named <= transcripts.visible(named, to.channels):
+        return data
+    kept = {name: value for name, value in data.items() if name != "previous_session_id"}
+    return kept | {"session": data["session"] | {"previous_session_id": None}}
 
 
 def _session(session: Mapping[str, Any]) -> dict[str, Any]:

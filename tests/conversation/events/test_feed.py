@@ -4,6 +4,8 @@ import threading
 from contextlib import contextmanager
 from datetime import timedelta
 
+import pytest
+
 from gateway.conversation import actions, operators
 from gateway.conversation.events import feed, payload
 from gateway.core.messages import StatusUpdate
@@ -11,7 +13,7 @@ from gateway.store import api_keys, delivery, outbound
 from gateway.store import feed as stored_feed
 from gateway.store.feed import NoChangeStreams, PlaceLost
 from gateway.store.outbound import Outbound, Place
-from tests.conftest import fixture
+from tests.conftest import TEN, fixture
 from tests.conversation.events.conftest import wait_for
 
 NONE_LOST = ["session.created", "message.received", "message.sent"]
@@ -277,6 +279,23 @@ def test_a_subscription_limited_to_a_channel_hears_of_nothing_else(scene):
     message = scene.db.messages.find_one({"content": "To two again"})
     scene.db.messages.update_one({"_id": message["_id"]}, {"$set": {"channel_id": one}})
     assert payload.body({"type": "message.received", "message_id": message["_id"]}, scene.subscription) is None
+
+
+@pytest.mark.parametrize(("limited", "told_of"), [(True, False), (False, True)])
+def test_a_limited_subscription_is_not_told_of_a_session_before_on_another_channel(scene, limited, told_of):
+    scene.twilio.sms("To two", To="+15550000002")
+    scene.twilio.sms("To one", To="+15550000001")
+    other = scene.db.sessions.find_one({"metadata.toNumber": "+15550000002"})["_id"]
+    mine = scene.db.sessions.find_one({"metadata.toNumber": "+15550000001"})
+    scene.db.sessions.update_one({"_id": mine["_id"]}, {"$set": {"previous_session_id": other}})
+    scene.subscribe(limited_to=[mine["channel_id"]] if limited else None)
+    event = {
+        "id": "e", "type": "session.rolled_over", "at": TEN, "sequence": 1, "session_id": str(mine["_id"]),
+        "facts": {"previous_session_id": str(other), "gap_seconds": 3600.0},
+    }  # fmt: skip
+    told = payload.body(event, scene.subscription).decode()
+    assert "3600" in told
+    assert (str(other) in told) is told_of
 
 
 def test_a_subscription_ends_with_its_key(scene):
