@@ -53,6 +53,8 @@ def get_message(path: MessagePath) -> Response:
         if found is None:
             raise not_found("message", path.message_id)
         (row,) = exporting.as_shown([found], access().channels)
+        if not transcripts.visible({row["session_id"]}, access().channels):
+            row = row | {"session_id": None}
         waiting = outbox.states([path.message_id]) if row.get("direction") == "outbound" else {}
         return reply(shown.message(row, waiting.get(path.message_id)))
 

@@ -171,18 +171,18 @@ def _shown(rows: list[dict[str, Any]], channels: Channels) -> list[dict[str, Any
     there = transcripts.visible({str(row["session_id"]) for row in rows}, None)
     rows = [row for row in rows if str(row["session_id"]) in there]
     named = {str(one) for row in rows for name, one in row["decision"].items() if name.endswith("session_id") and one}
-    seen = named if channels is None else transcripts.visible(named, channels)
-    return [_plain(row) | {"decision": _told(row["decision"], seen)} for row in rows]
+    seen = named | there if channels is None else transcripts.visible(named | there, channels)
+    return [_told(row, seen) | {"decision": _told(row["decision"], seen)} for row in rows]
 
 
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: str(one) if isinstance(one, ObjectId) else one for name, one in row.items()}
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, ObjectId) else value
 
 
-def _told(decision: Mapping[str, Any], seen: set[str]) -> dict[str, Any]:
+def _told(stored: Mapping[str, Any], seen: set[str]) -> dict[str, Any]:
     return {
-        name: one if not name.endswith("session_id") else str(one) if one and str(one) in seen else None
-        for name, one in decision.items()
+        name: _as_text(one) if not name.endswith("session_id") else str(one) if one and str(one) in seen else None
+        for name, one in stored.items()
     }
 
 

@@ -169,3 +169,17 @@ def test_a_file_is_downloaded_whole_and_in_ranges(pictured, monkeypatch):
     problem(reader.get(f"/messages/{message_id}/media/x"), 422, "wrong_value")
     monkeypatch.setattr(downloads, "_seats", Seats(0, "Too many."))
     assert problem(reader.get(told[0]["url"]), 503, "busy")["detail"] == "Too many."
+
+
+def test_a_limited_key_is_told_a_message_of_its_channel_and_not_the_session_on_another(program, reader, twilio, db):
+    """With scope=contact a session goes on over channels: the id would say that there is one."""
+    twilio.sms("To two", To="+15550000002")
+    channel, other = "sms:+15550000001", db.sessions.find_one()["_id"]
+    message = db.messages.find_one_and_update({"direction": "inbound"}, {"$set": {"channel_id": channel}})
+    limited = program("read", channels=[channel])
+    told, listed = (limited.get(path) for path in (f"/messages/{message['_id']}", "/decisions"))
+    assert (told.json["content"], told.json["session_id"]) == ("To two", None)
+    assert [(one["message_id"], one["session_id"]) for one in listed.json["items"]] == [(message["_id"], None)]
+    assert str(other) not in told.text + listed.text
+    for path in (f"/messages/{message['_id']}", "/decisions"):
+        assert str(other) in reader.get(path).text

@@ -37,7 +37,9 @@ class Decision(BaseModel):
     """What was decided about a message, and from what."""
 
     message_id: str
-    session_id: str = Field(description="Where the message went.")
+    session_id: str | None = Field(
+        description="Where the message went; null where that is on a channel this key does not see."
+    )
     channel_id: str | None
     type: str | None
     contact_id: str | None

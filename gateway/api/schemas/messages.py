@@ -102,7 +102,7 @@ class Message(BaseModel):
     """One message of either direction."""
 
     id: str
-    session_id: str
+    session_id: str | None = Field(description="The session it is in; null where this key does not see that one.")
     channel_id: str
     type: str = Field(description="`sms`, `whatsapp`, `voice` or `chat`.")
     contact_id: str | None
