@@ -16,7 +16,7 @@ from gateway.core.explain import explain
 from gateway.core.jsonlike import plain
 from gateway.core.searching import number_starts
 from gateway.core.spans import moment_of
-from gateway.store import listing, people, searching, transcripts
+from gateway.store import groups, listing, searching, transcripts
 from gateway.store.connection import deadline
 from gateway.store.listing import Wanted
 
@@ -98,10 +98,10 @@ def _wanted(runtime: Runtime, asked: Mapping[str, Any]) -> Wanted:
 def _contact(contact_id: str | None) -> tuple[str, ...]:
     if not contact_id:
         return ()
-    person = people.get(contact_id)
+    person = groups.find(contact_id)
     if person is None:
         raise click.ClickException(f"There is no contact {contact_id}.")
-    return tuple({contact_id, person.id})
+    return tuple(map(str, person.ids))
 
 
 def _print(found: list[dict[str, Any]]) -> None:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gateway.store import groups
 from tests.cli.test_commands import run
 from tests.conftest import TEN
 from tests.conversation.test_regroup import sid
@@ -80,6 +81,14 @@ def test_sessions_are_listed_and_filtered(gateway, db):
         done = gateway("list", *arguments)
         assert done.returncode == 1
         assert why in done.stderr
+
+
+def test_sessions_are_listed_of_all_who_were_merged(gateway, db, twilio):
+    twilio.sms("from another number", From="+15550009999", MessageSid=sid(9))
+    one, other = (row["_id"] for row in db.contacts.find())
+    groups.link(str(other), str(one))
+    for contact in (one, other):
+        assert len(json.loads(gateway("list", "--contact", str(contact), "--json").stdout)["items"]) == 3
 
 
 def test_a_session_is_shown_with_its_decisions_in_words(gateway, db):
