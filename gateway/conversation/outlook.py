@@ -12,7 +12,7 @@ from gateway.store import channels
 from gateway.store.connection import deadline
 
 WINDOW_CLOSED = (
-    "They wrote more than 24 hours ago, so WhatsApp takes nothing but an approved template until they write again."
+    "They wrote nothing in the last 24 hours, so WhatsApp takes nothing but an approved template until they write."
 )
 
 
