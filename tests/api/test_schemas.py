@@ -77,6 +77,26 @@ def test_a_moment_without_its_offset_is_refused_with_the_remedy():
         ThingBody.model_validate({"at": "2026-03-01T10:00:00"})
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "given", "field"),
+    [
+        ("POST", "/api/chat/message", {"user_id": "alice", "content": " "}, "content"),
+        ("POST", "/api/chat/message", {"user_id": "a b", "content": "Hi"}, "user_id"),
+        ("POST", "/api/chat/message", {"email": "ada", "content": "Hi"}, "email"),
+        ("POST", "/contacts", {"phones": ["0555 12"]}, "phones.0"),
+        ("POST", "/contacts", {"emails": ["ada"]}, "emails.0"),
+        ("POST", "/sessions/x/messages", {"media": ["ftp://example.com"]}, "media.0"),
+        ("POST", "/sessions/x/messages", {"template": {"content_sid": "x"}}, "template.content_sid"),
+        ("POST", "/webhooks", {"url": "example.com", "events": ["*"]}, "url"),
+        ("PATCH", "/channels/x", {"settings": {"dial_to": "5"}}, "settings.dial_to"),
+    ],
+)
+def test_what_a_value_must_be_is_told_in_words_and_not_by_its_pattern(owner, method, path, given, field):
+    told = problem(owner.ask(method, path, json=given), 422, "wrong_value")
+    assert (told["field"], told["errors"][0]["code"]) == (f"body.{field}", "string_pattern_mismatch")
+    assert told["detail"].startswith(f"body.{field}: write ")
+
+
 def test_no_two_models_share_a_name():
     """In the OpenAPI file one would stand for both."""
     modules = [

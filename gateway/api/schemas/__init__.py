@@ -17,6 +17,8 @@ from pydantic import (
     PlainSerializer,
     StringConstraints,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -54,6 +56,22 @@ Moment = Annotated[
 
 # Text of people and programs: anything but NUL, which MongoDB's indexes and CSV files stumble over.
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+
+
+def worded(remedy: str) -> WrapValidator:
+    """Tell people in words what a value must be, where its pattern (for programs, in the OpenAPI file) is not met."""
+
+    def check(given: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return read(given)
+        except ValidationError as error:
+            code = error.errors()[0]["type"]
+            if code != "string_pattern_mismatch":
+                raise
+            raise PydanticCustomError(code, remedy) from None
+
+    return WrapValidator(check)
+
 
 Limit = Annotated[int, Field(ge=1, le=200, description="How many at most.")]
 Cursor = Annotated[str, Field(max_length=200, description="`next_cursor` of the page before.")]

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from gateway.api.schemas import Body, Moment, Page, Path, Text
+from gateway.api.schemas import Body, Moment, Page, Path, Text, worded
+from gateway.api.schemas.messages import A_TEMPLATE
 from gateway.conversation.channels import NAME_LIMIT, TEXT_LIMIT
 from gateway.settings.values import LONGEST_SECONDS
 
@@ -33,11 +34,12 @@ class ChannelSettings(Body):
     greeting: Words | None = Field(None, description="What callers hear first. Voice.")
     filler: Words | None = Field(None, description="Said, or as an https address played, during a wait. Voice.")
     voicemail_prompt: Words | None = Field(None, description="Said before the tone. Voice.")
-    dial_to: Annotated[str, Field(pattern=r"^\+[0-9]{7,15}$")] | None = Field(
-        None, description="Whom callers are put through to, with the mode `dial`. Voice."
-    )
+    dial_to: (
+        Annotated[str, Field(pattern=r"^\+[0-9]{7,15}$"), worded("write a number with its country: +15558675310")]
+        | None
+    ) = Field(None, description="Whom callers are put through to, with the mode `dial`. Voice.")
     text_back: Words | None = Field(None, description="What a missed caller is texted. Voice.")
-    content_sid: Annotated[str, Field(pattern=r"^HX[0-9a-zA-Z]{1,64}$")] | None = Field(
+    content_sid: Annotated[str, Field(pattern=r"^HX[0-9a-zA-Z]{1,64}$"), worded(A_TEMPLATE)] | None = Field(
         None, description="The content template for messages after WhatsApp's 24 hours. WhatsApp."
     )
     segments_per_second: Annotated[float, Field(strict=True, gt=0, le=10_000, allow_inf_nan=False)] | None = Field(

@@ -5,14 +5,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
-from gateway.api.schemas import Body, Cursor, Limit, Moment, Page, Path, Query
+from gateway.api.schemas import Body, Cursor, Limit, Moment, Page, Path, Query, worded
 
 CONTEXT_BYTES, METADATA_BYTES = 16_384, 4096
 
 # Neither white space nor what cannot be seen: whoever reads an id must be able to tell it from another.
 _VISIBLE = r"[^\x00-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\u2060-\u206f\u3000\ufeff\ufff0-\uffff]"
 
-UserId = Annotated[str, Field(pattern=f"^{_VISIBLE}+$", max_length=128, description="The site's own id of its user.")]
+UserId = Annotated[
+    str,
+    Field(pattern=f"^{_VISIBLE}+$", max_length=128, description="The site's own id of its user."),
+    worded("write an id without spaces and unseen characters"),
+]
 Email = Annotated[
     str,
     Field(
@@ -20,12 +24,19 @@ Email = Annotated[
         max_length=254,
         description="Proved where an API key says it; from others a claim, which operators see and nothing else.",
     ),
+    worded("write an e-mail address: ada@example.com"),
 ]
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=80, description="How the user is called.")]
 Site = Annotated[
-    str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", max_length=40, description="The chat site: its channel's name.")
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", max_length=40, description="The chat site: its channel's name."),
+    worded("write a site as a-z, 0-9 and -: web"),
 ]
-Title = Annotated[str, Field(pattern=_VISIBLE + r"", max_length=200, description="What the conversation is called.")]
+Title = Annotated[
+    str,
+    Field(pattern=_VISIBLE + r"", max_length=200, description="What the conversation is called."),
+    worded("write something that can be seen"),
+]
 ClientId = Annotated[
     str,
     Field(
@@ -33,8 +44,13 @@ ClientId = Annotated[
         max_length=128,
         description="The page's own id of the message, unique for its user: the same again is the same message.",
     ),
+    worded("write an id of visible ASCII characters, without spaces"),
 ]
-Content = Annotated[str, Field(pattern=r"^[^\x00]*" + _VISIBLE + r"[^\x00]*$", max_length=8192)]
+Content = Annotated[
+    str,
+    Field(pattern=r"^[^\x00]*" + _VISIBLE + r"[^\x00]*$", max_length=8192),
+    worded("write something that can be seen, without NUL"),
+]
 SessionName = Annotated[str, Field(min_length=1, max_length=64, description="A session's id, or any word for none.")]
 # What a page has seen: a cursor, or a message's id.
 Place = Annotated[str, Field(max_length=200)]

@@ -4,23 +4,28 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from gateway.api.schemas import Body, Moment, Page, PagedQuery, Path, Text
+from gateway.api.schemas import Body, Moment, Page, PagedQuery, Path, Text, worded
 from gateway.core.emails import PATTERN
 
 _EACH = 50
 
 Phone = Annotated[
-    str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$"), Field(examples=["+15558675310"], description="E.164.")
+    str,
+    StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$"),
+    Field(examples=["+15558675310"], description="E.164."),
+    worded("write a number with its country: +15558675310"),
 ]
 Email = Annotated[
     str,
     StringConstraints(pattern=f"^ *{PATTERN} *$", max_length=254),
     Field(examples=["ada@example.com"], description="Kept trimmed, in lower case."),
+    worded("write an e-mail address: ada@example.com"),
 ]
 ExternalId = Annotated[
     str,
     StringConstraints(pattern=r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$", max_length=200),
     Field(examples=["US.13491208655302741918"], description="A WhatsApp user id, a web chat's user id."),
+    worded("write an id without spaces around it and unseen characters"),
 ]
 Name = Annotated[Text, StringConstraints(max_length=200), Field(description="Empty is none.")]
 

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from gateway.api.schemas import Moment, Query, Text
 
+Status = Literal["active", "closed", "archived"]
 Word = Annotated[Text, StringConstraints(max_length=200)]
 
 
@@ -22,7 +23,7 @@ class SessionFilters(Query):
     """Which sessions; what is left out chooses nothing."""
 
     type: Literal["sms", "whatsapp", "voice", "chat"] | None = None
-    status: Literal["active", "closed", "archived"] | None = None
+    status: Status | None = None
     channel: Word = Field("", description="The id of a channel.")
     contact: Word = Field("", description="The id of a contact: their sessions on all channels.")
     number: Word = Field("", description="A number of the other side, or how it begins: `+1555867`.")

@@ -4,10 +4,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from gateway.api.schemas import Body, Moment, Page, PagedQuery, Path, Text
+from gateway.api.schemas import Body, Moment, Page, PagedQuery, Path, Text, worded
 from gateway.conversation.operators import NOTE_LENGTH, REPLY_LENGTH
 
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$", max_length=2000)]
+A_TEMPLATE = "write a template's id as Twilio has it: HX..."
+Url = Annotated[
+    str, StringConstraints(pattern=r"^https?://[!-~]+$", max_length=2000), worded("write an address: https://...")
+]
 
 
 Value = Annotated[Text, StringConstraints(max_length=2000)]
@@ -92,7 +95,9 @@ class Template(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    content_sid: str = Field(pattern=r"^HX[0-9a-zA-Z]{1,64}$", description="The template's id.")
+    content_sid: Annotated[
+        str, Field(pattern=r"^HX[0-9a-zA-Z]{1,64}$", description="The template's id."), worded(A_TEMPLATE)
+    ]
     variables: dict[str, Value] = Field(
         default_factory=dict, max_length=100, description="The values of its placeholders.", examples=[{"1": "Ada"}]
     )

@@ -4,25 +4,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, JsonValue, StringConstraints
 
-from gateway.api.schemas import Body, Cursor, Limit, Moment, Page, Path, Query, Text
-from gateway.api.schemas.filters import SessionFilters
+from gateway.api.schemas import Body, Moment, Page, PagedQuery, Path, Query, Text
+from gateway.api.schemas.filters import SessionFilters, Status, Word
 from gateway.api.schemas.messages import MessagePage
 from gateway.conversation.operators import TAG_LENGTH, TITLE_LENGTH
 
 Type = Literal["sms", "whatsapp", "voice", "chat"]
-Status = Literal["active", "closed", "archived"]
-Word = Annotated[Text, StringConstraints(max_length=200)]
 Tag = Annotated[Text, StringConstraints(min_length=1, max_length=TAG_LENGTH)]
 
 
-class SessionListQuery(SessionFilters):
-    """Which sessions; what is left out chooses nothing."""
+class SessionListQuery(PagedQuery, SessionFilters):
+    """A page of sessions; what is left out chooses nothing."""
 
     sort: Literal["-last_message_at", "last_message_at"] = Field(
         "-last_message_at", description="By the last message, newest or oldest first."
     )
-    cursor: Cursor = ""
-    limit: Limit = 50
 
 
 class SessionQuery(Query):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from gateway.api.schemas import Body, Moment, Page, PagedQuery, Path, Text
+from gateway.api.schemas import Body, Moment, Page, PagedQuery, Path, Text, worded
 
 EventType = Literal[
     "session.created",
@@ -28,6 +28,7 @@ Url = Annotated[
         description="Where events are posted to: https in production, without a login and without a #fragment.",
         examples=["https://crm.example.com/hooks/gateway"],
     ),
+    worded("write an address without a login and a #fragment: https://crm.example.com/hooks"),
 ]
 Events = Annotated[
     list[EventType],

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from gateway.api.schemas import Moment, Query, Text
+from gateway.api.schemas import Moment, Query, Text, worded
 from gateway.api.schemas.stats import Day
 
 _ONE = r"(never|[0-9]{1,10}(\.[0-9]{1,3})?)"
@@ -14,7 +14,14 @@ _ONE = r"(never|[0-9]{1,10}(\.[0-9]{1,3})?)"
 class WhatIfQuery(Query):
     """Which thresholds, of which part of the history; what is left out chooses nothing."""
 
-    threshold: Annotated[str, Field(pattern=rf"^{_ONE}(,{_ONE}){{0,19}}$")] | None = Field(
+    threshold: (
+        Annotated[
+            str,
+            Field(pattern=rf"^{_ONE}(,{_ONE}){{0,19}}$"),
+            worded("write seconds or `never`, with commas: 60,300,900"),
+        ]
+        | None
+    ) = Field(
         None,
         description="Up to 20 thresholds in seconds, or `never`: `60,300,900`. One minute to an hour unless given.",
     )
