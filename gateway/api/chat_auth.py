@@ -1,5 +1,6 @@
 """Who asks at /api/chat: a site's server with an API key, a browser with a token, or (a setting) whoever says so."""
 
+import ipaddress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -19,6 +20,9 @@ from gateway.store import chats
 from gateway.store.chats import Whose
 from gateway.store.connection import deadline
 from gateway.store.isolation import Channels
+
+# One address stands for so many visitors: behind an office's are many, and one who makes tokens is none of them.
+VISITORS_PER_ADDRESS = 10
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="gateway"'}
 
@@ -64,7 +68,7 @@ def _identified() -> Asker:
     if given:
         return _with_token(given)
     if runtime().settings.chat.legacy_auth:
-        _count(f"chat address {address()}")
+        _count(f"chat address {network()}")
         return Asker("chat without a credential", frozenset({f"{CHAT}:{DEFAULT_SITE}"}))
     detail = (
         "Send `Authorization: Bearer ...` with an API key or a user token (POST /api/v1/chat-tokens). Old front ends "
@@ -80,18 +84,26 @@ def _with_token(token: str) -> Asker:
         log.warning("api_refused", path=request.path, reason=error.code)
         raise Refused(401, error.code, str(error), headers=_CHALLENGE) from None
     user = bearer.user
+    if bearer.is_visitor:
+        _count(f"chat visitors {network()}", VISITORS_PER_ADDRESS)
     _count(f"chat user {user.site}:{user.user_id}")
     return Asker(f"chat user {user.site}:{user.user_id}", bearer.channels, bearer)
 
 
-def _count(who: str) -> None:
+def _count(who: str, people: int = 1) -> None:
+    most, what = people * runtime().settings.chat.requests_per_minute, "chat.requests_per_minute"
     with deadline():
-        limits.count(who, runtime().settings.chat.requests_per_minute, "chat.requests_per_minute")
+        limits.count(who, most, what if people == 1 else f"{people} times {what} for the visitors at one address")
 
 
-def address() -> str:
-    """Give the address of whoever asks."""
-    return client_address(request.environ, runtime().settings.trusted_proxies)
+def network() -> str:
+    """Give the address of whoever asks; of IPv6 the network, which is one household's."""
+    given = client_address(request.environ, runtime().settings.trusted_proxies)
+    try:
+        ip = ipaddress.ip_address(given)
+    except ValueError:
+        ip = ipaddress.ip_address("0.0.0.0")  # noqa: S104 - a name for all who have none
+    return str(ipaddress.ip_network((ip, 64 if ip.version == 6 else 32), strict=False))
 
 
 def user(named: Named, *, session_id: str = "") -> tuple[ChatUser, Whose]:

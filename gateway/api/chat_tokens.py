@@ -1,7 +1,5 @@
 """Tokens for browsers: for a user whom the site's server knows, and for a visitor whom nobody does."""
 
-import ipaddress
-
 from flask import Response, request
 
 from gateway.api import chat_auth, limits
@@ -65,15 +63,8 @@ def _require_own_page() -> None:
 
 
 def _count() -> None:
-    """Count a visitor's token against the address that asks; of IPv6 against the network, which is one household's."""
-    given = chat_auth.address()
-    try:
-        ip = ipaddress.ip_address(given)
-    except ValueError:
-        ip = ipaddress.ip_address("0.0.0.0")  # noqa: S104 - a name for all who have none
-    network = ipaddress.ip_network((ip, 64 if ip.version == 6 else 32), strict=False)
     with deadline():
-        limits.count(f"chat visits {network}", VISITS_PER_MINUTE, "tokens for visitors")
+        limits.count(f"chat visits {chat_auth.network()}", VISITS_PER_MINUTE, "tokens for visitors")
 
 
 def _shown(issued: Issued) -> Response:

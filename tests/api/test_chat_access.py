@@ -253,6 +253,22 @@ def test_an_address_gets_few_tokens_a_minute(page, runtime):
     assert [_visit(page, runtime).status_code for _ in range(11)] == [201] * 10 + [429]
 
 
+def test_whoever_collects_visitors_tokens_gets_no_more_out_of_one_address(make_app):
+    """Each visitor would have a limit of their own, and each answer costs."""
+    app = make_app(chat={"origins": [PAGE], "requests_per_minute": 1})
+
+    def at(address, token=""):
+        client = app.test_client()
+        client.environ_base["REMOTE_ADDR"] = address
+        return Visitor(client, token, headers={"Origin": PAGE})
+
+    tokens = [_visit(at, app.extensions["gateway"], address=f"2001:db8:{n}::1").json["token"] for n in range(11)]
+    asked = [at(f"2001:db8:7::{n}", token).get("/sessions").status_code for n, token in enumerate(tokens)]
+    assert asked == [200] * 10 + [429]
+    assert "at one address" in at("2001:db8:7::99", tokens[10]).get("/sessions").json["detail"]
+    assert at("2001:db8:8::1", tokens[10]).get("/sessions").status_code == 200
+
+
 def test_a_visitors_token_makes_no_other_user(page, runtime, program, token):
     alice = token()["token"]
     problem(_visit(page, runtime, token=alice), 401, "token_invalid")
