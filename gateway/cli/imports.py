@@ -46,7 +46,7 @@ class FileOrCommand(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group("import", cls=FileOrCommand)
+@click.group("import", cls=FileOrCommand, subcommand_metavar="FILE | COMMAND")
 def import_() -> None:
     """Bring in conversations from a file: an export of a gateway.
 
@@ -107,11 +107,17 @@ def list_imports(limit: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_as_json(run) for run in found], indent=2))
         return
-    table = Table("import", "when", "state", "file", "messages", "rejected", "by")
+    if not found:
+        click.echo("Nothing was imported yet. Try: gateway import FILE")
+        return
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for column in ("import", "when (UTC)", "state", "messages", "rejected"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("file, by", overflow="fold")
     for run in found:
         amounts = (f"{run.tally.messages_imported:,}", f"{run.tally.rejected:,}")
-        table.add_row(run.id, f"{run.created_at:%Y-%m-%d %H:%M}", _state(run), run.file_name, *amounts, run.by)
-    Console().print(table if found else "Nothing was imported yet. Try: gateway import FILE")
+        table.add_row(run.id, f"{run.created_at:%Y-%m-%d %H:%M}", _state(run), *amounts, f"{run.file_name}, {run.by}")
+    Console().print(table)
 
 
 def _state(run: Import) -> str:

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import click
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -21,6 +20,7 @@ from gateway.store.connection import deadline
 from gateway.store.listing import Wanted
 
 NOT_THERE = "There is no session {}. `gateway sessions list` shows them."
+NOBODY = "nobody"
 SECONDS = 10
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
@@ -36,7 +36,9 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inst
 @click.option("--until", help="With no message since: 30d, 12h, 45m or an ISO 8601 time.")
 @click.option("--q", "words", help="With these words in a message, the title or the contact's name.")
 @click.option("--tag", help="With this tag.")
-@click.option("--assigned", help="That are this person's.")
+@click.option("--assigned", help="Assigned to this person of the console; `nobody` for those of nobody.")
+@click.option("--failed", is_flag=True, help="With a message that could not be sent.")
+@click.option("--needs-person", is_flag=True, help="Where somebody is to look after it.")
 @click.option("--oldest-first", is_flag=True, help="By the last message, the oldest first.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200), help="So many at most.")
 @click.option("--cursor", default="", help="The page after; what --json calls next_cursor.")
@@ -83,7 +85,10 @@ def _wanted(runtime: Runtime, asked: Mapping[str, Any]) -> Wanted:
         since=moment_of(asked["since"], now) if asked["since"] else None,
         until=moment_of(asked["until"], now) if asked["until"] else None,
         tag=asked["tag"] or "",
-        assigned_to=asked["assigned"] or "",
+        assigned_to="" if asked["assigned"] in (None, NOBODY) else asked["assigned"],
+        unassigned=asked["assigned"] == NOBODY,
+        failed=asked["failed"],
+        needs_person=asked["needs_person"],
         contact_ids=_contact(asked["contact"]),
         number_starts=starts,
     )
@@ -100,7 +105,7 @@ def _contact(contact_id: str | None) -> tuple[str, ...]:
         return ()
     person = groups.find(contact_id)
     if person is None:
-        raise click.ClickException(f"There is no contact {contact_id}.")
+        raise click.ClickException(f"There is no contact {contact_id}. `gateway contacts list` shows them.")
     return tuple(map(str, person.ids))
 
 
@@ -108,13 +113,16 @@ def _print(found: list[dict[str, Any]]) -> None:
     if not found:
         click.echo("There are none.")
         return
-    table = Table(box=box.SIMPLE)
-    for column in ("session", "type", "status", "who", "messages", "last message (UTC)"):
-        table.add_column(column, no_wrap=column == "session")
+    # 80 columns hold all of it: an id that is cut off is of no use.
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for column in ("session", "type", "status", "last (UTC)"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("said", justify="right", no_wrap=True)
+    table.add_column("who", overflow="fold")
     for row in found:
         who = str((row.get("metadata") or {}).get("fromNumber") or row.get("title") or "")
-        count, last = f"{row.get('message_count') or 0:,}", row.get("last_message_at")
-        table.add_row(row["id"], row.get("communication_type"), row.get("status"), who, count, _moment(last))
+        count, last = f"{row.get('message_count') or 0:,}", _moment(row.get("last_message_at"))[:-3]
+        table.add_row(row["id"], row.get("communication_type"), row.get("status"), last, count, who)
     Console().print(table)
 
 

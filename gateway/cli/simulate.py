@@ -104,7 +104,7 @@ def _options(function: Any) -> Any:
 
 @click.group()
 def simulate() -> None:
-    """Text, WhatsApp or phone the gateway without a Twilio account.
+    """Text, WhatsApp, phone or chat with the gateway without a Twilio account.
 
     \b
     Examples:

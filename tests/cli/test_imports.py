@@ -40,6 +40,7 @@ def test_a_file_comes_in_and_can_be_looked_up(gateway, uri, tmp_path):
     listed = json.loads(gateway("import", "list", "--json").stdout)
     assert listed[0]["id"] == told["id"]
     assert len(listed) == 2
+    assert told["id"] in gateway("import", "list").stdout, "an id that is cut off is of no use"
     assert json.loads(gateway("import", "show", told["id"], "--json").stdout) == told
     (row,) = gateway("import", "show", told["id"], "--rejected").stdout.splitlines()
     assert "is not here" in json.loads(row)["reason"]
@@ -66,6 +67,7 @@ def test_what_is_wrong_is_said_in_a_line(gateway, tmp_path, arguments, reason):
 
 
 def test_help_names_the_commands(gateway):
+    assert "gateway import [OPTIONS] FILE | COMMAND" in gateway("import", "--help").stdout
     told = gateway("import", "--help").stdout
     assert "gateway import march.jsonl" in told
     assert "list" in told

@@ -109,3 +109,19 @@ def test_a_session_is_closed(gateway, db):
     assert db.sessions.find_one({"status": "active"}) is None
     assert "closed for good already" in gateway("close", newest).stdout
     assert "no session nonsense" in gateway("close", "nonsense").stderr
+
+
+def test_a_list_holds_whole_numbers_and_times_in_80_columns(gateway, db):
+    db.sessions.update_many({}, {"$set": {"status": "archived", "communication_type": "whatsapp"}})
+    (shown,) = (line for line in gateway("list", "--limit", "1").stdout.splitlines() if "archived" in line)
+    assert shown.split()[3:] == ["2026-03-01", "10:31", "4", "+15558675310"]
+
+
+def test_sessions_are_listed_by_what_is_left_to_do(gateway, db):
+    marks = {"has_failed": True, "needs_person": {"reason": "asked"}, "assigned_to": "bea"}
+    marked = str(db.sessions.find_one_and_update({"status": "active"}, {"$set": marks})["_id"])
+    for option in (["--failed"], ["--needs-person"], ["--assigned", "bea"]):
+        assert [one["id"] for one in json.loads(gateway("list", *option, "--json").stdout)["items"]] == [marked]
+    others = json.loads(gateway("list", "--assigned", "nobody", "--json").stdout)["items"]
+    assert others
+    assert marked not in [one["id"] for one in others]
