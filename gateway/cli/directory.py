@@ -44,12 +44,16 @@ def list_contacts(words: tuple[str, ...], limit: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_facts(person) for person in found], indent=2, ensure_ascii=False))
         return
+    if not found:
+        click.echo(
+            "Nobody is known so." if words else "There is nobody yet: whoever writes first is the first contact."
+        )
+        return
     table = Table(box=box.SIMPLE)
     for column in ("id", "name", "known by", "opted out of"):
         table.add_column(column, overflow="fold")
     for person in found:
-        known = ", ".join((*person.identities, *person.emails))
-        table.add_row(person.id, person.name, known, ", ".join(out.line for out in person.opted_out))
+        table.add_row(person.id, person.name, ", ".join(person.ways), ", ".join(out.line for out in person.opted_out))
     Console().print(table)
     if more:
         click.echo(
@@ -77,7 +81,7 @@ def show(contact: str, as_json: bool) -> None:
         return
     click.echo(f"{person.name or 'No name'}  ({person.id})")
     for label, values in (
-        ("Known by", (*person.identities, *person.emails)),
+        ("Known by", person.ways),
         ("Opted out of", [out.line for out in person.opted_out]),
         ("Merged", [f"{one['contact_id']} by {one['by']}" for one in merged]),
     ):

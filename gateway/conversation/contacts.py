@@ -208,4 +208,6 @@ def _lines(group: Group, written: str, channels: Channels, *, out: bool) -> tupl
     line = address(written.strip()).identity
     if line in ours | said or (channels is None and _SERVICE.fullmatch(line)):
         return (line,)
-    raise NoLine(f"{written!r:.60} is none of our numbers or messaging services. `gateway channels` lists them.")
+    raise NoLine(
+        f"{written!r:.60} is none of our numbers or messaging services. The console's Operations page lists them."
+    )

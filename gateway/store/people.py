@@ -8,6 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from gateway.core.messages import CHAT
+from gateway.core.participant import EMAIL
 from gateway.store import groups
 from gateway.store.connection import collection
 from gateway.store.documents import NOT_DELETED, ChannelDocument, SessionDocument
@@ -61,6 +62,11 @@ class Person:
     def identities(self) -> tuple[str, ...]:
         """Give the numbers and other ids they write by."""
         return (*self.phones, *self.external_ids)
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """Give what people know them by: numbers, other ids and addresses, each once."""
+        return (*(one for one in self.identities if not one.startswith(EMAIL)), *self.emails)
 
 
 def get(contact_id: str) -> Person | None:

@@ -35,12 +35,27 @@ def test_contacts_are_found_merged_opted_out_and_parted(gateway, db):
     assert db.audit.distinct("by")[0].endswith("(command line)")
 
 
+def test_an_address_proved_in_a_chat_is_named_once(gateway, db):
+    chat = {"external_ids": ["chat:web:alice", "email:ada@example.com"], "emails": ["ada@example.com"]}
+    db.contacts.update_one({"phones": ADA}, {"$set": chat})
+    assert f"Known by: {ADA}, chat:web:alice, ada@example.com\n" in gateway("show", ADA).stdout
+
+
+def test_nobody_is_said_in_words(gateway, db):
+    assert gateway("list", "zzz").stdout == "Nobody is known so.\n"
+    db.contacts.delete_many({})
+    assert gateway("list").stdout.startswith("There is nobody yet")
+
+
 def test_what_cannot_be_done_is_said_in_a_line(gateway):
     for arguments, why in [
         (("merge", ADA, ADA), "same contact"),
         (("merge", ADA, "+15550000000"), "Nobody is known as +15550000000"),
         (("unmerge", ADA), "nothing to undo"),
-        (("opt-out", ADA, "+15550000000"), "none of our numbers"),
+        (
+            ("opt-out", ADA, "+15550000000"),
+            "none of our numbers or messaging services. The console's Operations page lists them",
+        ),
     ]:
         done = gateway(*arguments)
         assert done.returncode == 1
