@@ -58,7 +58,8 @@ def _require_own_page() -> None:
         own.add(own_base_url(request.environ, settings.trusted_proxies))
     if origin and (origin in settings.chat.origins or origin in own):
         return
-    detail = f"Pages of {origin[:200]!r} get no tokens here. Add the site to GATEWAY_CHAT__ORIGINS."
+    pages = f"Pages of {origin[:200]!r}" if origin else "Requests without an Origin, as pages send it,"
+    detail = f"{pages} get no tokens here. Add the site to GATEWAY_CHAT__ORIGINS."
     raise Refused(403, "origin_refused", detail)
 
 

@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from gateway.cli import serving
+from gateway.cli import running, serving
 from gateway.conversation import chat_sites
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import CHAT
@@ -91,8 +91,11 @@ def publish(site: str, as_json: bool) -> None:
 
 
 def _script(runtime: Runtime, key: str) -> str:
-    base = runtime.settings.public_url.rstrip("/")
-    return f'<script src="{base}/chat/widget.js" data-key="{key}"></script>'
+    configured = runtime.settings
+    found = running.find(configured.data_dir)
+    local = found.url if found else f"http://127.0.0.1:{configured.port}"
+    base = configured.public_url or (found.public_url if found else "") or local
+    return f'<script src="{base.rstrip("/")}/chat/widget.js" data-key="{key}" async></script>'
 
 
 @chat.command()

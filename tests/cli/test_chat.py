@@ -18,6 +18,7 @@ def run(app, monkeypatch, tmp_path):
     monkeypatch.setenv("MONGODB_URI", settings.mongodb_uri)
     monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("GATEWAY_ENV", "test")
+    monkeypatch.setenv("PORT", "8080")
     return lambda *arguments: CliRunner().invoke(cli, ["chat", *arguments])
 
 
@@ -27,7 +28,7 @@ def test_a_site_is_added_published_listed_and_unpublished(run):
     assert key.startswith("pk_shop_")
     made = json.loads(run("publish", "shop", "--json").stdout)
     assert made["publishable_key"] == key
-    assert f'data-key="{key}"' in made["script"]
+    assert made["script"] == f'<script src="http://127.0.0.1:8080/chat/widget.js" data-key="{key}" async></script>'
     (listed,) = json.loads(run("sites", "--json").stdout)
     assert listed == {"site": "shop", "channel": "chat:shop", "publishable_key": key}
     assert run("unpublish", "shop").exit_code == 0
