@@ -14,7 +14,10 @@ def main(path: str) -> None:
     if path == "-":
         sys.stdout.write(written(app))
     else:
-        Path(path).write_text(written(app), encoding="utf-8")
+        try:
+            Path(path).write_text(written(app), encoding="utf-8")
+        except OSError as error:
+            sys.exit(f"Error: {path} cannot be written: {error.strerror}.")
 
 
 if __name__ == "__main__":

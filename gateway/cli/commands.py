@@ -26,7 +26,7 @@ from gateway.cli.simulate import simulate
 from gateway.cli.spool import spool
 from gateway.cli.users import users
 from gateway.cli.whatif import whatif
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, StoreRefused, StoreUnavailable
 from gateway.store import connection
 
 
@@ -40,6 +40,10 @@ class Commands(click.Group):
             os.environ["GATEWAY_ENV"] = "development"
         try:
             return super().invoke(ctx)
+        except StoreRefused as error:
+            raise click.ClickException(str(error)) from None
+        except StoreUnavailable as error:
+            raise click.ClickException(f"MongoDB is away or too slow: {error}. Start it, or see MONGODB_URI.") from None
         except GatewayError as error:
             raise click.ClickException(str(error)) from None
 

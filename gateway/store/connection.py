@@ -1,6 +1,7 @@
 """The connection to MongoDB: made after the fork, majority and journalled, and never waited for long."""
 
 import contextlib
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from pymongo.errors import (
     InvalidURI,
     OperationFailure,
     PyMongoError,
+    ServerSelectionTimeoutError,
 )
 
 from gateway.core.errors import ConfigError, StoreRefused, StoreUnavailable
@@ -138,6 +140,9 @@ def _in_short(error: Exception) -> str:
     if isinstance(error, BulkWriteError):
         problems = error.details["writeErrors"] or error.details["writeConcernErrors"]
         return f"BulkWriteError: code {problems[0].get('code') if problems else 'unknown'}"
+    if isinstance(error, ServerSelectionTimeoutError):
+        # What follows are all time-outs and a description of the topology, several lines of a terminal.
+        return f"{type(error).__name__}: {re.split(', Timeout: |[(]configured timeouts', str(error))[0].strip()}"
     return f"{type(error).__name__}: {error}"
 
 

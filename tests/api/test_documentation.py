@@ -39,6 +39,14 @@ def test_the_command_writes_what_the_server_gives(app, tmp_path):
     assert TOKEN not in written.read_text()
 
 
+def test_a_file_that_cannot_be_written_is_said_in_a_line(tmp_path):
+    nowhere = tmp_path / "none" / "openapi.json"
+    arguments = [sys.executable, "-c", COMMAND, "openapi", "-o", str(nowhere)]
+    done = subprocess.run(arguments, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"Error: {nowhere} cannot be written: No such file or directory.\n"
+
+
 def test_the_page_shows_the_calls(app, serve, open_page):
     _, base = serve()
     page = open_page()

@@ -99,3 +99,11 @@ def test_a_short_password_is_refused(folder):
 def test_every_command_has_help_without_a_database(folder):
     for command in ("serve", "worker", "migrate", "check-config", "users", "simulate"):
         assert run(command, "--help", **folder).returncode == 0
+
+
+def test_a_mongodb_that_is_away_is_said_in_a_line(folder):
+    done = run("chat", "publish", "web", MONGODB_URI="mongodb://127.0.0.1:9/gateway", **folder)
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("Error: MongoDB is away or too slow: ServerSelectionTimeoutError: 127.0.0.1:9: ")
+    assert line.endswith("Connection refused. Start it, or see MONGODB_URI.")
