@@ -16,7 +16,7 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _NUMBER = re.compile(r"\+(\d{7,15})\b")
 # The users of a website may be known by their e-mail addresses.
-_MAILBOX = re.compile(r"([^\s@:|])[^\s@:|]*@")
+_MAILBOX = re.compile(r"(?<![^\s@:|])([^\s@:|])[^\s@:|]*@")
 # What people wrote never belongs in a line, whoever put it there.
 _PRIVATE = frozenset({"body", "content", "text", "token", "auth_token", "password", "secret"})
 
@@ -71,7 +71,7 @@ def _redact(_logger: object, _method: str, event: Event) -> Event:
 
 def _redacted(value: Any) -> Any:
     if isinstance(value, str):
-        return _NUMBER.sub(_shortened, value)
+        return _NUMBER.sub(_shortened, _MAILBOX.sub(r"\1...@", value))
     if isinstance(value, dict):
         return {name: "[redacted]" if name in _PRIVATE else _redacted(one) for name, one in value.items()}
     if isinstance(value, list | tuple):

@@ -20,7 +20,7 @@ from gateway.core.errors import GatewayError, StoreUnavailable
 from gateway.core.messages import CHAT, Channel
 from gateway.core.participant import address
 from gateway.core.sessions import Kind, SessionView
-from gateway.logs import log
+from gateway.logs import log, show_number
 from gateway.store import audit, channels, chats, sessions
 from gateway.store.chats import Whose
 from gateway.store.connection import deadline
@@ -111,7 +111,8 @@ def _state(runtime: Runtime, before: SessionView | None, session_id: str, kind: 
 
 
 def _tell(state: str, session_id: str, named: str, before: SessionView | None) -> None:
-    log.info("chat_session", session_state=state, session_id=session_id, named=named[:64], known=before is not None)
+    asked_for = show_number(named[:64])
+    log.info("chat_session", session_state=state, session_id=session_id, named=asked_for, known=before is not None)
 
 
 def begin(runtime: Runtime, user: ChatUser, *, anew: bool, context: Mapping[str, Any]) -> tuple[str, str]:

@@ -200,6 +200,21 @@ def test_legacy_front_ends_are_believed_where_the_setting_says_so(make_app, prog
     problem(Visitor(old.client, "gw_00000000_x").get("/sessions"), 401, "key_invalid")
 
 
+def test_i11_no_address_of_a_user_is_in_a_log_line(make_app, program, capsys):
+    key, client = program("write").key, make_app().test_client()
+    named = {"user_id": "ada@example.com"}
+    token = client.post("/api/v1/chat-tokens", json=named, headers={"Authorization": f"Bearer {key}"}).json["token"]
+    ada, browser = Visitor(client, key, named), Visitor(client, token)
+    ada.say(session="ada@example.com")
+    session_id = ada.say(session="15558675310")["session_id"]
+    browser.put(f"/sessions/{session_id}", session_name="Mine", is_active=False)
+    browser.delete(f"/sessions/{session_id}")
+    written = capsys.readouterr().out
+    assert written.count('"event":"chat_session"') == 2
+    for secret in ("ada@", "15558675310", token):
+        assert secret not in written
+
+
 def _visit(page, runtime, **headers):
     key = chat_sites.publish(runtime, "web", "a test")
     return page(**headers).post("/tokens", key=key)
