@@ -154,13 +154,14 @@ def known_as(contact_id: str) -> str:
 
 
 def as_seen(person: Person, channels: Channels) -> Person:
-    """Leave out what tells of other channels: a number that is known from there, a STOP that was said there."""
+    """Leave out what tells of other channels: a number or e-mail known from there, a STOP that was said there."""
     if channels is None:
         return person
     known, lines = identities_on(person.members, channels), lines_of(channels)
     return replace(
         person,
         phones=tuple(one for one in person.phones if one in known),
+        emails=tuple(one for one in person.emails if f"{EMAIL}{one}" in known),
         external_ids=tuple(one for one in person.external_ids if one in known),
         opted_out=tuple(out for out in person.opted_out if out.line in lines),
     )

@@ -332,10 +332,23 @@ def test_a_limited_key_does_not_find_out_a_number_that_it_is_not_shown(tenant, w
     ada = id_of(ADA)
     hidden = {"name": "Ada", "phones": [ADA, "+447700900123"], "external_ids": ["crm-17"], "emails": ["a@example.com"]}
     writer.patch(f"/contacts/{ada}", json=hidden)
-    for words in ("%2B447", "447700900123", "crm-17"):
+    for words in ("%2B447", "447700900123", "crm-17", "A@example.com"):
         assert (ids(writer.get(f"/contacts?q={words}")), ids(tenant.get(f"/contacts?q={words}"))) == ([ada], []), words
-    for words in ("%2B1555", "15558675310", "ada", "A@example.com"):
+    for words in ("%2B1555", "15558675310", "ada"):
         assert ids(tenant.get(f"/contacts?q={words}")) == [ada], words
+
+
+def test_a_limited_key_that_chats_as_somebody_is_told_no_more_of_them(program, writer, say, id_of):
+    """A site proves an e-mail by saying so: what else is known of whom it names is not the site's."""
+    say(ADA)
+    writer.patch(f"/contacts/{id_of(ADA)}", json={"emails": ["ada@example.com", "private@example.com"]})
+    site = program("write", channels=["chat:web"])
+    said = {"user_id": "x1", "email": "ada@example.com", "content": "Hi"}
+    assert site.post("/api/chat/message?wait=0", json=said).status_code < 300
+    (told,) = site.get("/contacts").json["items"]
+    assert (told["id"], told["phones"], told["emails"]) == (id_of(ADA), [], ["ada@example.com"])
+    assert ids(site.get("/contacts?q=private@example.com")) == []
+    assert ids(site.get("/contacts?q=ada@example.com")) == [id_of(ADA)]
 
 
 def test_a_limited_key_changes_nothing_that_others_see(tenant, say, id_of, db):
