@@ -35,7 +35,10 @@ def test_two_are_merged_by_searching_and_parted_beside_the_session(console, two,
     session = two[0]
     search = f"/admin/sessions/{session}/contact/merge"
     assert f'href="{search}"' in console.page(f"/admin/sessions/{session}")
+    proved = {"emails": ["bob@example.com"], "external_ids": ["email:bob@example.com"]}
+    db.contacts.update_one({"phones": BOB}, {"$set": proved})
     found = console.page(f"{search}?who=%2B1555867")
+    assert found.count("bob@example.com") == 1, "an address that was proved in a chat is named once"
     assert re.findall(r'name="with" value="(\w+)"', found) == [contact(db, BOB)]
     assert "Nobody else is known as" in console.page(f"{search}?who=%2B4930")
     merged = act(console, session, "merge", **{"with": contact(db, BOB)})
