@@ -63,7 +63,7 @@ def _channel(row: dict[str, Any]) -> Channel:
         id=row["id"],
         name=row.get("name") or row.get("phone_number") or row["id"],
         phone_number=row.get("phone_number"),
-        type=kind,
+        communication_type=kind,
         account_sid=row.get("account_sid"),
         idle_seconds=None if not has_own else "never" if own is None else seconds(own),
         threshold_seconds=None if holds is None else seconds(holds),

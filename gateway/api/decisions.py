@@ -58,7 +58,7 @@ def _decision(row: Mapping[str, Any]) -> Decision:
         message_id=row["_id"],
         session_id=row["session_id"],
         channel_id=row.get("channel_id"),
-        type=row.get("communication_type"),
+        communication_type=row.get("communication_type"),
         contact_id=row.get("contact_id"),
         at=row["createdAt"],
         stored_at=row.get("storedAt"),

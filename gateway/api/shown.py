@@ -46,7 +46,7 @@ def _session(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": row["id"],
         "channel_id": str(row.get("channel_id") or ""),
-        "type": row.get("communication_type") or "",
+        "communication_type": row.get("communication_type") or "",
         "title": row.get("title") or "",
         "status": row.get("status") or "",
         "number": _text(told.get("fromNumber")),
@@ -97,7 +97,7 @@ def message(row: Mapping[str, Any], outbox: Mapping[str, Any] | None = None) -> 
         id=str(row["_id"]),
         session_id=row["session_id"],
         channel_id=str(row.get("channel_id") or ""),
-        type=row.get("communication_type") or "",
+        communication_type=row.get("communication_type") or "",
         contact_id=_text(row.get("contact_id")),
         direction=row.get("direction") or "",
         sender=row.get("sender") or "",

@@ -55,7 +55,7 @@ def _stats(counts: Counts, chosen: Range, until: Any) -> Stats:
 
 def _types(counts: Counts, day: date) -> list[TypeAmounts]:
     return [
-        TypeAmounts(type=kind, messages=messages, sessions=counts.sessions.get((day, kind), 0))
+        TypeAmounts(communication_type=kind, messages=messages, sessions=counts.sessions.get((day, kind), 0))
         for kind in counts.types
         if (messages := counts.messages.get((day, kind), 0))
     ]

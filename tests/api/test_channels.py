@@ -20,7 +20,7 @@ def test_all_are_listed_with_what_holds(reader):
     assert listed["next_cursor"] is None
     sms = reader.get(f"/channels/{AT}").json
     assert sms == listed["items"][1]
-    assert (sms["type"], sms["phone_number"]) == ("sms", "+15017122661")
+    assert (sms["communication_type"], sms["phone_number"]) == ("sms", "+15017122661")
     assert (sms["idle_seconds"], sms["threshold_seconds"]) == (None, 300)
     assert (sms["responder"], sms["answered_by"]) == (None, "echo")
 

@@ -101,8 +101,8 @@ def test_what_was_counted_by_day(reader):
     assert (told["total"]["received"], told["total"]["sent_by_bot"], told["total"]["sessions"]) == (4, 4, 3)
     assert told["total"]["decisions"] == {"created": 2, "reused": 1, "rolled_over": 1}
     assert told["days"][1]["types"] == [
-        {"type": "sms", "messages": 6, "sessions": 2},
-        {"type": "whatsapp", "messages": 2, "sessions": 1},
+        {"communication_type": "sms", "messages": 6, "sessions": 2},
+        {"communication_type": "whatsapp", "messages": 2, "sessions": 1},
     ]
     assert told["total"]["bot"]["answers"] == 4
     assert (told["hours"][10], sum(told["hours"])) == (4, 4)
@@ -132,7 +132,7 @@ def test_what_is_wrong_is_named(reader, path, status, code):
 
 def test_a_limited_key_learns_of_its_channels_only(program):
     mine = program("read", channels=["whatsapp:+14155238886"])
-    assert [one["type"] for one in mine.get("/decisions").json["items"]] == ["whatsapp"]
+    assert [one["communication_type"] for one in mine.get("/decisions").json["items"]] == ["whatsapp"]
     assert mine.get("/decisions?channel=sms:%2B15017122661").json["items"] == []
     assert mine.get(f"/decisions?number={PERSON.replace('+', '%2B')}").json["items"] == []
     assert mine.get("/whatif").json["messages"] == 2

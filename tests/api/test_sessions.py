@@ -79,7 +79,8 @@ def test_what_cannot_be_asked_for_is_named(reader):
 def test_a_session_is_told_without_messages_unless_asked_for(reader, ids):
     told = reader.get(f"/sessions/{ids[1]}").json
     expected = {
-        "id": ids[1], "type": "sms", "channel_id": SMS, "number": ADA, "line": "+15017122661", "status": "active",
+        "id": ids[1], "communication_type": "sms", "channel_id": SMS, "number": ADA, "line": "+15017122661",
+        "status": "active",
         "title": f"SMS from {ADA}", "message_count": 1, "previous_session_id": ids[0], "tags": [], "context": {},
         "last_message_at": "2026-03-01T11:00:00.000Z", "messages": None, "bot_off": False, "needs_person": None,
     }  # fmt: skip

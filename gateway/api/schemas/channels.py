@@ -66,7 +66,7 @@ class Channel(BaseModel):
     id: str
     name: str
     phone_number: str | None
-    type: str = Field(description="`sms`, `whatsapp`, `voice` or `chat`.")
+    communication_type: str = Field(description="`sms`, `whatsapp`, `voice` or `chat`.")
     account_sid: str | None
     idle_seconds: Idle = Field(description="Its own threshold; null where it has none.")
     threshold_seconds: float | None = Field(description="The threshold that holds; null is never.")

@@ -41,7 +41,7 @@ class Decision(BaseModel):
         description="Where the message went; null where that is on a channel this key does not see."
     )
     channel_id: str | None
-    type: str | None
+    communication_type: str | None
     contact_id: str | None
     at: Moment = Field(description="When the message was sent; that decides, whenever it came.")
     stored_at: Moment | None

@@ -109,7 +109,7 @@ class Message(BaseModel):
     id: str
     session_id: str | None = Field(description="The session it is in; null where this key does not see that one.")
     channel_id: str
-    type: str = Field(description="`sms`, `whatsapp`, `voice` or `chat`.")
+    communication_type: str = Field(description="`sms`, `whatsapp`, `voice` or `chat`.")
     contact_id: str | None
     direction: str = Field(description="`inbound` or `outbound`.")
     sender: str = Field(description="`contact`, `ai`, `agent` or `system`.")

@@ -45,7 +45,7 @@ class Session(BaseModel):
 
     id: str
     channel_id: str
-    type: str = Field(description="`sms`, `whatsapp`, `voice` or `chat`.")
+    communication_type: str = Field(description="`sms`, `whatsapp`, `voice` or `chat`.")
     title: str
     status: str = Field(description="`active`, `closed` or `archived`.")
     number: str | None = Field(description="The other side's number; null where there is none.")

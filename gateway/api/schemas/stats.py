@@ -67,7 +67,7 @@ class Amounts(BaseModel):
 class TypeAmounts(BaseModel):
     """How much there was on a type of channel."""
 
-    type: str
+    communication_type: str
     messages: int
     sessions: int
 
