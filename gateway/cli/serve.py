@@ -29,7 +29,7 @@ from gateway.store.connection import deadline
 from gateway.store.embedded import EmbeddedMongo
 
 HOST = "127.0.0.1"
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 class _Stopped(BaseException):

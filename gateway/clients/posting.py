@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from time import monotonic
 from urllib.parse import SplitResult, urlsplit
 
@@ -25,10 +26,16 @@ from gateway.http import Network, is_trusted
 
 _CONNECT_SECONDS = 5.0
 _PORTS = {"http": 80, "https": 443}
-_CONTEXT = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
-_CONTEXT.load_default_certs()
 
 IN_THE_CLEAR = "would be sent what people wrote in the clear. Use https."
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Read whose certificates are trusted, which takes 0.2 s: not before something is sent over https."""
+    context = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
+    context.load_default_certs()
+    return context
 
 
 class Unreachable(GatewayError):
@@ -152,7 +159,7 @@ def _connected(parts: SplitResult, seconds: float, reach: Reach) -> Iterator[htt
 
 def _encrypt(connection: http.client.HTTPConnection, host: str) -> None:
     """Shake hands on the socket that is connected; done here, so that its time is bounded too."""
-    connection.sock = _CONTEXT.wrap_socket(connection.sock, server_hostname=host, do_handshake_on_connect=False)
+    connection.sock = _trusted().wrap_socket(connection.sock, server_hostname=host, do_handshake_on_connect=False)
     connection.sock.do_handshake()
 
 
