@@ -17,7 +17,7 @@ THRESHOLD = 4000
 BEGIN = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_a_killed_web_process_costs_connections_in_flight_and_nothing_else():
     outcome = trial.run(FAULTS["web-process"], Load(seconds=5, rate=30, senders=60))
     figures = report.figures(outcome)

@@ -17,7 +17,7 @@ import pytest
 GATEWAY = str(Path(sys.executable).parent / "gateway")
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def free_port():

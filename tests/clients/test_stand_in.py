@@ -57,7 +57,7 @@ def test_statuses_are_called_back_in_order_and_signed(stand_in):
     assert verify(Keyring([TOKEN]), urls=[url], form=forms[0], signature=signature).genuine
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_it_runs_as_a_process_and_is_told_its_faults():
     with TwilioStandIn() as free:
         port = free.port

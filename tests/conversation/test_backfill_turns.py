@@ -117,7 +117,7 @@ def test_a_worker_that_stops_stops_reading(book, clock):
     assert sessions() == []
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("minutes", [0, 15])
 def test_a_worker_fills_the_gap_when_it_starts_if_it_is_told_to(db, make_settings, tmp_path, minutes):
     when = format_datetime(datetime.now(UTC) - timedelta(minutes=30))

@@ -92,7 +92,7 @@ def work_and_die(make_app, clock, stand_in, step):
     return os.WIFSIGNALED(status)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_i9_no_answer_is_lost_or_sent_twice_in_200_kills(make_app, clock):
     with TwilioStandIn(now=clock.now) as stand_in:
         for run in range(RUNS):

@@ -32,7 +32,7 @@ from tests.stand_ins.twilio import Fault, TwilioStandIn
 ROOT = Path(__file__).resolve().parents[2]
 LINE = "+15017122661"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from gateway.store import connection
 from tests.conftest import ACCOUNT, HOST, TEN, TOKEN, fixture
 from tests.conversation.fleet import Fleet, Webhook
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture

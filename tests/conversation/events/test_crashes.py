@@ -75,7 +75,7 @@ def die_at(make_scene, step, subscription, *, telling):
     return os.WIFSIGNALED(status)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_no_event_is_lost_and_none_has_two_ids_whenever_the_worker_is_killed(make_scene):
     scene = make_scene()
     subscription = scene.subscribe("message.received", "message.sent")
