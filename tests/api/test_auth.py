@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.api import documentation
 from gateway.store import api_keys
 from tests.api.conftest import Program, problem
 from tests.conftest import TEN
@@ -75,3 +76,16 @@ def test_a_fault_of_ours_is_a_problem_without_a_trace(app, reader, monkeypatch):
     app.testing = False
     told = problem(reader.get("/me"), 500, "our_fault")
     assert "secret" not in str(told)
+
+
+@pytest.mark.parametrize("scope", ["read", "write", "admin"])
+def test_each_operation_wants_the_scope_its_description_names(app, program, scope):
+    """403 comes before anything of the request is read, so no ids and no bodies are needed."""
+    refused = {"read": {"write", "admin"}, "write": {"admin"}, "admin": set()}[scope]
+    mine = program(scope)
+    for path, item in documentation.document(app)["paths"].items():
+        for method, operation in item.items() if path.startswith("/api/v1/") else ():
+            answer = mine.ask(method.upper(), path.replace("{", "").replace("}", ""))
+            where = (method, path, operation["x-scope"], answer.status_code)
+            said = answer.status_code == 403 and answer.json["code"] == "scope_missing"
+            assert said == (operation["x-scope"] in refused), where
