@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from gateway import settings as settings_module
 from gateway.conversation import runtime
@@ -260,7 +263,7 @@ def test_a_wrong_value_is_named_with_its_variable_and_a_remedy(given, name, valu
     line = refusal(given, **{name: value})
     assert line.startswith((f"{name} ", f"{name}:", f"{name}_"))
     assert value in line
-    assert "README.md" in line
+    assert "docs/settings.md" in line
 
 
 @pytest.mark.parametrize(
@@ -545,3 +548,22 @@ def test_alerts_that_could_not_be_sent_stop_the_start(given, variables, named):
     line = refusal(given, **variables)
     assert line.startswith(named)
     assert PASSWORD not in line
+
+
+def _variables(model: type[BaseModel], prefix: str = "GATEWAY_") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        variable = prefix + name.upper()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _variables(field.annotation, variable + "__")
+        elif (plain := name.upper()) in PLAIN and prefix == "GATEWAY_":
+            yield plain
+        else:
+            yield variable
+
+
+def test_every_setting_is_in_the_list_for_people():
+    written = (ROOT / "docs/settings.md").read_text()
+    rows = [re.findall(r"`([A-Z_]+)`", row.split("|")[1]) for row in written.splitlines() if row.startswith("| `")]
+    # A row names a group once: `GATEWAY_LLM__BASE_URL`, `__MODEL`.
+    named = {one if one[0] != "_" else row[0].rpartition("__")[0] + one for row in rows for one in row}
+    assert set(_variables(Settings)) == named

@@ -35,10 +35,10 @@ def one_line(error: ValidationError) -> str:
     first = error.errors()[0]
     name = _variable(first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"{name} is not a setting of the gateway. Remove it, or see the settings table in README.md."
+        return f"{name} is not a setting of the gateway. Remove it, or see docs/settings.md."
     shown = "(hidden)" if _is_secret(name, first["input"]) else repr(first["input"])
     reason = first["msg"].removeprefix("Value error, ")
-    return f"{name} = {shown}: {reason}. Correct it; the settings table in README.md lists what is allowed."
+    return f"{name} = {shown}: {reason}. Correct it; docs/settings.md lists what is allowed."
 
 
 def _is_secret(name: str, value: object) -> bool:
@@ -64,7 +64,7 @@ def refuse_unknown_variables(environ: Mapping[str, str], settings: Mapping[str, 
         near = [other for other in elsewhere if other == top.removeprefix("GATEWAY_")]
         near = near or difflib.get_close_matches(top, known, n=1)
         hint = f" Did you mean {near[0]}?" if near and not too_deep else ""
-        raise ConfigError(f"{name} is not a setting of the gateway.{hint} See the settings table in README.md.")
+        raise ConfigError(f"{name} is not a setting of the gateway.{hint} See docs/settings.md.")
 
 
 def _is_mapping(section: Any, name: str) -> bool:
@@ -90,5 +90,5 @@ def bad_json(environ: Mapping[str, str], settings: Mapping[str, FieldInfo]) -> s
         except ValueError as error:
             secret = any("SecretStr" in str(field.annotation) for field in fields.values())
             shown = "" if secret or _is_secret(name, value) else f" = {value!r}"
-            return f"{name}{shown}: is no valid JSON ({error}). Write it as in the settings table of README.md."
+            return f"{name}{shown}: is no valid JSON ({error}). Write it as in docs/settings.md."
     return None
