@@ -18,6 +18,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.core.errors import SpoolUnavailable, StoreUnavailable
 from gateway.core.times import ms_between
 from gateway.logs import log
+from gateway.routes import Route
 from gateway.settings import Settings
 from gateway.store import connection
 from gateway.webhooks import answering, guard
@@ -31,6 +32,7 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
     configured = given or settings.load()
     logs.configure(fmt=configured.log.format, redact=configured.log.redact)
     app = Documented(__name__)
+    app.url_rule_class = Route
     app.config.update(
         SECRET_KEY=configured.secret_key.get_secret_value(),
         MAX_CONTENT_LENGTH=guard.BODY_LIMIT + 1,
