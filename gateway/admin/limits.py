@@ -99,4 +99,4 @@ def _by_name() -> str:
 def seconds_left(app: Flask) -> int:
     """Say when to try again, on the page that answers a request over the limit."""
     limit = app.extensions["login_limiter"].current_limit
-    return max(1, round(limit.reset_at - time.time())) if limit else 60
+    return max(1, int(limit.reset_at - time.time())) if limit else 60
