@@ -25,6 +25,7 @@ from gateway.conversation.runtime import Clock
 from gateway.settings import Settings
 from gateway.store import connection
 from gateway.store.embedded import EmbeddedMongo
+from tests import shortcuts
 from tests.browser import browser, open_page, serve
 
 __all__ = ["browser", "open_page", "serve"]
@@ -42,6 +43,8 @@ USUAL: dict[str, Any] = {
     "twilio": NOWHERE,
 }
 TEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
+
+shortcuts.take()
 
 # A machine that runs tests may stand still for two seconds, and a webhook that gave up would be seen as a wrong one.
 # Where waiting is the subject, `real_deadline` puts back what the gateway has.
@@ -81,8 +84,15 @@ def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMongo]:
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def cleaner(mongo: EmbeddedMongo) -> Iterator[Any]:
+    """A connection that no test closes."""
+    with pymongo.MongoClient[dict[str, Any]](mongo.uri, tz_aware=True) as client:
+        yield client
+
+
 @pytest.fixture
-def make_settings(mongo: EmbeddedMongo, tmp_path: Path) -> Iterator[Any]:
+def make_settings(mongo: EmbeddedMongo, cleaner: Any, tmp_path: Path) -> Iterator[Any]:
     """Make settings over a database of this test's own; sections are given as dictionaries."""
     uri = mongo.uri.replace("/gateway?", "/test?")
 
@@ -91,10 +101,7 @@ def make_settings(mongo: EmbeddedMongo, tmp_path: Path) -> Iterator[Any]:
 
     yield make
     # Emptied rather than dropped: making a dozen indexes takes longer than most tests.
-    with pymongo.MongoClient(uri) as client:
-        database = client.get_default_database()
-        for name in database.list_collection_names():
-            database[name].delete_many({})
+    shortcuts.empty(cleaner["test"])
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import mongoengine
-import pymongo
 import pytest
 import structlog
 from flask import Flask
@@ -21,6 +20,7 @@ from gateway.settings import Settings
 from gateway.store import connection
 from gateway.store.channels import Channels
 from gateway.store.embedded import EmbeddedMongo
+from tests import shortcuts
 from tests.conftest import HOST, USUAL, StoppedClock, Twilio, fixture
 
 DATABASE = "test_webhooks"
@@ -32,12 +32,10 @@ def shared_uri(mongo: EmbeddedMongo) -> str:
 
 
 @pytest.fixture(scope="package")
-def database(mongo: EmbeddedMongo) -> Iterator[Any]:
-    """The database of these tests, over a connection of its own."""
-    client: Any = pymongo.MongoClient(mongo.uri, tz_aware=True)
-    yield client[DATABASE]
-    client.drop_database(DATABASE)
-    client.close()
+def database(cleaner: Any) -> Iterator[Any]:
+    """The database of these tests."""
+    yield cleaner[DATABASE]
+    cleaner.drop_database(DATABASE)
 
 
 @pytest.fixture
@@ -48,8 +46,7 @@ def make_settings(mongo: EmbeddedMongo, database: Any, tmp_path: Any) -> Iterato
         return settings_module.load(**(USUAL | {"data_dir": tmp_path, "mongodb_uri": shared_uri(mongo)} | given))
 
     yield make
-    for name in database.list_collection_names():
-        database[name].delete_many({})
+    shortcuts.empty(database)
 
 
 @pytest.fixture

@@ -1,0 +1,44 @@
+"""What makes tests quick without changing what they see."""
+
+import functools
+from typing import Any
+
+from argon2 import PasswordHasher
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
+
+from gateway.api.documentation import Documented
+from gateway.store import users
+
+
+class Compiled(BytecodeCache):
+    """Compiled templates, kept in memory: each app would compile them again."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if kept := self._kept.get(bucket.key):
+            bucket.bytecode_from_string(kept)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._kept[bucket.key] = bucket.bytecode_to_string()
+
+
+def take() -> None:
+    """Take the shortcuts that hold for the whole run."""
+    Documented.jinja_options = {"bytecode_cache": Compiled()}
+    # A password is hashed to take a thief long, which every login of a test would wait for.
+    users.PasswordHasher = functools.partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)  # type: ignore[misc,assignment]
+
+
+def empty(database: Any) -> None:
+    """Delete all documents. Asks once which collections have some: most tests use few of two dozen."""
+    names = database.list_collection_names()
+    if not names:
+        return
+    one = {name: [{"$limit": 1}, {"$project": {"_id": 0, "name": {"$literal": name}}}] for name in names}
+    first, *others = names
+    unions = [{"$unionWith": {"coll": name, "pipeline": one[name]}} for name in others]
+    for found in list(database[first].aggregate([*one[first], *unions])):
+        database[found["name"]].delete_many({})
