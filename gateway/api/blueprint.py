@@ -5,10 +5,10 @@ lists them. Views take `query`, `path` and `body` as models, give `reply(model)`
 """
 
 from flask import Response
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from gateway.api import auth, limits, problems
+from gateway.api.describing import Described
 from gateway.core.errors import StoreUnavailable
 
 SECURITY: list[dict[str, list[str]]] = [{"key": []}]
@@ -19,7 +19,7 @@ def name_of_view(*, bp_name: str = "", name: str = "", path: str = "", method: s
     return name
 
 
-bp = APIBlueprint(
+bp = Described(
     "api",
     __name__,
     url_prefix="/api/v1",

@@ -1,11 +1,11 @@
 """The blueprint of /api/chat: who may ask, from which pages, and what every response of it carries."""
 
 from flask import Response, request
-from flask_openapi3.blueprint import APIBlueprint
 
 from gateway.api import chat_auth, limits, problems
 from gateway.api.auth import runtime
 from gateway.api.blueprint import SECURITY, name_of_view, tag
+from gateway.api.describing import Described
 from gateway.core.errors import StoreUnavailable
 
 tags = tag("Chat", "Conversations from a website or an app. See docs/api/chat.md.")
@@ -13,7 +13,7 @@ tags = tag("Chat", "Conversations from a website or an app. See docs/api/chat.md
 # How long a browser remembers that it may ask.
 _REMEMBERED_SECONDS = 600
 
-bp = APIBlueprint(
+bp = Described(
     "chat",
     __name__,
     url_prefix="/api/chat",

@@ -1,6 +1,7 @@
 """The API's documentation: the OpenAPI 3.1 file, made from the views, and Swagger UI over it."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ from flask_openapi3.openapi import OpenAPI
 from gateway import __version__
 from gateway.api import problems
 from gateway.api.auth import scope_of
+from gateway.api.describing import Described
 from gateway.api.problems import Problem
 from gateway.api.schemas import ReadJson
 
 bp = Blueprint("api_docs", __name__, url_prefix="/api")
+
+# Two threads that are asked at once must not both describe, nor see the other's half.
+_DESCRIBING = threading.Lock()
 
 _OURS = Path(__file__).parent / "static"
 _SWAGGER = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
@@ -56,12 +61,16 @@ class Documented(OpenAPI):
 def document(app: Flask) -> dict[str, Any]:
     """Give the OpenAPI file of an app, each operation with the scope it needs."""
     assert isinstance(app, OpenAPI)  # noqa: S101 - `create_app` makes no other
-    made = app.api_doc
-    for rule in app.url_map.iter_rules():
-        described = made["paths"].get(_as_described(rule.rule), {})
-        for method in rule.methods or ():
-            if operation := described.get(method.lower()):
-                operation["x-scope"] = scope_of(app.view_functions[rule.endpoint], method)
+    with _DESCRIBING:
+        for part in app.blueprints.values():
+            if isinstance(part, Described):
+                part.describe(app)
+        made = app.api_doc
+        for rule in app.url_map.iter_rules():
+            described = made["paths"].get(_as_described(rule.rule), {})
+            for method in rule.methods or ():
+                if operation := described.get(method.lower()):
+                    operation["x-scope"] = scope_of(app.view_functions[rule.endpoint], method)
     return made
 
 
