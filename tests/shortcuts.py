@@ -1,12 +1,16 @@
 """What makes tests quick without changing what they see."""
 
 import functools
+import os
+import sys
+from importlib.metadata import EntryPoints, entry_points
 from typing import Any
 
 from argon2 import PasswordHasher
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 
+from gateway import responders
 from gateway.api.documentation import Documented
 from gateway.store import users
 
@@ -25,11 +29,25 @@ class Compiled(BytecodeCache):
         self._kept[bucket.key] = bucket.bytecode_to_string()
 
 
+@functools.cache
+def _installed(_path: tuple[str, ...], group: str) -> EntryPoints:
+    return entry_points(group=group)
+
+
+def _entry_points(group: str) -> EntryPoints:
+    """Find entry points once for as long as libraries come from the same places; each app looks through them all."""
+    return _installed(tuple(sys.path), group)
+
+
 def take() -> None:
     """Take the shortcuts that hold for the whole run."""
+    responders.entry_points = _entry_points
     Documented.jinja_options = {"bytecode_cache": Compiled()}
     # A password is hashed to take a thief long, which every login of a test would wait for.
-    users.PasswordHasher = functools.partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)  # type: ignore[misc,assignment]
+    users.PasswordHasher = functools.partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+    # The gateways that tests start would compile every module again where Python is told to keep nothing.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def empty(database: Any) -> None:
