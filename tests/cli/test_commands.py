@@ -7,13 +7,12 @@ import pytest
 
 from gateway.core.errors import ConfigError
 from gateway.store import embedded
-from tests.cli.test_serve import GATEWAY, ROOT, clean_environment
+from tests.cli import forking
+from tests.cli.test_serve import ROOT, clean_environment
 
 
-def run(*arguments, **environ):
-    return subprocess.run(
-        [GATEWAY, *arguments], cwd=ROOT, env=clean_environment(**environ), capture_output=True, text=True, timeout=60
-    )
+def run(*arguments, given="", **environ):
+    return forking.run(*arguments, given=given, **clean_environment(**environ))
 
 
 @pytest.fixture
@@ -89,10 +88,7 @@ def test_check_config_shows_what_is_in_force_and_hides_secrets(folder):
 
 
 def test_a_short_password_is_refused(folder):
-    done = subprocess.run(
-        [GATEWAY, "users", "add", "ada", "--password-stdin"],
-        cwd=ROOT, env=clean_environment(**folder), input="short\n", capture_output=True, text=True,
-    )  # fmt: skip
+    done = run("users", "add", "ada", "--password-stdin", given="short\n", **folder)
     assert "fewer than 8 characters" in done.stderr
 
 

@@ -8,8 +8,8 @@ import pymongo
 import pytest
 
 from gateway.store import connection
-from tests.cli.test_commands import GATEWAY, ROOT, run
-from tests.cli.test_serve import clean_environment
+from tests.cli.test_commands import run
+from tests.cli.test_serve import GATEWAY, ROOT, clean_environment
 from tests.conversation.test_importing import message, session, written
 
 

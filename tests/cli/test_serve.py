@@ -14,6 +14,8 @@ from pathlib import Path
 import pymongo
 import pytest
 
+from tests.cli import forking
+
 GATEWAY = str(Path(sys.executable).parent / "gateway")
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,9 +69,7 @@ def running(tmp_path_factory):
     environ = clean_environment(GATEWAY_DATA_DIR=str(folder / "data"), PORT=port)
 
     def run(*arguments, **changes):
-        return subprocess.run(
-            [GATEWAY, *arguments], cwd=ROOT, env=environ | changes, capture_output=True, text=True, timeout=60
-        )
+        return forking.run(*arguments, **(environ | changes))
 
     run.log, run.port, run.process, run.folder = log, port, process, folder / "data"
     yield run
