@@ -11,13 +11,14 @@ from gateway.channels.line import Line
 from gateway.clients import Sender, broker
 from gateway.clients.broker import Broker
 from gateway.core.errors import StoreUnavailable
+from gateway.core.flows import Flow
 from gateway.core.messages import Channel
 from gateway.core.participant import address
 from gateway.core.recent import Recent
 from gateway.core.sessions import Anchor, Policy, Scope
 from gateway.core.times import floor_ms
 from gateway.logs import log
-from gateway.responders import Responder
+from gateway.responders import Responder, flow_files
 from gateway.settings import Settings
 from gateway.store import connection
 from gateway.store.channels import Channels
@@ -80,6 +81,7 @@ class Runtime:
     broker: Broker | None = None
     blocked: frozenset[str] = frozenset()
     recent: Recent = field(default_factory=Recent)
+    flows: Mapping[str, Flow] = field(default_factory=dict)
 
     def policy_for(self, channel: Channel) -> Policy:
         """Give the policy of a channel: its own threshold, else its type's, else the default."""
@@ -110,6 +112,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Runtime:
         clock=clock,
         started_at=clock.now(),
         responders=responders.build(settings),
+        flows=flow_files.load(settings),
         channels=Channels(),
         sender=clients.build(settings),
         spool=Spool(settings.spool_dir, max_bytes=settings.spool.max_bytes),

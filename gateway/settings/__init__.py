@@ -32,6 +32,7 @@ from gateway.settings.sections import (
     Chat,
     Crm,
     Events,
+    FlowSettings,
     HttpBot,
     Imports,
     Inspector,
@@ -89,6 +90,7 @@ class Settings(BaseSettings):
     imports: Imports = Imports()
     llm: Llm = Llm()
     http_bot: HttpBot = HttpBot()
+    flow: FlowSettings = FlowSettings()
     crm: Crm = Crm()
     alerts: Alerts = Alerts()
     events: Events = Events()
@@ -106,6 +108,11 @@ class Settings(BaseSettings):
     def spool_dir(self) -> Path:
         """Give the spool's folder."""
         return self.spool.dir or self.data_dir / "spool"
+
+    @property
+    def flow_folder(self) -> Path:
+        """Give the folder that flows are read from."""
+        return self.flow.folder or CONFIG_DIR / "flows"
 
     @property
     def observes_signatures(self) -> bool:

@@ -181,6 +181,12 @@ class Llm(Section):
     timeout_seconds: float = Field(30, gt=0, le=300)
 
 
+class FlowSettings(Section):
+    """Where the flows are; without a folder of its own they are in `flows` beside the other configuration."""
+
+    folder: Path | None = None
+
+
 class HttpBot(Section):
     """The user's own bot."""
 
