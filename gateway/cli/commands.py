@@ -27,6 +27,7 @@ from gateway.cli.spool import spool
 from gateway.cli.users import users
 from gateway.cli.whatif import whatif
 from gateway.core.errors import GatewayError, StoreRefused, StoreUnavailable
+from gateway.responders import flow_files
 from gateway.store import connection
 
 
@@ -114,8 +115,9 @@ def migrate(as_json: bool) -> None:
 @cli.command("check-config")
 @as_json
 def check_config(as_json: bool) -> None:
-    """Check all settings and show what is in force; secrets are hidden."""
+    """Check all settings and flows, and show what is in force; secrets are hidden."""
     configured = settings.load()
+    flows = flow_files.load(configured)
     values = dict(_flat(configured.model_dump(mode="python")))
     if as_json:
         click.echo(json.dumps(values, default=str, indent=2))
@@ -125,6 +127,8 @@ def check_config(as_json: bool) -> None:
         table.add_row(name, str(value))
     Console().print(table)
     click.echo("All settings are valid.")
+    if flows:
+        click.echo(f"So are the flows in {configured.flow_folder}: {', '.join(flows)}.")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

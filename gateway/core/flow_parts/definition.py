@@ -152,7 +152,10 @@ class Ending:
 
 @dataclass(frozen=True)
 class Flow:
-    """A whole conversation. Steps are in the order of the file; `steps` and `endings` share their names' space."""
+    """A whole conversation. Steps and fields are in the order they are asked; steps and endings share no name.
+
+    `answers` are further words for yes, no, skip and cancel, `texts` what the file words anew.
+    """
 
     name: str
     version: int
@@ -165,6 +168,13 @@ class Flow:
     words: tuple[str, ...] = ()
     intents: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
-    spoken_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     texts: Mapping[str, Wording] = field(default_factory=dict)
     file: str = ""
+
+    def field(self, name: str) -> Field | None:
+        """Give a field, or the yes or no that a confirmation waits for; None where there is neither."""
+        step = self.steps.get(name)
+        if step and step.confirm:
+            return Field(name, Kind.YES_NO, name)
+        return self.fields.get(name)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
-from gateway.core.flow_parts.definition import Outcome
+from gateway.core.flow_parts.definition import Completion, Option, Outcome
 
 # What BSON may make of a state, with room to spare: the design allows 16 kB.
 STORED_LIMIT = 16_000
@@ -67,3 +67,21 @@ class State:
             reply="",
             spoken="",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What a message led to: the new state, what is answered, and what is to be done at an end.
+
+    `step` is the step that was waiting for the message (empty at the beginning), `filled` the fields it filled or
+    changed, `choices` what the question now asked offers (`state` has its name in `asking`).
+    """
+
+    state: State
+    text: str
+    spoken: str
+    outcome: Outcome
+    completions: tuple[Completion, ...] = ()
+    filled: tuple[str, ...] = ()
+    step: str = ""
+    choices: tuple[Option, ...] = ()
