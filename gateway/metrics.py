@@ -25,6 +25,7 @@ REPLY_SECONDS = Histogram(
     buckets=(0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60),
 )
 DELIVERY = Counter("gateway_delivery", "Delivery statuses that took effect, and sends refused.", ["status", "code"])
+FLOWS = Counter("gateway_flows", "Flows that began, and how they ended.", ["flow", "outcome"])
 EVENTS = Counter("gateway_events", "Tries to tell a program of an event.", ["outcome"])
 OUTBOX_DEPTH = Gauge("gateway_outbox_depth", "Rows of the outbox.", ["state"], multiprocess_mode="mostrecent")
 OUTBOX_OLDEST = Gauge(

@@ -197,6 +197,15 @@ class HttpBot(Section):
     tries: int = Field(3, ge=1, le=10)
 
 
+class FlowSettings(Section):
+    """Dialogues in several steps: what their requests are signed with, and which calls are missed ones."""
+
+    secret: SecretStr = SecretStr("")
+    missed_calls: Annotated[
+        list[Literal["dial", "failed", "voicemail", "silent"]], NoDecode, BeforeValidator(split)
+    ] = ["dial", "failed"]
+
+
 class Crm(Section):
     """Where contacts are synchronised to."""
 

@@ -16,10 +16,10 @@ from pymongo.errors import DuplicateKeyError
 from gateway.store.connection import collection, insert_new
 from gateway.store.documents import OutboxDocument
 
-ANSWER, SEND, FETCH, DELETE, ALERT, EVENT = "answer", "send", "fetch", "delete", "alert", "event"
+ANSWER, SEND, FETCH, DELETE, ALERT, FLOW, EVENT = "answer", "send", "fetch", "delete", "alert", "flow", "event"
 WAITING, DONE, FAILED, CANCELED = "waiting", "done", "failed", "canceled"
 # What a worker's hands do. Events have hands of their own: whoever is told of them may be away for days.
-STEPS = (ANSWER, SEND, FETCH, DELETE, ALERT)
+STEPS = (ANSWER, SEND, FETCH, DELETE, ALERT, FLOW)
 NOT_AT_ALL = timedelta()
 
 EVER = datetime.fromtimestamp(0, UTC)

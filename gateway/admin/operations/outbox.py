@@ -21,6 +21,7 @@ STEPS = {
     "fetch": "Fetch files",
     "delete": "Delete at Twilio",
     "alert": "Alert somebody",
+    "flow": "Finish a flow",
     "event": "Tell a program",
 }
 _TOLD = {

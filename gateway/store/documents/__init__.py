@@ -17,6 +17,7 @@ from gateway.store.documents.counts import (
     DailyCountDocument,
     GapDocument,
 )
+from gateway.store.documents.flows import FlowRunDocument
 from gateway.store.documents.imports import ImportDocument, RejectionDocument
 from gateway.store.documents.people import (
     ApiKeyDocument,
@@ -51,6 +52,7 @@ __all__ = [
     "ChannelDocument",
     "ContactDocument",
     "DailyCountDocument",
+    "FlowRunDocument",
     "GapDocument",
     "HeartbeatDocument",
     "IdempotencyDocument",
@@ -100,4 +102,5 @@ DOCUMENTS: tuple[type[Document], ...] = (
     GapDocument,
     ImportDocument,
     RejectionDocument,
+    FlowRunDocument,
 )

@@ -93,6 +93,13 @@ class SessionDocument(Document):
                 "partialFilterExpression": {"retired": {"$exists": True}},
             },
             {
+                # Only sessions with a flow under way, by when somebody must look: its time is over, or a process
+                # died before what follows from it was queued. Messages of all others never touch it.
+                "name": "flow_due",
+                "fields": ["context.flow.due"],
+                "partialFilterExpression": {"context.flow.due": {"$exists": True}},
+            },
+            {
                 # Few at all times: what somebody deleted, until it is removed.
                 "name": "deleted",
                 "fields": ["deleted.at"],

@@ -57,7 +57,7 @@ class OutboxDocument(Document):
     }
 
     id = StringField(primary_key=True)
-    step = StringField(choices=("answer", "send", "fetch", "delete", "alert", "event"))
+    step = StringField(choices=("answer", "send", "fetch", "delete", "alert", "flow", "event"))
     about = StringField()
     state = StringField(choices=("waiting", "done", "failed", "canceled"))
     due = DateTimeField()
