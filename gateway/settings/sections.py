@@ -182,9 +182,16 @@ class Llm(Section):
 
 
 class FlowSettings(Section):
-    """Where the flows are; without a folder of its own they are in `flows` beside the other configuration."""
+    """Where the flows are, what their requests are signed with, and which calls are missed ones.
+
+    Without a folder of its own they are in `flows` beside the other configuration.
+    """
 
     folder: Path | None = None
+    secret: SecretStr = SecretStr("")
+    missed_calls: Annotated[
+        list[Literal["dial", "failed", "voicemail", "silent"]], NoDecode, BeforeValidator(split)
+    ] = ["dial", "failed"]
 
 
 class HttpBot(Section):
@@ -195,15 +202,6 @@ class HttpBot(Section):
     history: int = Field(20, ge=0, le=500)
     timeout_seconds: float = Field(10, gt=0, le=300)
     tries: int = Field(3, ge=1, le=10)
-
-
-class FlowSettings(Section):
-    """Dialogues in several steps: what their requests are signed with, and which calls are missed ones."""
-
-    secret: SecretStr = SecretStr("")
-    missed_calls: Annotated[
-        list[Literal["dial", "failed", "voicemail", "silent"]], NoDecode, BeforeValidator(split)
-    ] = ["dial", "failed"]
 
 
 class Crm(Section):
