@@ -2,7 +2,8 @@
 
 `follow` is called after a state was stored, and again by whoever finds it stored and does not know whether somebody
 did: all of it is made from the state, under ids made from its run. Until then the state says when to look (`due`), so
-a process that dies in between is made up for by `flow_upkeep`.
+a process that dies in between is made up for by `flow_upkeep`. A state that is over and still has a `due` is followed
+once more before another flow takes its place.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 from gateway import metrics
 from gateway.conversation.runtime import Runtime
 from gateway.core.flows import Completion, Flow, Outcome, State
+from gateway.core.times import MILLISECOND
 from gateway.logs import log
 from gateway.store import flow_runs, flow_states, outbox
 from gateway.store.flow_runs import Run
@@ -21,7 +23,8 @@ from gateway.store.outbox import Row
 # How long whoever stores a state has to do what follows from it, before somebody else looks.
 IN_HAND = timedelta(seconds=15)
 
-# What a completion says to the person goes to the outbox as one of these.
+# The parts of a run that are rows of the outbox: what it says at its beginning, then its completions by number.
+BEGIN = "begin"
 MESSAGE = "message"
 
 _EVENTS = {
@@ -32,43 +35,60 @@ _EVENTS = {
 }
 
 
-def kept(flow: Flow | None, state: State, *, now: datetime, told: bool = True) -> dict[str, Any]:
+def kept(flow: Flow | None, state: State, now: datetime) -> dict[str, Any]:
     """Give what a session keeps of a state under `context.flow`: itself, and `due`, when somebody has to look at it.
 
-    That is when its time is over, or soon, where something has to follow: from an end, or where what it says is
-    `told` by nobody yet. Store it, then call `follow`.
+    That is when its time is over; or soon, where something has to follow. Store it, then call `follow`.
     """
-    if state.is_active and flow and told:
-        return state.as_stored() | {"due": state.waiting_since + flow.timeout}
+    if state.is_active and flow and _is_told(state):
+        return state.as_stored() | {"due": _over_at(flow, state)}
     return state.as_stored() | {"due": now + IN_HAND}
 
 
-def follow(
-    runtime: Runtime, place: Place, flow: Flow | None, before: State | None, after: State, *, told: bool = True
-) -> None:
+def by_itself(run: str, part: str) -> str:
+    """Give the `advanced_by` of what no message led to: what it says is told by nobody, so it is queued too."""
+    return row_id(run, part)
+
+
+def _is_told(state: State) -> bool:
+    return not state.advanced_by.startswith(row_id(state.run, ""))
+
+
+def _over_at(flow: Flow, state: State) -> datetime:
+    return state.waiting_since + flow.timeout + MILLISECOND
+
+
+def follow(runtime: Runtime, place: Place, flow: Flow | None, before: State | None, after: State) -> None:
     """Do what follows from a state that was stored; as often as you like.
 
-    `before` is the state it came from: None at the beginning, or where nobody remembers. With `told` False nobody
-    answers with what it says, so that is queued too. `flow` is None where its file is gone.
+    `before` is the state it came from: None at the beginning, or where nobody remembers. `flow` is None where its
+    file is gone.
     """
-    run, now = _run(place, after), runtime.clock.now()
+    opening = "" if _is_told(after) or not after.is_active else after.reply
+    run = Run(after.run, after.flow, after.version, place, after.started_at, opening=opening)
     if (before is None or before.run != after.run) and flow_runs.begin(run):
         _tell("flow_started", "started", place, after, after.step)
-    if flow_runs.reach(run.id, list(_reached(flow, before, after)), after.waiting_since) and before is not None:
+    if flow_runs.reach(run, list(_reached(flow, before, after)), after.waiting_since) and before is not None:
         _tell("flow_advanced", "", place, after, after.step)
-    if after.is_active:
-        if not told:
-            _queue(runtime, place, after, "begin", now)
-            flow_states.put_due(place.session_id, after, after.waiting_since + flow.timeout if flow else now)
-        return
-    _end(runtime, place, flow, before, after, told=told)
+    if not after.is_active:
+        _end(runtime, place, flow, before, after)
+    elif opening:
+        _queue(runtime, place, after, BEGIN)
+    if opening or not after.is_active:
+        look_at_end(place, flow, after)
 
 
-def _end(runtime: Runtime, place: Place, flow: Flow | None, before: State | None, after: State, *, told: bool) -> None:
+def look_at_end(place: Place, flow: Flow | None, state: State) -> None:
+    """Let a state be looked at when its time is over, and one that is over never again."""
+    flow_states.put_due(place.session_id, state, _over_at(flow, state) if flow and state.is_active else None)
+
+
+def _end(runtime: Runtime, place: Place, flow: Flow | None, before: State | None, after: State) -> None:
+    """Note how a run ended, at which step, and queue what is to be done about it."""
     known = flow_runs.get(after.run)
     step = before.step if before else (known.steps[-1][0] if known and known.steps else "")
     ending = flow.endings.get(after.step) if flow else None
-    said = [Completion(MESSAGE, {"text": after.reply})] if after.reply and not told else []
+    said = [Completion(MESSAGE, {"text": after.reply})] if after.reply and not _is_told(after) else []
     completions = [_as_stored(one) for one in (*said, *(ending.completions if ending else ()))]
     ended = Run(
         after.run, after.flow, after.version, place, after.started_at, outcome=after.outcome, last_step=step,
@@ -77,16 +97,11 @@ def _end(runtime: Runtime, place: Place, flow: Flow | None, before: State | None
     if flow_runs.end(ended):
         _tell(_EVENTS[Outcome(after.outcome)], after.outcome, place, after, step)
     for number in range(len(completions)):
-        _queue(runtime, place, after, str(number), runtime.clock.now())
-    flow_states.put_due(place.session_id, after, None)
+        _queue(runtime, place, after, str(number))
 
 
 def _as_stored(one: Completion) -> Mapping[str, Any]:
     return {"kind": one.kind, "parameters": dict(one.parameters)}
-
-
-def _run(place: Place, state: State) -> Run:
-    return Run(state.run, state.flow, state.version, place, state.started_at)
 
 
 def _reached(flow: Flow | None, before: State | None, after: State) -> Iterator[str]:
@@ -97,8 +112,9 @@ def _reached(flow: Flow | None, before: State | None, after: State) -> Iterator[
             yield name
 
 
-def _queue(runtime: Runtime, place: Place, state: State, part: str, now: datetime) -> None:
+def _queue(runtime: Runtime, place: Place, state: State, part: str) -> None:
     """Queue a part of what follows from a run, once."""
+    now = runtime.clock.now()
     row = Row(
         id=row_id(state.run, part),
         step=outbox.FLOW,

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from gateway import metrics
 from gateway.clients import broker
-from gateway.conversation import alerts, answer, deliver, media, queue
+from gateway.conversation import alerts, answer, deliver, flow_ends, media, queue
 from gateway.conversation.release import pause
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import StoreUnavailable
@@ -24,6 +24,7 @@ STEPS: dict[str, Callable[[Runtime, Row], None]] = {
     outbox.FETCH: media.fetch,
     outbox.DELETE: media.delete,
     outbox.ALERT: alerts.send,
+    outbox.FLOW: flow_ends.do,
 }
 GIVE_UP: dict[str, Callable[[Runtime, Row, str], None]] = {
     outbox.ANSWER: answer.give_up,
@@ -31,6 +32,7 @@ GIVE_UP: dict[str, Callable[[Runtime, Row, str], None]] = {
     outbox.FETCH: media.give_up,
     outbox.DELETE: media.leave,
     outbox.ALERT: alerts.give_up,
+    outbox.FLOW: flow_ends.give_up,
 }
 
 # So many rows at most are handed to a broker at once; the rest follows with the next look.

@@ -17,14 +17,15 @@ from gateway.store.isolation import Channels, only
 from gateway.store.outbound import Place
 
 # What names a person or repeats what they said; the rest only counts.
-_PERSONAL = ("session_id", "contact_id", "values", "completions")
+_PERSONAL = ("session_id", "contact_id", "opening", "values", "completions")
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """A flow that somebody is in, or was: `steps` are those they came to with the moment, in that order.
 
-    `values` and `completions` are there once it is completed.
+    `opening` is what it said where it was begun by no message; `values` and `completions` are there once it ended in
+    something to do.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Run:
     version: int
     place: Place
     started_at: datetime
+    opening: str = ""
     steps: tuple[tuple[str, datetime], ...] = ()
     outcome: str = ""
     last_step: str = ""
@@ -42,18 +44,24 @@ class Run:
 
 def begin(run: Run) -> bool:
     """Note that a flow began; False where it is noted already."""
-    document = run.place.stored() | {
-        "flow": run.flow,
-        "version": run.version,
-        "started_at": run.started_at,
-        "steps": [_step(step, at) for step, at in run.steps],
-    }
+    document = (
+        run.place.stored()
+        | {
+            "flow": run.flow,
+            "version": run.version,
+            "started_at": run.started_at,
+        }
+        | ({"opening": run.opening} if run.opening else {})
+    )
     done = collection(FlowRunDocument).update_one({"_id": run.id}, {"$setOnInsert": document}, upsert=True)
     return done.upserted_id is not None
 
 
-def reach(run_id: str, steps: Sequence[str], at: datetime) -> bool:
-    """Note that somebody came to these steps, unless they had been there; False where that is nothing new."""
+def reach(run: Run, steps: Sequence[str], at: datetime) -> bool:
+    """Note that somebody came to these steps, unless they had been there; False where that is nothing new.
+
+    A run moves along with the session that it goes on in; what it is counted under stays.
+    """
     known = {"$ifNull": ["$steps", []]}
     fresh = {
         "$filter": {
@@ -63,7 +71,8 @@ def reach(run_id: str, steps: Sequence[str], at: datetime) -> bool:
         }
     }
     done = collection(FlowRunDocument).update_one(
-        {"_id": run_id, "outcome": None}, [{"$set": {"steps": {"$concatArrays": [known, fresh]}}}]
+        {"_id": run.id, "outcome": None},
+        [{"$set": {"steps": {"$concatArrays": [known, fresh]}, "session_id": ObjectId(run.place.session_id)}}],
     )
     return done.modified_count == 1
 
@@ -75,6 +84,7 @@ def _step(name: str, at: datetime) -> dict[str, Any]:
 def end(run: Run) -> bool:
     """Note how a flow ended, and what its completion needs; False where that is noted already."""
     changes: dict[str, Any] = {"outcome": run.outcome, "last_step": run.last_step, "ended_at": run.ended_at}
+    changes["session_id"] = ObjectId(run.place.session_id)
     if run.completions:
         changes |= {"values": dict(run.values), "completions": [dict(one) for one in run.completions]}
     done = collection(FlowRunDocument).update_one({"_id": run.id, "outcome": None}, {"$set": changes})
@@ -100,6 +110,7 @@ def _run(row: Mapping[str, Any]) -> Run:
         version=row["version"],
         place=Place.of(row),
         started_at=row["started_at"],
+        opening=row.get("opening") or "",
         steps=tuple((one["step"], one["at"]) for one in row.get("steps") or ()),
         outcome=row.get("outcome") or "",
         last_step=row.get("last_step") or "",

@@ -7,6 +7,7 @@ from gateway import jobs
 from gateway.conversation import (
     backfill_turns,
     daily,
+    flow_upkeep,
     forget,
     importing,
     retention,
@@ -33,6 +34,7 @@ def chores(serving: Runtime, stop: threading.Event) -> Iterator[tuple[float, Job
     yield 10, lambda: upkeep.settle(serving)
     yield 30, lambda: upkeep.sweep(serving)
     yield 5, lambda: work.measure(serving)
+    yield 5, lambda: flow_upkeep.look(serving)
     yield 15, lambda: daily.count(serving, stop.is_set)
     yield 60, lambda: retention.clean_by_settings(serving, stop.wait)
     yield 10, lambda: forget.forget_asked(serving, stop.wait)

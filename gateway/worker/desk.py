@@ -44,10 +44,12 @@ class Desk:
         self._serving, self._stop = serving, stop
         self._count = serving.settings.outbox.concurrency
         self._hands = threading.Semaphore(self._count)
-        # Models take seconds and sending takes none, so a few hands are kept from asking them; files take memory.
+        # Models take seconds and sending takes none, so a few hands are kept from asking them; files take memory, and
+        # programs that flows post to may be slow.
         self._shares = {
             outbox.ANSWER: threading.Semaphore(max(1, self._count * 3 // 4)),
             outbox.FETCH: threading.Semaphore(max(1, self._count // 4)),
+            outbox.FLOW: threading.Semaphore(max(1, self._count // 2)),
         }
         self._held: dict[str, Row] = {}
         self._lease = work.lease(serving)

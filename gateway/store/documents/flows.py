@@ -14,7 +14,7 @@ from mongoengine.fields import (
 class FlowRunDocument(Document):
     """A flow somebody went through: which steps they came to and when, and how it ended.
 
-    `values` and `completions` are there from its completion on, for the worker; they go when the person is forgotten.
+    `opening`, `values` and `completions` are what the worker needs of it; they go when the person is forgotten.
     """
 
     meta = {  # noqa: RUF012
@@ -37,6 +37,7 @@ class FlowRunDocument(Document):
     communication_type = StringField()
     contact_id = ObjectIdField()
     started_at = DateTimeField()
+    opening = StringField()
     steps = ListField(DictField())
     outcome = StringField()
     last_step = StringField()
