@@ -8,12 +8,13 @@ from typing import Any
 from flask import Response, abort, render_template, request
 from flask.typing import ResponseReturnValue
 
-from gateway.admin import counted
+from gateway.admin import counted, funnels
 from gateway.admin.blueprint import bp
 from gateway.admin.charts import CHARTS, Chart
 from gateway.admin.login import access, runtime
 from gateway.channels import CHANNELS
 from gateway.conversation.counted import Counts, gather
+from gateway.conversation.funnels import funnels as gather_funnels
 from gateway.core import ranges, spreadsheet
 from gateway.core.messages import Channel
 from gateway.core.ranges import BadRange, Range
@@ -56,12 +57,13 @@ def _page(choice: Choice) -> dict[str, Any]:
     now = runtime().clock.now()
     with deadline(READ_SECONDS):
         counts, state, known = _counts(choice), analytics.counted(), _known()
+        of_flows = _flows(choice)
     return {
         "choice": choice,
         "numbers": sorted(known.values(), key=lambda channel: (channel.communication_type, channel.name)),
         "types": CHANNELS,
         "presets": ranges.PRESETS,
-        "charts": [chart for make in CHARTS.values() if (chart := make(counts))],
+        "charts": [*(make(counts) for make in CHARTS.values()), *([of_flows] if of_flows else [])],
         "figures": counted.figures(counts),
         "is_empty": not counts.by_day,
         "state": state,
@@ -93,17 +95,26 @@ def _counts(choice: Choice) -> Counts:
     return gather(choice.range.days, ((one.day.date(), one.communication_type, one.tally) for one in found))
 
 
+def _flows(choice: Choice) -> Chart | None:
+    first, last = choice.range.moments()
+    found = gather_funnels(
+        runtime().flows, first, last + timedelta(days=1), access().channels,
+        communication_type=choice.type, channel_id=choice.channel,
+    )  # fmt: skip
+    return funnels.chart(found)
+
+
 @bp.get("/analytics/<name>.csv")
 def analytics_csv(name: str) -> Response:
     """Give what a chart shows as a file."""
-    if name not in CHARTS:
+    if name not in CHARTS and name != funnels.NAME:
         abort(404, "There is no such chart.")
     try:
         choice = _choice()
     except BadRange as error:
         abort(400, str(error))
     with deadline(READ_SECONDS):
-        chart = CHARTS[name](_counts(choice))
+        chart = _flows(choice) if name == funnels.NAME else CHARTS[name](_counts(choice))
     filename = f"{name}-{choice.range.first}-{choice.range.last}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{filename}"'}
     return Response(_lines(chart), content_type="text/csv; charset=utf-8", headers=headers)

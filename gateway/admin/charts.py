@@ -209,23 +209,7 @@ def hours(counts: Counts) -> Chart:
     return Chart("hours", "Busiest hours", note, columns, rows, drawn, "Nobody wrote or called on these days.")
 
 
-def flows(counts: Counts) -> Chart | None:
-    """How many dialogues came to their end; None where there are none."""
-    found = counts.in_all.flows
-    names = sorted({name for name, _ in found})
-    if not names:
-        return None
-    rows: list[list[Any]] = []
-    for name in names:
-        outcomes = {outcome: count for (flow, outcome), count in found.items() if flow == name}
-        begun, completed = sum(outcomes.values()), outcomes.get("completed", 0)
-        rows.append([name, begun, completed, begun - completed, _share(completed, begun)])
-    columns = ["flow", "begun", "completed", "not completed", "completed %"]
-    note = "Dialogues of the sessions that began on these days."
-    return Chart("flows", "Flow completion", note, columns, rows, None, "", is_list=True)
-
-
-CHARTS: dict[str, Callable[[Counts], Chart | None]] = {
+CHARTS: dict[str, Callable[[Counts], Chart]] = {
     "messages": messages,
     "sessions": sessions,
     "decisions": decisions,
@@ -234,5 +218,4 @@ CHARTS: dict[str, Callable[[Counts], Chart | None]] = {
     "response-human": response_human,
     "hours": hours,
     "errors": errors,
-    "flows": flows,
 }

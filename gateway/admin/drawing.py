@@ -61,6 +61,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """A lying bar with its name before and its number behind it; `parts` are (kind, share of the whole width)."""
+
+    name: str
+    number: str
+    words: str
+    parts: list[tuple[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Drawing:
     """All of a chart; `rules` are the heights of the lines behind it."""
 
@@ -173,3 +183,32 @@ def grid(rows: Sequence[tuple[str, Sequence[int]]], words: Sequence[Sequence[str
     foot = _TOP + len(rows) * height
     marks += [Mark(round(_LEFT + (hour + 0.5) * width, 2), foot + 16, f"{hour}", "middle") for hour in range(0, 24, 3)]
     return Drawing(foot + 24, groups, [], marks, [])
+
+
+# A name is cut off where the bars begin; its group says it whole.
+_NAMES, _NUMBERS, _BAR, _NAME_LENGTH = 140, 44, 24, 17
+
+
+def funnel(parts: Sequence[tuple[str, Sequence[Bar]]]) -> Drawing:
+    """Draw lying bars one below the other, under the title of each part."""
+    groups, marks, y = [], [], 0
+    width = WIDTH - _NAMES - _NUMBERS
+    for title, drawn in parts:
+        marks.append(Mark(0, y + 16, _cut(title, 2 * _NAME_LENGTH), "start"))
+        y += _BAR
+        for bar in drawn:
+            x, shapes = float(_NAMES), []
+            for kind, share in bar.parts:
+                if share:
+                    shapes.append(_shape(kind, x, y + 3, max(share * width, 1), _BAR - 6))
+                    x += share * width
+            groups.append(Group(bar.words, shapes))
+            marks.append(Mark(_NAMES - 8, y + 16, _cut(bar.name, _NAME_LENGTH), "end"))
+            marks.append(Mark(round(x + 6, 2), y + 16, bar.number, "start"))
+            y += _BAR
+        y += _BAR // 2
+    return Drawing(y, groups, [], marks, [])
+
+
+def _cut(words: str, length: int) -> str:
+    return words if len(words) <= length else words[: length - 1] + "…"

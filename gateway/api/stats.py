@@ -1,7 +1,8 @@
 """What was counted by day: how much, how fast, and what went wrong."""
 
 from collections import Counter
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Any
 
 from flask import Response
@@ -9,8 +10,19 @@ from flask import Response
 from gateway.api.auth import access, runtime
 from gateway.api.blueprint import bp, tag
 from gateway.api.problems import Refused
-from gateway.api.schemas.stats import Amounts, Answers, DayAmounts, ErrorCount, Stats, StatsQuery, TypeAmounts
+from gateway.api.schemas.stats import (
+    Amounts,
+    Answers,
+    DayAmounts,
+    ErrorCount,
+    FlowAmounts,
+    FlowStepAmounts,
+    Stats,
+    StatsQuery,
+    TypeAmounts,
+)
 from gateway.conversation.counted import Counts, gather, rates
+from gateway.conversation.funnels import Funnel, funnels
 from gateway.core import ranges
 from gateway.core.codes import explain
 from gateway.core.daily import Tally, percentile
@@ -33,7 +45,11 @@ def get_stats(query: StatsQuery) -> Response:
         )
         counts = gather(chosen.days, ((one.day.date(), one.communication_type, one.tally) for one in found))
         until = analytics.counted().until
-    stats = _stats(counts, chosen, until)
+        of_flows = funnels(
+            runtime().flows, first, last + timedelta(days=1), access().channels,
+            communication_type=query.type or "", channel_id=query.channel or "",
+        )  # fmt: skip
+    stats = _stats(counts, chosen, until, of_flows)
     return Response(stats.model_dump_json(by_alias=True), content_type="application/json")
 
 
@@ -45,12 +61,23 @@ def _range(query: StatsQuery) -> Range:
         raise Refused(409, "bad_range", str(error), field="query.from") from None
 
 
-def _stats(counts: Counts, chosen: Range, until: Any) -> Stats:
+def _stats(counts: Counts, chosen: Range, until: Any, of_flows: Sequence[Funnel]) -> Stats:
     days = [
         DayAmounts(day=day, types=_types(counts, day), **_amounts(counts.on(day)).model_dump()) for day in counts.days
     ]
     ends = {"from": chosen.first, "to": chosen.last}
-    return Stats(counted_until=until, total=_amounts(counts.in_all), hours=counts.in_all.hours, days=days, **ends)
+    told = [_flow(one) for one in of_flows]
+    total, hours = _amounts(counts.in_all), counts.in_all.hours
+    return Stats(counted_until=until, total=total, hours=hours, days=days, flows=told, **ends)
+
+
+def _flow(one: Funnel) -> FlowAmounts:
+    steps = [
+        FlowStepAmounts(name=stage.step, reached=stage.reached, abandoned=stage.abandoned, canceled=stage.canceled)
+        for stage in one.stages
+    ]
+    ends = {name: getattr(one, name) for name in ("begun", "running", "completed", "abandoned", "canceled")}
+    return FlowAmounts(flow=one.flow, steps=steps, **ends)
 
 
 def _types(counts: Counts, day: date) -> list[TypeAmounts]:

@@ -43,12 +43,10 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A session that began on a day; `flow` names the dialogue that runs in it, if any, and what became of that."""
+    """A session that began on a day."""
 
     channel_id: str
     communication_type: str
-    flow: str | None = None
-    flow_outcome: str | None = None
 
 
 def _hours() -> list[int]:
@@ -71,7 +69,6 @@ class Tally:
     errors: Counter[str] = field(default_factory=Counter)
     bot_times: Counter[int] = field(default_factory=Counter)
     human_times: Counter[int] = field(default_factory=Counter)
-    flows: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @property
     def outbound(self) -> int:
@@ -183,10 +180,7 @@ class Count:
 
     def begin(self, session: Begun) -> None:
         """Count a session that began on the day."""
-        tally = self._tally(session.channel_id, session.communication_type)
-        tally.sessions += 1
-        if session.flow:
-            tally.flows[session.flow, session.flow_outcome or "running"] += 1
+        self._tally(session.channel_id, session.communication_type).sessions += 1
 
     def _tally(self, channel_id: str, communication_type: str) -> Tally:
         key = (channel_id, communication_type)

@@ -109,22 +109,11 @@ def begun(session_ids: Sequence[str], day: datetime) -> Iterator[Begun]:
     for start in range(0, len(ids), _AT_ONCE):
         some = {"_id": {"$in": ids[start : start + _AT_ONCE]}}
         with deadline(BATCH_SECONDS):
-            rows = list(collection(SessionDocument).find(some, wanted | {"context.flow": 1}))
+            rows = list(collection(SessionDocument).find(some, wanted))
         for row in rows:
             first = row.get("first_message_at") or (row.get("metadata") or {}).get("firstMessageAt")
             if isinstance(first, datetime) and day <= first < day + DAY:
-                yield _begun(row)
-
-
-def _begun(row: Mapping[str, Any]) -> Begun:
-    flow = (row.get("context") or {}).get("flow")
-    running = flow if isinstance(flow, Mapping) else {}
-    return Begun(
-        row.get("channel_id") or "",
-        row.get("communication_type") or "",
-        flow=str(running["name"])[:100] if running.get("name") else None,
-        flow_outcome=str(running["outcome"])[:40] if running.get("outcome") else None,
-    )
+                yield Begun(row.get("channel_id") or "", row.get("communication_type") or "")
 
 
 def replace_day(day: datetime, tallies: Mapping[tuple[str, str], Tally], now: datetime) -> None:
@@ -151,9 +140,7 @@ def _stored(tally: Tally) -> dict[str, Any]:
     """Give counts as stored; what is counted by name as pairs, for a name may hold what a field's name may not."""
     values = {one.name: getattr(tally, one.name) for one in fields(tally)}
     return {
-        name: [[*(key if isinstance(key, tuple) else (key,)), count] for key, count in value.items()]
-        if isinstance(value, Counter)
-        else value
+        name: [[key, count] for key, count in value.items()] if isinstance(value, Counter) else value
         for name, value in values.items()
     }
 
@@ -162,9 +149,7 @@ def _read(row: Mapping[str, Any]) -> Tally:
     tally = Tally()
     for one in fields(tally):
         value = row.get(one.name)
-        if value and one.name == "flows":
-            tally.flows = Counter({(flow, outcome): count for flow, outcome, count in value})
-        elif value:
+        if value:
             setattr(tally, one.name, Counter(dict(value)) if one.default_factory is Counter else value)
     return tally
 

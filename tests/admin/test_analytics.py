@@ -9,7 +9,9 @@ import pytest
 from bson import ObjectId
 
 from gateway.conversation import daily
-from gateway.store import users
+from gateway.store import flow_runs, users
+from gateway.store.flow_runs import Run
+from gateway.store.outbound import Place
 from tests.admin.conftest import PASSWORD, Console
 from tests.conftest import TEN
 
@@ -100,7 +102,7 @@ def test_each_chart_is_drawn_and_has_its_numbers_in_a_table(console, filled):
     assert "30003" in page
     assert "The phone is switched off or out of reach." in page
     assert "Nobody was answered so on these days." in page
-    assert "Flow completion" not in page
+    assert "Left" not in page
 
 
 def test_messages_as_csv(console, filled):
@@ -195,9 +197,9 @@ def test_a_worker_that_is_away_is_told(console, filled, clock):
     assert "No worker has counted since" in console.page("/admin/analytics")
 
 
-def test_people_and_flows_have_charts_as_soon_as_there_is_something(console, db, count):
+def test_people_have_charts_as_soon_as_there_is_something(console, db, count):
     session = {"_id": ObjectId(), "channel_id": "sms:1", "communication_type": "sms", "first_message_at": TEN}
-    db.sessions.insert_one(session | {"context": {"flow": {"name": "=booking", "outcome": "completed"}}})
+    db.sessions.insert_one(session)
     shared = {"session_id": session["_id"], "channel_id": "sms:1", "communication_type": "sms", "storedAt": TEN}
     for number, (sender, seconds) in enumerate([("contact", 0), ("agent", 90)]):
         direction = "inbound" if sender == "contact" else "outbound"
@@ -208,6 +210,54 @@ def test_people_and_flows_have_charts_as_soon_as_there_is_something(console, db,
     count()
     page = text(console.page("/admin/analytics"))
     assert "People answer 1 min 30 s" in page.replace("1 min 31 s", "1 min 30 s").replace("1 min 29 s", "1 min 30 s")
-    assert "Flow completion" in page
-    (flow,) = chart(console, "flows")
-    assert (flow["flow"], flow["begun"], flow["completed"], flow["completed %"]) == ("'=booking", "1", "1", "100.0")
+
+
+def ran(number, *, steps, outcome="", channel="sms:+15017122661", flow="=order", days=0):
+    """Note a run of a flow that came to these steps and ended so at the last of them."""
+    place, at = Place(str(ObjectId()), channel, "sms", None), TEN - timedelta(days=days)
+    run = Run(f"run{number}", flow, 1, place, at, outcome=outcome, last_step=steps[-1], ended_at=at)
+    flow_runs.begin(run)
+    flow_runs.reach(run, steps, at)
+    if outcome:
+        flow_runs.end(run)
+
+
+def test_flows_are_a_funnel_for_whoever_may_see_it(console, filled, log_in_as):
+    for number, given in enumerate(
+        [
+            {"steps": ["item", "person", "confirm"], "outcome": "completed"},
+            {"steps": ["item", "person"], "outcome": "expired"},
+            {"steps": ["item", "person"], "outcome": "canceled"},
+            {"steps": ["item"], "outcome": "given_up"},
+            {"steps": ["item"]},
+            {"steps": ["name"], "outcome": "completed", "channel": f"sms:{OTHER_LINE}", "flow": "callback"},
+            {"steps": ["item"], "outcome": "completed", "days": 30},
+        ]
+    ):
+        ran(number, **given)
+    page = text(console.page("/admin/analytics"))
+    assert "Completed 2 (33.3 %)" in page
+    assert "=order, person: 3 came to it, 1 abandoned it, 1 canceled" in page
+    rows = [tuple(row.values()) for row in chart(console, "flows")]
+    assert rows == [
+        ("'=order", "begun", "5", "100.0", "", ""),
+        ("'=order", "item", "5", "100.0", "1", "0"),
+        ("'=order", "person", "3", "60.0", "1", "1"),
+        ("'=order", "confirm", "1", "20.0", "0", "0"),
+        ("'=order", "completed", "1", "20.0", "", ""),
+        ("callback", "begun", "1", "100.0", "", ""),
+        ("callback", "name", "1", "100.0", "0", "0"),
+        ("callback", "completed", "1", "100.0", "", ""),
+    ]
+    limited = log_in_as([f"sms:{OTHER_LINE}"])
+    assert {row["flow"] for row in chart(limited, "flows")} == {"callback"}
+    assert "=order" not in limited.page("/admin/analytics")
+    assert chart(console, "flows", "?type=voice") == []
+
+
+def test_the_runs_of_a_time_are_found_by_an_index(app, db):
+    ran(1, steps=["item"])
+    match = flow_runs._among(TEN, TEN + timedelta(days=1), ["sms:+15017122661"], "", "")["$match"]
+    stages = str(db.flow_runs.find(match).explain()["queryPlanner"]["winningPlan"])
+    assert "IXSCAN" in stages
+    assert "COLLSCAN" not in stages

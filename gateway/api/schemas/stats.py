@@ -79,6 +79,27 @@ class DayAmounts(Amounts):
     types: list[TypeAmounts]
 
 
+class FlowStepAmounts(BaseModel):
+    """How many came to a step of a flow, and how many of them left there."""
+
+    name: str
+    reached: int
+    abandoned: int = Field(description="Waited too long, or were asked as often as the step asks.")
+    canceled: int
+
+
+class FlowAmounts(BaseModel):
+    """A flow in numbers: those that began on these days, and what became of them since."""
+
+    flow: str
+    begun: int
+    running: int
+    completed: int
+    abandoned: int
+    canceled: int
+    steps: list[FlowStepAmounts] = Field(description="In the order of the flow's file.")
+
+
 class Stats(BaseModel):
     """What was counted on some days."""
 
@@ -88,3 +109,4 @@ class Stats(BaseModel):
     total: Amounts
     hours: list[int] = Field(description="Messages received in all, by the hour of the day in UTC.")
     days: list[DayAmounts]
+    flows: list[FlowAmounts] = Field(description="The flows that began on these days; those first that were most.")

@@ -39,7 +39,6 @@ class DailyCountDocument(Document):
     errors = ListField(ListField(DynamicField()))
     bot_times = ListField(ListField(IntField()))
     human_times = ListField(ListField(IntField()))
-    flows = ListField(ListField(DynamicField()))
 
 
 class GapDocument(Document):
