@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.conversation import actions, counting, guards, optouts, queue, respond
+from gateway.conversation.actions import On
 from gateway.conversation.optouts import has_opted_out
 from gateway.conversation.release import finish
 from gateway.conversation.runtime import Runtime
@@ -142,7 +143,7 @@ def _commit(runtime: Runtime, row: Row, burst: Sequence[Asked], reply: Reply, mi
     """Store an answer and go on to send it. Its own message is the claim: stored once, whoever else answers."""
     message, now = burst[-1], runtime.clock.now()
     ids = [one.id for one in burst]
-    actions.apply(runtime, message.place.session_id, reply.actions)
+    reply = actions.apply(runtime, On(message.place, message.id), reply)
     said = respond.pieces(message.place.communication_type, reply)
     if not said:
         asked.mark_answered(ids, row.id, says_something=False)
@@ -210,7 +211,7 @@ def _answer_call(runtime: Runtime, row: Row, message: Asked) -> None:
 
 def _say_on_call(runtime: Runtime, row: Row, message: Asked, reply: Reply, milliseconds: float) -> None:
     """Give a call its answer, unless it has waited too long; the answer's own message follows from it."""
-    actions.apply(runtime, message.place.session_id, reply.actions)
+    reply = actions.apply(runtime, On(message.place, message.id), reply)
     if asked.say_on_call(message.id, reply, milliseconds):
         keep_said(runtime, message)
     else:

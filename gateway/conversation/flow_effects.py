@@ -78,6 +78,15 @@ def follow(runtime: Runtime, place: Place, flow: Flow | None, before: State | No
         look_at_end(place, flow, after)
 
 
+def put(runtime: Runtime, place: Place, flow: Flow | None, before: State, after: State) -> bool:
+    """Put a state in the place of one, in a session that is closed too; False where it moved on meanwhile."""
+    now = runtime.clock.now()
+    if not flow_states.replace(place.session_id, before, kept(flow, after, now), now):
+        return False
+    follow(runtime, place, flow, before, after)
+    return True
+
+
 def look_at_end(place: Place, flow: Flow | None, state: State) -> None:
     """Let a state be looked at when its time is over, and one that is over never again."""
     flow_states.put_due(place.session_id, state, _over_at(flow, state) if flow and state.is_active else None)

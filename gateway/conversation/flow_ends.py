@@ -6,7 +6,7 @@ Each is a row of the outbox, so it survives crashes and is tried again; what fai
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.conversation import actions, claims, flow_posts, send
+from gateway.conversation import actions, claims, flow_posts, missed_calls, send
 from gateway.conversation.flow_effects import BEGIN
 from gateway.conversation.release import finish
 from gateway.conversation.runtime import Runtime
@@ -22,6 +22,9 @@ Parameters = Mapping[str, Any]
 
 def do(runtime: Runtime, row: Row) -> None:
     """Do what a claimed row is for; what its run no longer knows, nobody wants any more."""
+    if row.id.startswith(missed_calls.PREFIX):
+        missed_calls.answer(runtime, row)
+        return
     part = row.id.rpartition(":")[2]
     with deadline():
         run = flow_runs.get(row.about)

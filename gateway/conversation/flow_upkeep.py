@@ -41,5 +41,4 @@ def _expire(runtime: Runtime, waiting: Waiting, flow: Flow | None) -> None:
     ended = flows.expire(flow, state, at=now, by=by).state if flow else state.ended(Outcome.EXPIRED, at=now, by=by)
     if waiting.bot_off or waiting.place.communication_type == VOICE:
         ended = replace(ended, reply="", spoken="")
-    if flow_states.replace(waiting.place.session_id, state, flow_effects.kept(flow, ended, now), now):
-        flow_effects.follow(runtime, waiting.place, flow, state, ended)
+    flow_effects.put(runtime, waiting.place, flow, state, ended)

@@ -2,15 +2,16 @@
 
 from gateway.channels import CHANNELS, voice
 from gateway.channels.line import CONVERSE, DIAL, Line
-from gateway.conversation import plans
+from gateway.conversation import missed_calls, plans
 from gateway.conversation.runtime import Runtime
-from gateway.conversation.send import CannotSend, send_text
+from gateway.conversation.send import CannotSend, send_text, way_from
 from gateway.core.errors import GatewayError, StoreUnavailable
 from gateway.core.messages import SMS, VOICE, CallEnds, CallEvent, DialOutcome
 from gateway.core.participant import address, caller
 from gateway.logs import log
 from gateway.store import calls as store_calls
 from gateway.store.connection import deadline
+from gateway.store.outbox import Address
 
 NOTHING = CHANNELS[VOICE].no_answer
 
@@ -37,12 +38,20 @@ def say_after_dial(runtime: Runtime, outcome: DialOutcome) -> str:
 
 
 def text_back(runtime: Runtime, event: CallEvent | DialOutcome) -> None:
-    """Text a caller whom a forwarded call brought to nobody, or who hung up before anybody answered it."""
-    if event.status not in voice.MISSED:
+    """Text a caller whom nobody answered: what a flow asks first that listens to missed calls, else the text for it.
+
+    That text goes to whom a forwarded call brought to nobody, or who hung up before anybody answered it.
+    """
+    if not missed_calls.may_be_missed(runtime, event):
         return
     line, ends = _line(runtime, event.sid, event.ends)
-    if line.plan.mode == DIAL:
-        _text_back(runtime, event.sid, line, ends)
+    to, ours = _number(ends.caller, event.sid), _number(ends.line, event.sid)
+    if to is None or ours is None:
+        return
+    if missed_calls.flow_for(runtime, line.plan.mode, event):
+        missed_calls.queue(runtime, event.sid, way_from(SMS, to, ours, ends.account_sid))
+    elif event.status in voice.MISSED and line.plan.mode == DIAL and line.plan.text_back.strip():
+        _text_back(runtime, event.sid, line.plan.text_back, way_from(SMS, to, ours, ends.account_sid))
 
 
 def _line(runtime: Runtime, call_sid: str, given: CallEnds) -> tuple[Line, CallEnds]:
@@ -53,21 +62,18 @@ def _line(runtime: Runtime, call_sid: str, given: CallEnds) -> tuple[Line, CallE
     return plans.line_for(runtime, channel), ends
 
 
-def _text_back(runtime: Runtime, call_sid: str, line: Line, ends: CallEnds) -> None:
+def _text_back(runtime: Runtime, call_sid: str, text: str, to: Address) -> None:
     """Text a caller once, however often the end of the call is told."""
-    to, ours = _number(ends.caller, call_sid), _number(ends.line, call_sid)
-    if not line.plan.text_back.strip() or to is None or ours is None:
-        return
     try:
         queued = send_text(
             runtime,
             communication_type=SMS,
-            to=to,
-            line=ours,
-            text=line.plan.text_back,
+            to=to.to,
+            line=to.sender,
+            text=text,
             message_id=f"text-back:{call_sid}",
             sender="system",
-            account_sid=ends.account_sid,
+            account_sid=to.account_sid,
         )
     except CannotSend as refused:
         log.info("text_back_refused", call_sid=call_sid, reason=str(refused))

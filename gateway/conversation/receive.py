@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.channels import CHANNELS
 from gateway.conversation import actions, calls, counting, filing, guards, optouts, queue, respond, unheard
+from gateway.conversation.actions import On
 from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.telling import tell_decision, tell_stored
@@ -152,11 +153,11 @@ def _follow_up(runtime: Runtime, turn: StoredTurn, delivery: Delivery) -> None:
         runtime.notify(answer_id(message.id), answer.due)
     if message.media:
         queue.download(runtime, turn.session_id, message.id)
-    actions.apply(runtime, turn.session_id, answer.reply.actions)
+    place = Place(turn.session_id, turn.channel_id, message.communication_type, turn.contact_id)
+    actions.apply(runtime, On(place, message.id, told=False), answer.reply)
     if answer.reason in (guards.HOURLY_LIMIT, guards.HANDED_OVER):
         actions.ask_for_person(runtime, turn.session_id, answer.reason)
     if not delivery.waiting and not message.call:
-        place = Place(turn.session_id, turn.channel_id, message.communication_type, turn.contact_id)
         unheard.answer(runtime, message, place, delivery, pieces=len(answer.pieces))
 
 

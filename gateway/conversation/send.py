@@ -194,6 +194,17 @@ def _place(
     return Place(joined.id, channel.id, communication_type, joined.contact_id), to
 
 
+def find_place(runtime: Runtime, communication_type: str, to: Address, message_id: str) -> tuple[Place, Address]:
+    """Find where a message to an address would go, or open a session for it; gives the address as it is written to.
+
+    CannotSend where its person opted out. Nothing is sent.
+    """
+    place, to = _place(runtime, communication_type, to, message_id, None, anew=False)
+    if optouts.has_opted_out(place.contact_id, to):
+        raise CannotSend(OPTED_OUT)
+    return place, to
+
+
 def _pretended(communication_type: str, to: Address, message_id: str, now: datetime) -> InboundMessage:
     """Give what the person would have sent us just now: who they are, and on which line."""
     return InboundMessage(

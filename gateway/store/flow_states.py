@@ -22,11 +22,8 @@ class Waiting:
     bot_off: bool
 
 
-def replace(session_id: str, seen: State | None, kept: Mapping[str, Any], now: datetime) -> bool:
-    """Put a state in the place of the one that was seen (None: there was none); False where it is another by now.
-
-    In a closed session too: what was begun before is to end there.
-    """
+def replace(session_id: str, seen: State, kept: Mapping[str, Any], now: datetime) -> bool:
+    """Put a state in the place of the one that was seen, in a closed session too; False where it is another by now."""
     changes = {"$set": {"context.flow": dict(kept)}, "$max": {"updatedAt": now}}
     return collection(SessionDocument).update_one(_as_seen(session_id, seen), changes).matched_count == 1
 
@@ -37,9 +34,7 @@ def put_due(session_id: str, seen: State, due: datetime | None) -> bool:
     return collection(SessionDocument).update_one(_as_seen(session_id, seen), change).matched_count == 1
 
 
-def _as_seen(session_id: str, seen: State | None) -> dict[str, Any]:
-    if seen is None:
-        return {"_id": ObjectId(session_id), "context.flow": None}
+def _as_seen(session_id: str, seen: State) -> dict[str, Any]:
     same = {name: getattr(seen, name) for name in ("run", "advanced_by", "outcome")} | {"carried_by": None}
     return {"_id": ObjectId(session_id)} | {f"context.flow.{name}": value for name, value in same.items()}
 
