@@ -96,14 +96,14 @@ def add_note(path: OneSessionPath, header: IdempotencyHeader, body: NoteBody) ->
 def split_session(path: OneSessionPath, header: IdempotencyHeader, body: SplitBody) -> Response:
     """Let a new session begin at an inbound message: that and what follows moves there."""
     session_id = seen.session(path.session_id)["id"]
-    return _regrouped(lambda **who: regroup.split(runtime(), session_id, body.message_id, token=_token(header), **who))
+    return _regrouped(lambda **who: regroup.split(runtime(), session_id, body.message_id, token=token(header), **who))
 
 
 @bp.post("/sessions/<session_id>/merge", tags=REGROUPED, responses={200: Regrouping})
 def merge_session(path: OneSessionPath, header: IdempotencyHeader) -> Response:
     """Let a session go on in the one before it, which takes all its messages and keeps its id."""
     session_id = seen.session(path.session_id)["id"]
-    return _regrouped(lambda **who: regroup.merge(runtime(), session_id, token=_token(header), **who))
+    return _regrouped(lambda **who: regroup.merge(runtime(), session_id, token=token(header), **who))
 
 
 @bp.post("/regroupings/<regrouping_id>/undo", tags=REGROUPED, responses={200: Regrouping})
@@ -112,7 +112,7 @@ def undo_regrouping(path: RegroupingPath) -> Response:
     return _regrouped(lambda **who: regroup.undo(runtime(), path.regrouping_id, **who))
 
 
-def _token(header: IdempotencyHeader) -> str:
+def token(header: IdempotencyHeader) -> str:
     """Give what tells a request that was sent twice from two; empty where nothing does."""
     asked = header.idempotency_key
     return hashlib.sha256(f"{key().id}\0{asked}".encode()).hexdigest()[:32] if asked else ""

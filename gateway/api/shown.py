@@ -5,13 +5,15 @@ from datetime import datetime
 from typing import Any
 
 from gateway.api.auth import access, runtime
+from gateway.api.schemas.flows import SessionFlow
 from gateway.api.schemas.messages import File, Message, MessageDecision, MessagePage, StatusChange, Template, Waiting
 from gateway.api.schemas.sessions import NeedsPerson, Session, WholeSession
 from gateway.core import codes
 from gateway.core.explain import explain
 from gateway.core.jsonlike import plain
 from gateway.core.times import epoch_ms, from_epoch_ms
-from gateway.store import exporting, media, transcripts
+from gateway.store import exporting, flow_states, media, transcripts
+from gateway.store.sessions import FLOW
 from gateway.store.transcripts import Walked
 
 # What is told in fields of its own, or is nobody's business outside.
@@ -28,7 +30,30 @@ def sessions(rows: list[dict[str, Any]]) -> list[Session]:
 def session(row: dict[str, Any], messages: MessagePage | None = None) -> WholeSession:
     """Show one session with what programs keep in it."""
     (linked,) = _linked([row])
-    return WholeSession(**_session(linked), context=plain(linked.get("context") or {}), messages=messages)
+    kept = linked.get("context") or {}
+    context = plain({name: value for name, value in kept.items() if name != FLOW})
+    return WholeSession(**_session(linked), context=context, flow=_flow(kept.get(FLOW)), messages=messages)
+
+
+def _flow(stored: Any) -> SessionFlow | None:
+    """Show where a session is in a flow; nothing where it is in none, or goes on with it in a later session."""
+    state = flow_states.read(stored)
+    if state is None:
+        return None
+    flow = runtime().flows.get(state.flow)
+    return SessionFlow(
+        name=state.flow,
+        title=flow.title if flow else state.flow,
+        version=state.version,
+        run=state.run,
+        step=state.step,
+        asking=state.asking or None,
+        outcome=state.outcome or None,
+        values=plain(dict(state.values)),
+        started_at=state.started_at,
+        waiting_since=state.waiting_since,
+        expires_at=state.waiting_since + flow.timeout if flow and state.is_active else None,
+    )
 
 
 def _linked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ _WRITTEN = _SAID | {"channel_id": THEIRS, "to": THEIR_NUMBER}
 BODIES = {
     "add_note": _SAID,
     "assign_session": {"to": None},
+    "begin_flow": {"flow": "callback"},
     "begin_session": _WRITTEN,
     "create_chat_token": {"user_id": "somebody"},
     "change_webhook": {"active": False},

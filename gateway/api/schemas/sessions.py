@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, JsonValue, StringConstraints
 
 from gateway.api.schemas import Body, Moment, Page, PagedQuery, Path, Query, Text
 from gateway.api.schemas.filters import SessionFilters, Status, Word
+from gateway.api.schemas.flows import SessionFlow
 from gateway.api.schemas.messages import MessagePage
 from gateway.conversation.operators import TAG_LENGTH, TITLE_LENGTH
 
@@ -71,7 +72,8 @@ class Session(BaseModel):
 class WholeSession(Session):
     """A conversation with what programs keep in it."""
 
-    context: dict[str, Any] = Field(description="What programs and flows keep here: 16 kB at most.")
+    context: dict[str, Any] = Field(description="What programs keep here: 16 kB at most, with what a flow does.")
+    flow: SessionFlow | None = Field(description="The flow that is under way, or was the last one; null for none.")
     messages: MessagePage | None = Field(None, description="The newest messages, where they are asked for.")
 
 
