@@ -14,7 +14,7 @@ from gateway.channels.speech import SAY_LIMIT, speakable
 from gateway.core.errors import Malformed
 from gateway.core.messages import VOICE, CallTurn, InboundMessage
 from gateway.core.participant import address, caller
-from gateway.core.replies import Reply
+from gateway.core.replies import ANYTHING, Listening, Reply
 
 # A caller who stays silent is asked once.
 SILENCES_ALLOWED = 1
@@ -22,6 +22,11 @@ SILENCES_ALLOWED = 1
 SHORT_WAITS, SHORT_PAUSE, LONG_PAUSE = 4, 1, 2
 # Outcomes of a <Dial> (and statuses of a call) that mean: nobody was reached.
 MISSED = frozenset({"no-answer", "busy", "failed", "canceled"})
+
+# Who spells an address or reads a number pauses for longer than who answers a question, in seconds.
+LONG_SPEECH_TIMEOUT = 3
+# What a <Gather> takes of what may be said: so many words, each of so many characters.
+HINTS, HINT_LENGTH = 500, 100
 
 NO_ANSWER = str(VoiceResponse())
 
@@ -63,12 +68,13 @@ def render(reply: Reply, message: InboundMessage, session_id: str, line: Line) -
     turn = message.call or CallTurn(message.provider_sid, 0)
     turn = replace(turn, session_id=session_id)
     if turn.number:
-        return render_answer(reply.text, turn, line)
+        return render_answer(reply.text, turn, line, reply.listening)
     if line.plan.mode == VOICEMAIL:
         return render_voicemail(line)
     if line.plan.mode == DIAL:
         return _render_dial(line)
-    return _ask(line.plan.greeting, _next(replace(turn, began=message.received_at)), line)
+    words = " ".join(filter(None, (line.plan.greeting, speakable(writable(reply.text)))))
+    return _ask(words, _next(replace(turn, began=message.received_at)), line, reply.listening)
 
 
 def render_voicemail(line: Line) -> str:
@@ -122,9 +128,9 @@ def _render_dial(line: Line) -> str:
     return str(response)
 
 
-def render_answer(words: str, turn: CallTurn, line: Line) -> str:
+def render_answer(words: str, turn: CallTurn, line: Line, listening: Listening = ANYTHING) -> str:
     """Say the answer to a turn, if there are words, and listen for the next one."""
-    return _ask(speakable(writable(words)), _next(turn), line)
+    return _ask(speakable(writable(words)), _next(turn), line, listening)
 
 
 def _next(turn: CallTurn, silences: int = 0) -> CallTurn:
@@ -173,14 +179,20 @@ def _say(verb: VoiceResponse | Gather, words: str, line: Line) -> None:
         verb.say(words[:SAY_LIMIT], language=line.language, voice=line.voice)
 
 
-def _ask(words: str, turn: CallTurn, line: Line) -> str:
+def _ask(words: str, turn: CallTurn, line: Line, listening: Listening = ANYTHING) -> str:
     response = VoiceResponse()
+    # A comma is what parts hints, so none may be in one.
+    hints = [writable(hint).replace(",", " ").strip() for hint in listening.hints[:HINTS] if len(hint) <= HINT_LENGTH]
+    # Where as many keys are an answer as are pressed, none of them only ends it.
+    keys = {"num_digits": listening.keys, "finish_on_key": ""} if listening.keys else {}
     gather = Gather(
         input="speech dtmf",
         action=line.turn_url(turn),
         method="POST",
         language=line.language,
-        speech_timeout="auto",
+        hints=",".join(filter(None, hints)) or None,
+        speech_timeout=str(LONG_SPEECH_TIMEOUT) if listening.long else "auto",
+        **keys,
         # An empty result would fall through and end the call; so silence comes to the same URL.
         action_on_empty_result=True,
         # Whoever knows what comes next need not hear it out.

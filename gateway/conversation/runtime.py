@@ -15,7 +15,8 @@ from gateway.core.flows import Flow
 from gateway.core.messages import Channel
 from gateway.core.participant import address
 from gateway.core.recent import Recent
-from gateway.core.sessions import Anchor, Policy, Scope
+from gateway.core.replies import FLOW
+from gateway.core.sessions import Anchor, CarryOver, Policy, Scope
 from gateway.core.times import floor_ms
 from gateway.logs import log
 from gateway.responders import Responder, flow_files
@@ -92,6 +93,7 @@ class Runtime:
             ),
             scope=Scope(sessions.scope),
             anchor=Anchor(sessions.anchor),
+            carry_over=CarryOver(sessions.carry_over),
         )
 
     def responder_for(self, channel: Channel) -> tuple[str, Responder]:
@@ -101,6 +103,18 @@ class Runtime:
             log.error("responder_unknown", responder=name, channel_id=channel.id)
             name = "none"
         return name, self.responders[name]
+
+    def has_flows(self, channel: Channel) -> bool:
+        """Tell whether what is said on a channel may begin a flow."""
+        return self.responder_for(channel)[0] == FLOW
+
+    def responder_beside_flows(self, channel: Channel) -> tuple[str, Responder]:
+        """Give who answers on a channel what no flow does, by name."""
+        name, responder = self.responder_for(channel)
+        if name != FLOW:
+            return name, responder
+        otherwise = self.settings.flow.otherwise
+        return otherwise, self.responders[otherwise]
 
 
 def build(settings: Settings, *, clock: Clock | None = None) -> Runtime:

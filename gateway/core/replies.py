@@ -7,6 +7,9 @@ from typing import Any
 
 from gateway.core.messages import Media
 
+# The responder whose answers come from a flow.
+FLOW = "flow"
+
 
 def answer_id(message_id: str, piece: int = 1) -> str:
     """Give the id of the answer to a message, or of a later piece of a long one."""
@@ -56,11 +59,35 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Listening:
+    """What a caller is likely to say or key next; nothing in it is anything.
+
+    `keys` is how many they key, 0 any number of them. After a `long` answer a pause is not its end yet.
+    """
+
+    hints: tuple[str, ...] = ()
+    keys: int = 0
+    long: bool = False
+
+    def as_stored(self) -> dict[str, Any]:
+        """Give it as plain values."""
+        return {"hints": list(self.hints), "keys": self.keys, "long": self.long}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> "Listening":
+        """Read it back."""
+        return cls(tuple(stored.get("hints") or ()), stored.get("keys") or 0, bool(stored.get("long")))
+
+
+ANYTHING = Listening()
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What a responder says; no text and no media is no answer.
 
     `media` are URLs for Twilio to fetch. `sender` is `system` for the gateway's own notices. `error` says why the
-    text is only an apology.
+    text is only an apology. `listening` is what is waited for on a call.
     """
 
     text: str = ""
@@ -71,6 +98,7 @@ class Reply:
     tools_used: tuple[str, ...] = ()
     sender: str = "ai"
     error: str = ""
+    listening: Listening = ANYTHING
 
     @property
     def says_something(self) -> bool:

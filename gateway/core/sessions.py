@@ -53,20 +53,33 @@ class Anchor(enum.StrEnum):
     INBOUND = "inbound"
 
 
+class CarryOver(enum.StrEnum):
+    """What of a session's context goes on when it rolls over: nothing, the flow that runs in it, or all of it."""
+
+    NONE = "none"
+    FLOW = "flow"
+    ALL = "all"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How to judge: `threshold_ms` None never rolls over, 0 gives every message its own session."""
+    """How to judge: `threshold_ms` None never rolls over, 0 gives every message its own session.
+
+    `carry_over` is what a session takes along from the one it follows.
+    """
 
     threshold_ms: int | None
     scope: Scope = Scope.CHANNEL
     anchor: Anchor = Anchor.ANY
+    carry_over: CarryOver = CarryOver.FLOW
 
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
     """A stored session as far as decisions need it. `opened_by` is the message it was opened for.
 
-    `automatic` counts the answers nobody wrote by hand, by the minute; `notices` are those given already.
+    `automatic` counts the answers nobody wrote by hand, by the minute; `notices` are those given already. `flow` is
+    the state of its flow as stored.
     """
 
     id: str
@@ -90,6 +103,7 @@ class SessionView:
     notices: tuple[str, ...] = ()
     bot_off: bool = False
     assigned_to: str = ""
+    flow: Mapping[str, Any] | None = None
 
     def anchored_at(self, anchor: Anchor) -> datetime:
         """Give the moment that gaps are measured from."""

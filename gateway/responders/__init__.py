@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 from gateway.core.errors import ConfigError
-from gateway.core.replies import Reply, Turn
+from gateway.core.replies import FLOW, Reply, Turn
 from gateway.logs import log
 from gateway.responders import canned, echo, http_bot, llm
 from gateway.settings import Settings
@@ -35,6 +35,8 @@ RESPONDERS: dict[str, Callable[[Settings], Responder]] = {
     "canned": lambda settings: Responder(canned.build(settings), quick=True),
     "http_bot": lambda settings: Responder(http_bot.build(settings), history=settings.http_bot.history),
     "llm": lambda settings: Responder(llm.build(settings), history=settings.llm.history),
+    # What no flow answers is put to the responder of `flow.otherwise`, so this one has nothing to say.
+    FLOW: lambda _settings: Responder(_silent, quick=True),
 }
 
 
@@ -68,7 +70,10 @@ def _broken(reason: str) -> Callable[[Turn], Reply]:
 
 
 def _require(settings: Settings, ready: dict[str, Responder]) -> None:
-    """Refuse a responder that is not there."""
-    name = settings.reply.responder
-    if name not in ready and name != "flow":
+    """Refuse a responder that is not there, and a flow that would have nobody but flows to fall back on."""
+    name, otherwise = settings.reply.responder, settings.flow.otherwise
+    if name not in ready:
         raise ConfigError(f"GATEWAY_REPLY__RESPONDER = {name!r}: no such responder. Choose one of {', '.join(ready)}.")
+    others = [other for other in ready if other != FLOW]
+    if otherwise not in others:
+        raise ConfigError(f"GATEWAY_FLOW__OTHERWISE = {otherwise!r}: not possible. Choose one of {', '.join(others)}.")

@@ -35,6 +35,7 @@ class Sessions(Section):
     idle_seconds_by_type: dict[Literal["sms", "whatsapp", "voice", "chat"], IdleMs] = {}
     scope: Literal["channel", "contact"] = "channel"
     anchor: Literal["any", "inbound"] = "any"
+    carry_over: Literal["none", "flow", "all"] = "flow"
     new_words: Words = []
     new_text: str = "This is a new conversation. How can we help you?"
 
@@ -182,12 +183,14 @@ class Llm(Section):
 
 
 class FlowSettings(Section):
-    """Where the flows are, what their requests are signed with, and which calls are missed ones.
+    """Where the flows are, who answers beside them, what their requests are signed with, and which calls are missed.
 
-    Without a folder of its own they are in `flows` beside the other configuration.
+    Without a folder of its own they are in `flows` beside the other configuration. `otherwise` is the responder where
+    that is `flow`, no flow runs, and none begins.
     """
 
     folder: Path | None = None
+    otherwise: str = "none"
     secret: SecretStr = SecretStr("")
     missed_calls: Annotated[
         list[Literal["dial", "failed", "voicemail", "silent"]], NoDecode, BeforeValidator(split)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from gateway.core.replies import Reply, answer_id
+from gateway.core.replies import ANYTHING, Reply, answer_id
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument
 from gateway.store.outbound import is_texted, on_arrival, spoken
@@ -57,7 +57,16 @@ def document_of(message_id: str, answer: Answer) -> dict[str, Any]:
             "token_count": reply.token_count,
             "tools_used": list(reply.tools_used),
         }
+        if reply.listening != ANYTHING:
+            stored["listening"] = reply.listening.as_stored()
     return stored
+
+
+def give(message_id: str, state: str, answer: Answer) -> bool:
+    """Answer a message that waits in a state; False where somebody else does, who may be about to send it."""
+    which = {"_id": message_id, "answer.state": state, "answer.by": None}
+    changes = {"$set": {"answer": document_of(message_id, answer)}}
+    return collection(MessageDocument).update_one(which, changes).modified_count == 1
 
 
 def _read_reply(stored: Mapping[str, Any]) -> Reply:

@@ -1,6 +1,6 @@
 """Messages that still want an answer, as the worker sees them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from gateway.core.messages import VOICE, Media
-from gateway.core.replies import Reply, Said, answer_id
+from gateway.core.replies import ANYTHING, FLOW, Listening, Reply, Said, answer_id
 from gateway.store import groups
 from gateway.store.answers import DONE, NONE, PENDING, QUEUED
 from gateway.store.connection import collection
@@ -32,6 +32,7 @@ class Asked:
     due: datetime | None = None
     said: str = ""
     claimed_by: str = ""
+    listening: Listening = ANYTHING
 
     @property
     def line(self) -> str:
@@ -54,6 +55,7 @@ def _asked(document: Mapping[str, Any]) -> Asked:
         due=answer.get("due"),
         said=answer.get("text") or "",
         claimed_by=answer.get("by") or "",
+        listening=Listening.read(answer.get("listening") or {}),
     )
 
 
@@ -93,9 +95,13 @@ def claim(ids: Sequence[str], by: str) -> bool:
     return False
 
 
-def _way(message: Asked) -> tuple[str, str, str]:
-    """Tell what is answered together: with one session over all channels, each line of ours answers for itself."""
-    return message.place.session_id, message.place.communication_type, message.line
+def _way(message: Asked) -> tuple[str, str, str, str]:
+    """Tell what is answered together: with one session over all channels, each line of ours answers for itself.
+
+    To a flow each message is an answer of its own.
+    """
+    alone = message.id if message.responder == FLOW else ""
+    return message.place.session_id, message.place.communication_type, message.line, alone
 
 
 def _waiting(session_ids: Sequence[str]) -> list[Asked]:
@@ -103,6 +109,26 @@ def _waiting(session_ids: Sequence[str]) -> list[Asked]:
         {"session_id": {"$in": [ObjectId(one) for one in session_ids]}, "answer.state": QUEUED}
     )
     return sorted(map(_asked, found), key=lambda message: (message.at, message.id))
+
+
+def ahead(message: Asked, session_ids: Collection[str], advanced_by: str) -> list[Asked]:
+    """Give what a flow that runs in these sessions has to answer before a message.
+
+    That is what came earlier, and what led to where it is now: until that is answered, its reply is kept in the state
+    alone, which has to stay as it is.
+    """
+    earlier = {"session_id": {"$in": [ObjectId(one) for one in session_ids]}, "answer.state": QUEUED}
+    led_here = {"_id": advanced_by, "answer.state": {"$in": [QUEUED, PENDING]}}
+    found = collection(MessageDocument).find({"$or": [earlier, led_here]})
+    waiting = [one for one in map(_asked, found) if one.responder == FLOW and one.id != message.id]
+    return [one for one in waiting if one.id == advanced_by or (one.at, one.id) < (message.at, message.id)]
+
+
+def hand_on(message: Asked, responder: str, due: datetime) -> bool:
+    """Let another responder answer what no flow does; False where it is answered already."""
+    which = {"_id": message.id, "answer.state": message.state, "answer.responder": FLOW}
+    changes = {"answer.responder": responder} | ({"answer.due": due} if message.state == QUEUED else {})
+    return collection(MessageDocument).update_one(which, {"$set": changes}).modified_count == 1
 
 
 def due(now: datetime, patience: timedelta, *, limit: int) -> tuple[list[Asked], list[str]]:
@@ -114,7 +140,7 @@ def due(now: datetime, patience: timedelta, *, limit: int) -> tuple[list[Asked],
         {"answer.state": QUEUED, "answer.due": {"$lte": now}}, {"session_id": 1}, limit=limit
     )
     sessions = sorted({str(row["session_id"]) for row in found})
-    bursts: dict[tuple[str, str, str], list[Asked]] = {}
+    bursts: dict[tuple[str, str, str, str], list[Asked]] = {}
     for message in _waiting(sessions) if sessions else ():
         bursts.setdefault(_way(message), []).append(message)
     over, seen = [], []
@@ -229,6 +255,7 @@ def say_on_call(message_id: str, reply: Reply, milliseconds: float) -> bool:
         "answer.error": reply.error,
         "answer.token_count": reply.token_count,
         "answer.tools_used": list(reply.tools_used),
+        "answer.listening": reply.listening.as_stored(),
     }
     if not reply.says_something and not reply.error:
         answer = {"answer.state": NONE}

@@ -30,6 +30,7 @@ VIEWED = {
     "notices": 1,
     "bot_off": 1,
     "assigned_to": 1,
+    "context.flow": 1,
     "createdAt": 1,
 }
 
@@ -59,6 +60,7 @@ def view(document: Mapping[str, Any]) -> SessionView:
         notices=tuple(document.get("notices", ())),
         bot_off=bool(document.get("bot_off")),
         assigned_to=document.get("assigned_to") or "",
+        flow=(document.get("context") or {}).get("flow"),
     )
 
 

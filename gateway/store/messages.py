@@ -45,6 +45,7 @@ class Claimed:
     contact_id: str | None = None
     pieces: int = 0
     webhook: str = ""
+    responder: str = ""
     call_status: str | None = None
     call_ended_at: datetime | None = None
 
@@ -134,6 +135,7 @@ def claimed(document: Mapping[str, Any]) -> Claimed:
         contact_id=document.get("contact_id") and str(document["contact_id"]),
         pieces=len(answer.get("pieces") or ()),
         webhook=answer.get("webhook", ""),
+        responder=answer.get("responder") or "",
         call_status=document.get("status"),
         call_ended_at=max((entry["at"] for entry in document.get("status_history") or ()), default=None),
     )
