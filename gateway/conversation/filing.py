@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.channels import CHANNELS
+from gateway.conversation import carrying
 from gateway.core.errors import StoreUnavailable
 from gateway.core.limits import lately
 from gateway.core.messages import CallTurn, Channel, InboundMessage
@@ -138,6 +139,10 @@ def _open(
         if not closed and not every:
             return None
     new = _new_session(message, channel, contact, keys, open_keys, neighbours, decision, now)
+    context = carrying.carried(new, before, decision) if open_keys and before else {}
+    if context is None:
+        return None
+    new = replace(new, context=context)
     if not sessions.open_session(new):
         return _give_way(message, open_keys, decision.policy, now)
     view = SessionView(
@@ -155,6 +160,7 @@ def _open(
         automatic=new.automatic,
         bot_off=new.bot_off,
         assigned_to=new.assigned_to,
+        flow=context.get(sessions.FLOW),
     )
     return Filed(view, decision.as_stored(), message.received_at, opened=True)
 

@@ -15,7 +15,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
 from gateway.core.participant import is_withheld
 from gateway.logs import log
-from gateway.store import audit, groups, merges, merging, sessions
+from gateway.store import audit, flows, groups, merges, merging, sessions
 from gateway.store.connection import deadline
 from gateway.store.groups import Group
 from gateway.store.isolation import Channels
@@ -193,6 +193,7 @@ def _join(runtime: Runtime, mine: Merge) -> None:
     noted = merges.get(mine.id)
     for closed in noted.closed if noted else ():
         merging.close(closed, runtime.clock.now())
+        flows.hand_over(closed.session_id, closed.into, runtime.clock.now())
         sessions.add_keys(closed.into, closed.open_keys)
 
 

@@ -14,6 +14,7 @@ from pymongo.errors import DuplicateKeyError
 
 from gateway.core.sessions import IDLE
 from gateway.core.times import MILLISECOND
+from gateway.store import flows
 from gateway.store.connection import collection
 from gateway.store.documents import NOT_DELETED, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
@@ -84,12 +85,14 @@ def bring_forth(regrouping: Regrouping, now: datetime) -> None:
 
 
 def _copy(regrouping: Regrouping, now: datetime) -> None:
+    flows.part(regrouping.earlier, regrouping.later)
     sessions, earlier = collection(SessionDocument), _get(regrouping.earlier)
     if "keys" not in earlier:
         return  # it was deleted meanwhile
     document = {name: value for name, value in earlier.items() if name not in _OWN}
     document |= _closed_as(earlier, now) | {
         "_id": ObjectId(regrouping.later),
+        "context": flows.copied(earlier.get("context") or {}, regrouping.later),
         "previous_session_id": earlier["_id"],
         "first_message_at": regrouping.boundary,
         "metadata": {**(earlier.get("metadata") or {}), "firstMessageAt": regrouping.boundary},

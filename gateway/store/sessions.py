@@ -48,6 +48,7 @@ class NewSession:
     automatic: Mapping[str, int] = field(default_factory=dict)
     bot_off: bool = False
     assigned_to: str = ""
+    context: Mapping[str, Any] = field(default_factory=dict)
 
 
 def open_session(new: NewSession) -> bool:
@@ -64,7 +65,7 @@ def open_session(new: NewSession) -> bool:
         "metadata": dict(new.metadata),
         "contact_id": _object_id(new.contact_id),
         "previous_session_id": _object_id(new.previous_session_id),
-        "context": {},
+        "context": dict(new.context),
         "keys": list(new.keys),
         "slot": new.slot,
         "opening": dict(new.opening),
