@@ -5,24 +5,28 @@ about while another one came is thrown away.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.conversation import actions, counting, guards, optouts, queue, respond
+from gateway.conversation import actions, counting, flow_steps, guards, optouts, queue, respond
 from gateway.conversation.actions import On
+from gateway.conversation.flow_steps import NotYet
 from gateway.conversation.optouts import has_opted_out
 from gateway.conversation.release import finish
 from gateway.conversation.runtime import Runtime
 from gateway.core.limits import slot_of
 from gateway.core.messages import HOSTED, Channel
 from gateway.core.participant import address
-from gateway.core.replies import Reply, Turn
+from gateway.core.replies import FLOW, Reply, Turn, answer_id
 from gateway.logs import log
 from gateway.store import answers, asked, finding, outbound, outbox, sessions
 from gateway.store.answers import PENDING, QUEUED
 from gateway.store.asked import Asked
 from gateway.store.connection import deadline
 from gateway.store.outbox import Row
+
+# How soon it is looked again whether a flow has answered what came before.
+IN_TURN = timedelta(seconds=0.3)
 
 
 def answer(runtime: Runtime, row: Row) -> None:
@@ -36,6 +40,8 @@ def answer(runtime: Runtime, row: Row) -> None:
             # A call was told its answer, and whoever told it died before that was a message of its own.
             keep_said(runtime, message)
         finish(runtime, row, outbox.DONE)
+    elif message.responder == FLOW:
+        _answer_by_flow(runtime, row, message)
     elif message.state == PENDING:
         _answer_call(runtime, row, message)
     else:
@@ -80,6 +86,55 @@ def _answer_burst(runtime: Runtime, row: Row, message: Asked) -> None:
             _commit(runtime, row, burst, reply, milliseconds)
 
 
+def _answer_by_flow(runtime: Runtime, row: Row, message: Asked) -> None:
+    """Give the next answer of a flow, or that which the state kept when whoever took the step died."""
+    with deadline():
+        if message.state == QUEUED and (reason := _reason_for_silence(runtime, row, message)):
+            asked.mark_answered([message.id], row.id, says_something=False, reason=reason)
+            finish(runtime, row, outbox.CANCELED)
+            return
+        try:
+            said = flow_steps.answer(runtime, message)
+        except NotYet as not_yet:
+            wait_for(runtime, not_yet)
+            outbox.postpone(row, runtime.clock.now() + IN_TURN)
+            return
+        if said is None:
+            hand_on(runtime, message)
+            _let_go(runtime, row, message)
+        elif message.state == PENDING:
+            _say_on_call(runtime, row, message, said.reply, 0.0)
+        elif not asked.claim([message.id], row.id):
+            outbox.postpone(row, runtime.clock.now())  # its own webhook is answering it: looked at anew
+        else:
+            _commit(runtime, row, [message], said.reply, 0.0, reason=said.reason)
+
+
+def wait_for(runtime: Runtime, not_yet: NotYet) -> None:
+    """See to it that what a flow has to answer first is answered, whoever was about to do that."""
+    for one in not_yet.ahead:
+        if one.state == PENDING:
+            queue.answer_call(runtime, one.place.session_id, one.place.contact_id, one.id, one.metadata)
+
+
+def hand_on(runtime: Runtime, message: Asked) -> None:
+    """Let whoever answers beside flows answer what none did: the one that ran is over by now."""
+    place = message.place
+    channel = runtime.channels.get(place.channel_id) or Channel(place.channel_id, place.communication_type)
+    name, _ = runtime.responder_beside_flows(channel)
+    due = runtime.clock.now() + respond.debounce(runtime)
+    if asked.hand_on(message, name, due) and message.state == QUEUED:
+        runtime.notify(answer_id(message.id), due)
+
+
+def _let_go(runtime: Runtime, row: Row, message: Asked) -> None:
+    """Let go of a row whose message another responder answers: on a call at once, else with whatever else is said."""
+    if message.state == PENDING:
+        outbox.postpone(row, runtime.clock.now())
+    else:
+        finish(runtime, row, outbox.DONE)
+
+
 def _reason_for_silence(runtime: Runtime, row: Row, message: Asked) -> str | None:
     """Look once more for a reason not to answer: much may have happened while a message waited."""
     if has_opted_out(message.place.contact_id, row.address):
@@ -114,7 +169,7 @@ def _turn(runtime: Runtime, burst: Sequence[Asked]) -> tuple[str, Turn]:
     channel = runtime.channels.get(last.place.channel_id) or Channel(
         last.place.channel_id, last.place.communication_type
     )
-    name, responder = runtime.responder_for(channel)
+    name, responder = runtime.responder_beside_flows(channel)
     history = asked.history(
         last.place.session_id, last.at, limit=responder.history, without=[message.id for message in burst]
     )
@@ -139,14 +194,16 @@ def _turn(runtime: Runtime, burst: Sequence[Asked]) -> tuple[str, Turn]:
     )
 
 
-def _commit(runtime: Runtime, row: Row, burst: Sequence[Asked], reply: Reply, milliseconds: float) -> None:
+def _commit(
+    runtime: Runtime, row: Row, burst: Sequence[Asked], reply: Reply, milliseconds: float, *, reason: str = ""
+) -> None:
     """Store an answer and go on to send it. Its own message is the claim: stored once, whoever else answers."""
     message, now = burst[-1], runtime.clock.now()
     ids = [one.id for one in burst]
     reply = actions.apply(runtime, On(message.place, message.id), reply)
     said = respond.pieces(message.place.communication_type, reply)
     if not said:
-        asked.mark_answered(ids, row.id, says_something=False)
+        asked.mark_answered(ids, row.id, says_something=False, reason=reason)
         asked.look_again(message, now)
         finish(runtime, row, outbox.DONE)
         return

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gateway.channels import CHANNELS, voice
-from gateway.conversation import answer, plans, queue, respond
+from gateway.conversation import answer, flow_turns, plans, queue, respond
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import StoreUnavailable
 from gateway.core.messages import UNNUMBERED, VOICE, Attachment, CallEvent, CallTurn, DialOutcome, StatusUpdate
+from gateway.core.replies import FLOW
 from gateway.core.sessions import SessionView
 from gateway.core.statuses import CALL_ENDS
 from gateway.core.times import ms_between
@@ -60,11 +61,15 @@ def wait(runtime: Runtime, turn: CallTurn, waits: int) -> str:
     line = plans.line_for(runtime, runtime.channels.get(message.place.channel_id))
     if message.state == PENDING:
         return voice.render_wait(turn, waits + 1, line)
-    return voice.render_answer(message.said, turn, line)
+    return voice.render_answer(message.said, turn, line, message.listening)
 
 
 def _waited_for(runtime: Runtime, turn: CallTurn, waits: int) -> Asked | None:
     message = asked.get(f"{turn.sid}:{turn.number}")
+    if message and message.state == PENDING and message.responder == FLOW:
+        # The webhook that was to answer it at once did not, and a flow takes no time.
+        flow_turns.say(runtime, message)
+        message = asked.get(message.id)
     if message and message.state == PENDING and _has_waited_enough(runtime, message, waits):
         _give_up(runtime, message)
         message = asked.get(message.id)

@@ -7,20 +7,31 @@ from datetime import datetime
 from typing import Any
 
 from gateway.channels import CHANNELS
-from gateway.conversation import actions, calls, counting, filing, guards, optouts, queue, respond, unheard
+from gateway.conversation import (
+    actions,
+    calls,
+    counting,
+    filing,
+    flow_turns,
+    guards,
+    optouts,
+    queue,
+    respond,
+    unheard,
+)
 from gateway.conversation.actions import On
 from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.telling import tell_decision, tell_stored
 from gateway.core.errors import StoreUnavailable
 from gateway.core.messages import AT_ONCE, Channel, Delivery, InboundMessage
-from gateway.core.replies import answer_id
+from gateway.core.replies import FLOW, answer_id
 from gateway.core.sessions import Policy, session_keys
 from gateway.core.statuses import CALL_ENDS
 from gateway.core.times import ms_between
 from gateway.store import answers, messages, sessions
 from gateway.store import calls as store_calls
-from gateway.store.answers import PENDING, Answer
+from gateway.store.answers import PENDING, QUEUED, Answer
 from gateway.store.connection import deadline
 from gateway.store.messages import Claimed, StoredTurn
 from gateway.store.outbound import Place
@@ -37,18 +48,29 @@ class Outcome:
     received_at: datetime
     answer: str
     duplicate: bool = False
+    responder: str = ""
 
 
 def receive(runtime: Runtime, message: InboundMessage, delivery: Delivery = AT_ONCE) -> Outcome:
     """File, answer and store a message; a redelivery gets the first delivery's answer and changes nothing.
 
     What cannot be answered at once is queued for the worker, after the message is stored and counted; so is all
-    that nobody waits for any more.
+    that nobody waits for any more. A flow answers what is stored.
 
     StoreUnavailable if MongoDB did not confirm in time; then it may be stored or not, and a redelivery tells.
     """
     with deadline():
         message = _numbered(message)
+    outcome = _receive(runtime, message, delivery)
+    if not delivery.waiting or outcome.responder != FLOW:
+        return outcome
+    channel = runtime.channels.resolve(message.communication_type, message.recipient, message.account_sid)
+    told = flow_turns.tell(runtime, message, channel, webhook=delivery.webhooks[0] if delivery.webhooks else "")
+    return dataclasses.replace(outcome, twiml=told.twiml, answer=told.state)
+
+
+def _receive(runtime: Runtime, message: InboundMessage, delivery: Delivery) -> Outcome:
+    with deadline():
         if message.id in runtime.recent and (claimed := messages.find_claimed(message.id)):
             return _redelivered(runtime, message, delivery, claimed)
         channel = runtime.channels.resolve(message.communication_type, message.recipient, message.account_sid)
@@ -67,7 +89,16 @@ def receive(runtime: Runtime, message: InboundMessage, delivery: Delivery = AT_O
         _follow_up(runtime, turn, delivery)
     tell_decision(runtime, message, filed, channel.id)
     tell_stored(message, stored, {"session_id": filed.session.id, "channel_id": channel.id})
-    return Outcome(message.id, filed.session.id, turn.answer.twiml, turn.decision, filed.moment, turn.answer.state)
+    answer = turn.answer
+    waits_for = _waits_for(answer.state, answer.reply.responder)
+    return Outcome(
+        message.id, filed.session.id, answer.twiml, turn.decision, filed.moment, answer.state, responder=waits_for
+    )
+
+
+def _waits_for(state: str, responder: str) -> str:
+    """Name who is to answer a message still; nobody where that is done."""
+    return responder if state in (PENDING, QUEUED) else ""
 
 
 def _numbered(message: InboundMessage) -> InboundMessage:
@@ -147,10 +178,8 @@ def _counted(
 def _follow_up(runtime: Runtime, turn: StoredTurn, delivery: Delivery) -> None:
     """Queue what is to be done about a stored message, and do what its answer asked for beside words."""
     message, answer = turn.message, turn.answer
-    if answer.state == PENDING:
-        queue.answer_call(runtime, turn.session_id, turn.contact_id, message.id, message.metadata)
-    elif answer.due:
-        runtime.notify(answer_id(message.id), answer.due)
+    if answer.reply.responder != FLOW or not delivery.waiting:
+        _queue_answer(runtime, turn)
     if message.media:
         queue.download(runtime, turn.session_id, message.id)
     place = Place(turn.session_id, turn.channel_id, message.communication_type, turn.contact_id)
@@ -159,6 +188,13 @@ def _follow_up(runtime: Runtime, turn: StoredTurn, delivery: Delivery) -> None:
         actions.ask_for_person(runtime, turn.session_id, answer.reason)
     if not delivery.waiting and not message.call:
         unheard.answer(runtime, message, place, delivery, pieces=len(answer.pieces))
+
+
+def _queue_answer(runtime: Runtime, turn: StoredTurn) -> None:
+    if turn.answer.state == PENDING:
+        queue.answer_call(runtime, turn.session_id, turn.contact_id, turn.message.id, turn.message.metadata)
+    elif turn.answer.due:
+        runtime.notify(answer_id(turn.message.id), turn.answer.due)
 
 
 def _redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery, claimed: Claimed | None) -> Outcome:
@@ -171,7 +207,7 @@ def _redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery, 
         sessions.touch_by_id(sessions.Touch(claimed.session_id, claimed.received_at, now, messages=missing))
     if not delivery.waiting and not message.call:
         _tell_at_last(runtime, message, claimed, delivery)
-    if claimed.state == PENDING:
+    if claimed.state == PENDING and claimed.responder != FLOW:
         queue.answer_call(runtime, claimed.session_id, claimed.contact_id, claimed.id, message.metadata)
     if message.media:
         queue.download(runtime, claimed.session_id, claimed.id)
@@ -184,7 +220,14 @@ def _redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery, 
     latest = store_calls.latest_turn(message.call.sid) if message.again and message.call else None
     twiml = (latest or claimed).twiml
     return Outcome(
-        claimed.id, claimed.session_id, twiml, claimed.decision, claimed.received_at, claimed.state, duplicate=True
+        claimed.id,
+        claimed.session_id,
+        twiml,
+        claimed.decision,
+        claimed.received_at,
+        claimed.state,
+        duplicate=True,
+        responder=_waits_for(claimed.state, claimed.responder),
     )
 
 

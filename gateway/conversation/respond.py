@@ -1,4 +1,7 @@
-"""Answers given within the webhook, written the way their channel speaks; all others are queued."""
+"""Answers given within the webhook, written the way their channel speaks; all others are queued.
+
+What a flow answers is queued too, for as long as its webhook may take to answer it after all (`flow_turns`).
+"""
 
 import time
 from dataclasses import replace
@@ -6,12 +9,13 @@ from datetime import timedelta
 
 from gateway import metrics
 from gateway.channels import CHANNELS, voice
-from gateway.channels.line import Line
-from gateway.conversation import guards, plans
+from gateway.channels.line import CONVERSE, Line
+from gateway.conversation import flow_steps, guards, plans
+from gateway.conversation.counting import IN_FLIGHT
 from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import Channel, Delivery, InboundMessage
-from gateway.core.replies import Reply, Turn
+from gateway.core.replies import FLOW, Reply, Turn
 from gateway.logs import log, where
 from gateway.store import calls as store_calls
 from gateway.store.answers import DONE, NONE, PENDING, QUEUED, Answer
@@ -29,11 +33,11 @@ def compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed: 
     A responder that fails costs its answer, never the message.
     """
     if delivery.waiting:
-        return _compose(runtime, message, channel, filed)
+        return _compose(runtime, message, channel, filed, delivery)
     if message.call:
         return Answer(NONE, outage_call(runtime), reason=OUTAGE)
     # It is sent through the outbox, so a redelivery must not be told it as well.
-    answer = _compose(runtime, message, channel, filed)
+    answer = _compose(runtime, message, channel, filed, delivery)
     return replace(answer, twiml=CHANNELS[message.communication_type].no_answer)
 
 
@@ -42,18 +46,21 @@ def outage_call(runtime: Runtime) -> str:
     return voice.render_outage(plans.line_for(runtime, None), runtime.settings.voice.outage_prompt)
 
 
-def _compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed) -> Answer:
+def _compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed, delivery: Delivery) -> Answer:
     session_id, line = filed.session.id, plans.line_for(runtime, channel)
     # A call that only just began is greeted by its channel; nothing was said yet.
     if message.call and message.call.number == 0:
-        return _written(line, message, session_id, Reply())
+        return _written(line, message, session_id, _open_question(runtime, line, message, filed))
     message = _begun(message)
     if _is_over(runtime, message):
         return Answer(NONE, voice.render_goodbye(line), reason=CALL_LIMIT)
     ruling = guards.rule(runtime, message, filed.session, filed.decision["rule"])
     if ruling:
         return _written(line, message, session_id, ruling.reply, reason=ruling.reason)
-    name, responder = runtime.responder_for(channel)
+    if flow_steps.takes(runtime, message, channel, filed.session):
+        lease = IN_FLIGHT if delivery.waiting else timedelta()
+        return _later(runtime, line, message, session_id, FLOW, wait=lease)
+    name, responder = runtime.responder_beside_flows(channel)
     if not responder.quick:
         return _later(runtime, line, message, session_id, name)
     turn = Turn(message.content, message.communication_type, message.received_at, message.media)
@@ -61,9 +68,36 @@ def _compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed:
     return _written(line, message, session_id, reply, milliseconds)
 
 
+def _open_question(runtime: Runtime, line: Line, message: InboundMessage, filed: Filed) -> Reply:
+    """Give what a flow asked last that somebody calls in the middle of; nothing where none runs, or none may answer."""
+    at_it = flow_steps.running(runtime, filed.session.flow, message.received_at)
+    if at_it is None or line.plan.mode != CONVERSE:
+        return Reply()
+    if guards.rule(runtime, message, filed.session, filed.decision["rule"]):
+        return Reply()
+    return flow_steps.reply_of(runtime, at_it[1], spoken=True)
+
+
 def silence(runtime: Runtime, message: InboundMessage, session_id: str, *, reason: str = "") -> Answer:
     """Answer nothing: what Twilio answers itself, somebody who opted out, or for another reason."""
     return _written(runtime.line, message, session_id, Reply(), reason=reason)
+
+
+def write(
+    runtime: Runtime,
+    message: InboundMessage,
+    channel: Channel,
+    session_id: str,
+    reply: Reply,
+    milliseconds: float,
+    *,
+    reason: str = "",
+    webhook: str = "",
+) -> Answer:
+    """Write a reply that came about after its message was stored, and that a webhook is to tell."""
+    line = plans.line_for(runtime, channel)
+    answer = _written(line, _begun(message), session_id, reply, milliseconds, reason=reason)
+    return replace(answer, webhook=webhook) if answer.pieces else answer
 
 
 def rewrite(runtime: Runtime, message: InboundMessage, channel: Channel, answer: Answer, session_id: str) -> Answer:
@@ -125,12 +159,19 @@ def pieces(communication_type: str, reply: Reply) -> tuple[str, ...]:
     return said or (("",) if reply.media or reply.error else ())
 
 
-def _later(runtime: Runtime, line: Line, message: InboundMessage, session_id: str, name: str) -> Answer:
+def debounce(runtime: Runtime) -> timedelta:
+    """Say how long it is waited for what else somebody has to say."""
+    return timedelta(seconds=runtime.settings.reply.debounce_seconds)
+
+
+def _later(
+    runtime: Runtime, line: Line, message: InboundMessage, session_id: str, name: str, *, wait: timedelta | None = None
+) -> Answer:
     """Leave the answer to the worker. A caller hears that it takes a moment; the call asks for it by itself."""
     if message.call:
         turn = replace(message.call, session_id=session_id, silences=0)
         return Answer(PENDING, voice.render_wait(turn, 1, line), Reply(responder=name))
-    due = runtime.clock.now() + timedelta(seconds=runtime.settings.reply.debounce_seconds)
+    due = runtime.clock.now() + (debounce(runtime) if wait is None else wait)
     return Answer(QUEUED, CHANNELS[message.communication_type].no_answer, Reply(responder=name), due=due)
 
 
