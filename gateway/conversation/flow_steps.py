@@ -30,7 +30,8 @@ ATTEMPTS = 64
 # Why a message got no answer of a flow that asks something: it was written before that was asked.
 BEFORE_QUESTION = "before_question"
 
-# What is said in several breaths.
+# What one of a few answers is chosen for; and what is said in several breaths.
+_CHOSEN = frozenset({Kind.CHOICE, Kind.YES_NO})
 _LONG = frozenset({Kind.ITEMS, Kind.TEXT, Kind.EMAIL, Kind.PHONE})
 
 
@@ -177,8 +178,7 @@ def _listening(flow: Flow, state: State) -> Listening:
     """Tell what a caller is likely to answer."""
     if not state.is_active:
         return ANYTHING
-    options = flows.offered(flow, state)
+    options, known = flows.offered(flow, state), flow.field(state.asking)
     hints = tuple(dict.fromkeys(word for one in options for word in (one.value, *one.words)))
-    single = bool(options) and all(len(one.key) == 1 for one in options)
-    known = flow.fields.get(state.asking)
-    return Listening(hints, keys=int(single), long=known is not None and known.kind in _LONG)
+    one_key = known is not None and known.kind in _CHOSEN and all(len(one.key) == 1 for one in options)
+    return Listening(hints, keys=int(one_key and bool(options)), long=known is not None and known.kind in _LONG)
