@@ -28,6 +28,8 @@ _WORDS = {
     "session_merged": "merged it with the one before",
     "regrouping_undone": "undid a split or merge",
     "session_context_set": "described it",
+    "flow_begun": "began a flow",
+    "flow_canceled": "canceled the flow",
     "export_started": "began an export",
     "export_finished": "exported it",
     "contact_renamed": "renamed the contact",

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from flask import Response, abort, render_template, request
 
 from gateway import downloads
-from gateway.admin import cursors, inbox, listed, panel, transcript
+from gateway.admin import cursors, flow_shown, inbox, listed, panel, transcript
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
 from gateway.conversation import media, outlook
@@ -50,6 +50,8 @@ def page(session_id: str, *, draft: dict[str, str] | None = None, refusal: str =
     return render_template(
         "session.html",
         panel=beside,
+        flow=flow_shown.of(found, runtime().clock.now()),
+        flows=flow_shown.startable(),
         outlook=outlook_for(session_id) if access().has("agent") else None,
         draft={"kind": "reply", "nonce": secrets.token_hex(16)} | (draft or {}),
         refusal=refusal,
