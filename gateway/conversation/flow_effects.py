@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway import metrics
 from gateway.conversation.runtime import Runtime
+from gateway.core import flows
 from gateway.core.flows import Completion, Flow, Outcome, State
 from gateway.core.times import MILLISECOND
 from gateway.logs import log
@@ -96,9 +97,8 @@ def _end(runtime: Runtime, place: Place, flow: Flow | None, before: State | None
     """Note how a run ended, at which step, and queue what is to be done about it."""
     known = flow_runs.get(after.run)
     step = before.step if before else (known.steps[-1][0] if known and known.steps else "")
-    ending = flow.endings.get(after.step) if flow else None
     said = [Completion(MESSAGE, {"text": after.reply})] if after.reply and not _is_told(after) else []
-    completions = [_as_stored(one) for one in (*said, *(ending.completions if ending else ()))]
+    completions = [_as_stored(one) for one in (*said, *(flows.completions(flow, after) if flow else ()))]
     ended = Run(
         after.run, after.flow, after.version, place, after.started_at, outcome=after.outcome, last_step=step,
         ended_at=after.waiting_since, values=after.values, completions=tuple(completions),

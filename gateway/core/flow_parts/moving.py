@@ -78,10 +78,15 @@ def end(
     values = answers_of(flow, state.values)
     state = replace(state, flow=flow.name, version=flow.version, step=name, asking="", outcome=ending.outcome.value)
     state = replace(state, values=values)
-    done = tuple(_with_values(flow, one, values) for one in ending.completions)
     words = [*(before or []), wording.said(flow, ending.wording, values)]
     ended = _told(flow, state, ending.outcome, words, at=at, by=by, filled=filled, waited=waited or state.step)
-    return replace(ended, completions=done)
+    return replace(ended, completions=completions(flow, state))
+
+
+def completions(flow: Flow, state: State) -> tuple[Completion, ...]:
+    """Give what is to be done at the end a state came to; nothing before it, or where the file has no such end."""
+    ending = flow.endings.get(state.step)
+    return tuple(_with_values(flow, one, state.values) for one in (ending.completions if ending else ()))
 
 
 def answers_of(flow: Flow, values: Mapping[str, Any]) -> dict[str, Any]:
