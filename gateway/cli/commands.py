@@ -18,6 +18,7 @@ from gateway.cli.backups import after_restore
 from gateway.cli.chat import chat
 from gateway.cli.contacts import contacts
 from gateway.cli.export import export
+from gateway.cli.flows import flows
 from gateway.cli.imports import import_
 from gateway.cli.keys import keys
 from gateway.cli.retention import cleanup
@@ -67,6 +68,7 @@ cli.add_command(contacts)
 cli.add_command(users)
 cli.add_command(keys)
 cli.add_command(export)
+cli.add_command(flows)
 cli.add_command(import_)
 cli.add_command(whatif)
 cli.add_command(sessions)
