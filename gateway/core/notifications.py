@@ -16,6 +16,7 @@ SESSION_CLOSED, SESSION_REOPENED = "session.closed", "session.reopened"
 MESSAGE_RECEIVED, MESSAGE_SENT, MESSAGE_STATUS = "message.received", "message.sent", "message.status"
 CALL_STARTED, CALL_ENDED = "call.started", "call.ended"
 PERSON_REQUESTED = "person.requested"
+FLOW_STARTED, FLOW_COMPLETED, FLOW_ABANDONED = "flow.started", "flow.completed", "flow.abandoned"
 PING = "ping"
 
 # In the order in which those of one moment are told.
@@ -30,9 +31,13 @@ TYPES = (
     PERSON_REQUESTED,
     SESSION_CLOSED,
     SESSION_REOPENED,
+    FLOW_STARTED,
+    FLOW_COMPLETED,
+    FLOW_ABANDONED,
 )
+_OF_FLOWS = {FLOW_STARTED, FLOW_COMPLETED, FLOW_ABANDONED}
 # What stored messages say for as long as they are kept, so that it can be told again at any time.
-REBUILT = frozenset(TYPES) - {SESSION_CLOSED, SESSION_REOPENED, PERSON_REQUESTED}
+REBUILT = frozenset(TYPES) - {SESSION_CLOSED, SESSION_REOPENED, PERSON_REQUESTED} - _OF_FLOWS
 
 _ORDERS = 100
 

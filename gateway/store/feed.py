@@ -17,15 +17,17 @@ from gateway.core.errors import GatewayError, StoreUnavailable
 from gateway.core.notifications import Event
 from gateway.store import occurrences
 from gateway.store.connection import collection, deadline
-from gateway.store.documents import JobDocument, MessageDocument, SessionDocument
+from gateway.store.documents import FlowRunDocument, JobDocument, MessageDocument, SessionDocument
 from gateway.store.occurrences import Placed
 
 MOST_GATHERED = 500
 GATHER_SECONDS = 0.2
 
 _SESSIONS, _MESSAGES = SessionDocument._get_collection_name(), MessageDocument._get_collection_name()
+_RUNS = FlowRunDocument._get_collection_name()
 _CHANGED = "updateDescription.updatedFields"
-_OF_MESSAGES, _OF_SESSIONS = ("status", "decision"), ("status", "needs_person")
+_OF_MESSAGES, _OF_SESSIONS, _OF_RUNS = ("status", "decision"), ("status", "needs_person"), ("outcome",)
+_KINDS = (_MESSAGES, _SESSIONS, _RUNS)
 _BESIDE = ("closed_at", "closed_reason", "reopened_at", "updatedAt")
 
 
@@ -42,9 +44,10 @@ _PIPELINE: list[dict[str, Any]] = [
     {
         "$match": {
             "$or": [
-                {"ns.coll": {"$in": [_SESSIONS, _MESSAGES]}, "operationType": "insert"},
+                {"ns.coll": {"$in": [_SESSIONS, _MESSAGES, _RUNS]}, "operationType": "insert"},
                 _touched(_MESSAGES, _OF_MESSAGES),
                 _touched(_SESSIONS, _OF_SESSIONS),
+                _touched(_RUNS, _OF_RUNS),
             ]
         }
     },
@@ -136,13 +139,22 @@ def _told() -> Iterator[None]:
 
 
 def _events(changes: Sequence[Mapping[str, Any]]) -> list[Event]:
-    rows = occurrences.messages([_id(change) for change in changes if change["ns"]["coll"] == _MESSAGES])
-    known = occurrences.sessions({_id(change) for change in changes if change["ns"]["coll"] == _SESSIONS})
-    placed, events = Placed(rows.values()), list[Event]()
+    ids = {kind: {_id(change) for change in changes if change["ns"]["coll"] == kind} for kind in _KINDS}
+    known: dict[str, Mapping[Any, Any]] = {
+        _MESSAGES: occurrences.messages(sorted(ids[_MESSAGES])),
+        _SESSIONS: occurrences.sessions(ids[_SESSIONS]),
+        _RUNS: occurrences.runs(sorted(ids[_RUNS])),
+    }
+    placed, events = Placed(known[_MESSAGES].values()), list[Event]()
     for change in changes:
-        row = (rows if change["ns"]["coll"] == _MESSAGES else known).get(_id(change))
-        if row is not None:  # else it was deleted since
-            events += _of_message(placed, row, change) if row["_id"] in rows else _of_session(row, change)
+        kind = change["ns"]["coll"]
+        row = known[kind].get(_id(change))
+        if row is None:  # it was deleted since
+            continue
+        if kind == _RUNS:
+            events += occurrences.of_run(row, began=change["operationType"] == "insert")
+        else:
+            events += _of_message(placed, row, change) if kind == _MESSAGES else _of_session(row, change)
     return events
 
 

@@ -16,6 +16,7 @@ from gateway.store.documents import FlowRunDocument
 from gateway.store.isolation import Channels, only
 from gateway.store.outbound import Place
 
+COMPLETED = "completed"
 # What names a person or repeats what they said; the rest only counts.
 _PERSONAL = ("session_id", "contact_id", "opening", "values", "completions")
 
@@ -85,7 +86,7 @@ def end(run: Run) -> bool:
     """Note how a flow ended, and what its completion needs; False where that is noted already."""
     changes: dict[str, Any] = {"outcome": run.outcome, "last_step": run.last_step, "ended_at": run.ended_at}
     changes["session_id"] = ObjectId(run.place.session_id)
-    if run.completions:
+    if run.completions or run.outcome == COMPLETED:
         changes |= {"values": dict(run.values), "completions": [dict(one) for one in run.completions]}
     done = collection(FlowRunDocument).update_one({"_id": run.id, "outcome": None}, {"$set": changes})
     return done.modified_count == 1
@@ -152,7 +153,7 @@ def count_steps(
                     "$facet": {
                         "reached": [{"$unwind": "$steps"}, _group("$flow", "$steps.step")],
                         "ended": [
-                            {"$match": {"outcome": {"$nin": [None, "completed"]}}},
+                            {"$match": {"outcome": {"$nin": [None, COMPLETED]}}},
                             {"$group": {"_id": {"flow": "$flow", "step": "$last_step", "outcome": "$outcome"},
                                         "runs": {"$sum": 1}}},
                         ],

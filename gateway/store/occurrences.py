@@ -10,6 +10,9 @@ from gateway.core.messages import VOICE
 from gateway.core.notifications import (
     CALL_ENDED,
     CALL_STARTED,
+    FLOW_ABANDONED,
+    FLOW_COMPLETED,
+    FLOW_STARTED,
     MESSAGE_RECEIVED,
     MESSAGE_SENT,
     MESSAGE_STATUS,
@@ -24,7 +27,8 @@ from gateway.core.sessions import Kind
 from gateway.core.statuses import CALL_ENDS, CALL_RANK, MESSAGE_RANK
 from gateway.core.times import epoch_ms
 from gateway.store.connection import collection
-from gateway.store.documents import NOT_PRIVATE, MessageDocument, SessionDocument
+from gateway.store.documents import NOT_PRIVATE, FlowRunDocument, MessageDocument, SessionDocument
+from gateway.store.flow_runs import COMPLETED
 
 # What was this old when it was stored was brought from elsewhere: history, and no news.
 HISTORY = timedelta(days=7)
@@ -37,6 +41,9 @@ _MESSAGE = dict.fromkeys(
     ),
     1,
 )  # fmt: skip
+_RUN = dict.fromkeys(
+    ("flow", "version", "session_id", "channel_id", "started_at", "ended_at", "outcome", "last_step"), 1
+)
 _SESSION = dict.fromkeys(("channel_id", "createdAt", "opening.message_id"), 1)
 
 Document = Mapping[str, Any]
@@ -52,6 +59,12 @@ def sessions(ids: Iterable[ObjectId]) -> dict[ObjectId, Document]:
     """Read sessions as far as events need them."""
     found = collection(SessionDocument).find({"_id": {"$in": list(ids)}}, _SESSION)
     return {row["_id"]: row for row in found}
+
+
+def runs(ids: Sequence[str]) -> dict[str, Document]:
+    """Read runs of flows as far as events need them; those of people who were forgotten are not there."""
+    wanted = {"_id": {"$in": list(ids)}, "session_id": {"$exists": True}}
+    return {row["_id"]: row for row in collection(FlowRunDocument).find(wanted, _RUN)}
 
 
 def stored(since: datetime, until: datetime, limit: int) -> Sequence[Document]:
@@ -189,3 +202,15 @@ def of_changed_session(session: Document, change: Document) -> Iterator[Event]:
 def _of_session(kind: str, session: Document, at: datetime, moment: str, **more: Any) -> Event:
     on = frozenset({str(session.get("channel_id") or "")})
     return Event(kind, at, f"{session['_id']}{moment}", str(session["_id"]), None, on, **more)
+
+
+def of_run(run: Document, *, began: bool) -> Iterator[Event]:
+    """Tell that a flow began, or how it ended; what was said in it is read when it is told."""
+    facts = {"flow": run["flow"], "version": run["version"], "run": run["_id"]}
+    session_id, on = str(run["session_id"]), frozenset({str(run.get("channel_id") or "")})
+    if began:
+        yield Event(FLOW_STARTED, run["started_at"], run["_id"], session_id, channels=on, facts=facts)
+    elif run.get("outcome"):
+        kind = FLOW_COMPLETED if run["outcome"] == COMPLETED else FLOW_ABANDONED
+        facts |= {"outcome": run["outcome"], "step": run.get("last_step") or None}
+        yield Event(kind, run["ended_at"], run["_id"], session_id, channels=on, facts=facts)

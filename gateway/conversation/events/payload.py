@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from gateway.core.notifications import PING, VERSION
-from gateway.store import deliveries, listing, transcripts
+from gateway.core.jsonlike import plain
+from gateway.core.notifications import FLOW_COMPLETED, PING, VERSION
+from gateway.store import deliveries, flow_runs, listing, transcripts
 from gateway.store.subscriptions import Subscription
 
-_OF_SESSION = ("session.", "person.")
+_OF_SESSION = ("session.", "person.", "flow.")
 
 
 def body(event: Mapping[str, Any], to: Subscription) -> bytes | None:
@@ -45,6 +46,9 @@ def _data(event: Mapping[str, Any], to: Subscription) -> dict[str, Any] | None:
         data["message"] = _message(message)
     else:
         session = listing.one(event["session_id"], to.channels)
+    if event["type"] == FLOW_COMPLETED:
+        run = flow_runs.get(str(data.get("run")))
+        data["values"] = plain(dict(run.values)) if run else {}
     return None if session is None else _without_hidden(data | {"session": _session(session)}, to)
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.conversation import actions, operators
+from gateway.conversation import actions, flow_starts, operators
 from gateway.conversation.events import feed, payload
 from gateway.core.messages import StatusUpdate
 from gateway.store import api_keys, delivery, outbound
@@ -15,6 +15,7 @@ from gateway.store.feed import NoChangeStreams, PlaceLost
 from gateway.store.outbound import Outbound, Place
 from tests.conftest import TEN, fixture
 from tests.conversation.events.conftest import wait_for
+from tests.conversation.flowing import with_flows
 
 NONE_LOST = ["session.created", "message.received", "message.sent"]
 
@@ -319,3 +320,27 @@ def test_a_forgotten_message_is_told_to_nobody(scene):
     scene.deliver()
     assert scene.receiver.told == []
     assert scene.rows()[0]["state"] == "canceled"
+
+
+def test_flows_are_told_with_what_was_said_only_when_it_is_told(scene):
+    scene.subscribe()
+    with_flows(scene.app)
+    scene.twilio.sms("hello")
+    with scene.following():
+        wait_for(lambda: scene.queued() >= 3)
+        flow_starts.start(scene.app.extensions["gateway"], session_id(scene), "order", "ada", run="r1")
+        for words in ("secret hats", "Hari", "Harbour"):
+            scene.twilio.sms(words)
+        flow_starts.start(scene.app.extensions["gateway"], session_id(scene), "order", "ada", run="r2")
+        flow_starts.cancel(scene.app.extensions["gateway"], session_id(scene), "ada")
+        wait_for(lambda: "flow.abandoned" in types(scene))
+    told = {row["event"]["type"]: row["event"] for row in scene.rows() if row["event"]["type"].startswith("flow.")}
+    assert set(told) == {"flow.started", "flow.completed", "flow.abandoned"}
+    assert "secret hats" not in str(scene.rows())
+    assert told["flow.abandoned"]["facts"] == {
+        "flow": "order", "version": 1, "run": "r2", "outcome": "canceled", "step": "what"
+    }  # fmt: skip
+    scene.deliver()
+    (completed,) = [event for event in scene.receiver.events if event["type"] == "flow.completed"]
+    assert completed["data"]["values"] == {"what": "secret hats", "who": "Hari", "where": "Harbour"}
+    assert completed["data"]["session"]["id"] == session_id(scene)
