@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.conversation import failed, flow_starts, flow_upkeep, operators
+from gateway.conversation import failed, flow_starts, flow_upkeep, forget, operators
 from gateway.conversation.flow_starts import FlowUnderWay, NoFlow
 from gateway.conversation.operators import CannotDo
 from gateway.core import flows
@@ -426,3 +426,17 @@ def test_a_worker_killed_after_the_flow_began_texts_the_caller_once(make_scene, 
     scene.worker.run(after=120)
     assert scene.carrier.sent == ["Which item?"]
     assert scene.db.flow_runs.count_documents({}) == 1
+
+
+def test_nothing_of_a_forgotten_person_is_left_in_runs_but_numbers(scene):
+    scene.play("supply", "Nails", "hari@example.com")
+    scene.worker.run()
+    scene.play("supply", From="+15550004444")
+    forget.forget(scene.runtime, "+15558675310", wait=scene.clock.tick)
+    emptied, kept = scene.db.flow_runs.find().sort("started_at", 1)
+    assert emptied.keys() == {
+        "_id", "flow", "version", "channel_id", "communication_type", "started_at", "steps", "outcome", "last_step",
+        "ended_at",
+    }  # fmt: skip
+    assert "session_id" in kept
+    assert scene.db.outbox.count_documents({"about": emptied["_id"]}) == 0
