@@ -20,7 +20,7 @@ from gateway.core.times import ms_between
 from gateway.logs import log
 from gateway.routes import Route
 from gateway.settings import Settings
-from gateway.store import connection
+from gateway.store import connection, migrations
 from gateway.webhooks import answering, guard
 
 CLOCK_SECONDS = 60
@@ -70,7 +70,7 @@ def _tell_of_itself(app: Flask, serving: Runtime) -> None:
 def _create_indexes() -> None:
     """Spare developers the migration; a MongoDB that is away shows in every answer and needs no crash here."""
     try:
-        connection.create_indexes()
+        migrations.migrate()
     except StoreUnavailable as error:
         log.error("store_unavailable", message=str(error)[:300])
 

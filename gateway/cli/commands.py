@@ -29,7 +29,7 @@ from gateway.cli.users import users
 from gateway.cli.whatif import whatif
 from gateway.core.errors import GatewayError, StoreRefused, StoreUnavailable
 from gateway.responders import flow_files
-from gateway.store import connection
+from gateway.store import migrations
 
 
 class Commands(click.Group):
@@ -108,9 +108,9 @@ def openapi(output: str) -> None:
 @cli.command()
 @as_json
 def migrate(as_json: bool) -> None:
-    """Bring the database up to date: creates the indexes that are missing. Safe to run at any time."""
+    """Bring the database up to date: indexes, and what contacts are found by. Safe to run at any time."""
     running.connect()
-    names = connection.create_indexes()
+    names = migrations.migrate()
     _print_lines(names, as_json, heading=f"{len(names)} indexes are in place")
 
 

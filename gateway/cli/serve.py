@@ -24,7 +24,7 @@ from gateway.conversation import runtime
 from gateway.conversation.runtime import Clock
 from gateway.core.errors import ConfigError
 from gateway.settings import CONFIG_DIR, Settings, keep_secret
-from gateway.store import connection, users
+from gateway.store import connection, migrations, users
 from gateway.store.connection import deadline
 from gateway.store.embedded import EmbeddedMongo
 
@@ -128,7 +128,7 @@ def _prepare_database(configured: Settings) -> str:
         raise ConfigError(
             f"MONGODB_URI: no MongoDB takes writes there ({str(error)[:200]}). Start it, or correct it."
         ) from None
-    connection.create_indexes()
+    migrations.migrate()
     given = configured.admin.password.get_secret_value()
     kept = configured.data_dir / "admin-password"
     with deadline(10):

@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.channels import chat as channel
 from gateway.channels.chat import ChatMessage, ChatUser
-from gateway.conversation import filing, operators
+from gateway.conversation import filing, linking, operators
 from gateway.conversation.intake import Kept, take
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.telling import tell_decision
@@ -129,6 +129,8 @@ def begin(runtime: Runtime, user: ChatUser, *, anew: bool, context: Mapping[str,
             raise StoreUnavailable("the session was opened by somebody else and is not readable yet")
         if filed.opened:
             sessions.keep_empty(filed.session.id, now, context=channel.storable(context))
+    if filed.to_merge:
+        linking.link_now(runtime, filed.to_merge)
     tell_decision(runtime, opening, filed, line.id)
     state = CREATED if filed.opened else RESTORED if filed.session.created_at < runtime.started_at else REUSED
     _tell(state, filed.session.id, "", None)

@@ -11,7 +11,7 @@ from gateway.core import emails
 from gateway.core.errors import GatewayError
 from gateway.core.participant import EMAIL, address, is_withheld
 from gateway.logs import log
-from gateway.store import audit, contacts, people, suppressions
+from gateway.store import audit, contacts, editing, people, suppressions
 from gateway.store.connection import deadline
 from gateway.store.groups import IDENTIFIERS, Group
 from gateway.store.isolation import Channels
@@ -62,7 +62,7 @@ def create(runtime: Runtime, wanted: Changes, *, by: str, channels: Channels = N
     must_see_all(channels)
     lists, now = _lists(wanted), runtime.clock.now()
     with deadline():
-        made = contacts.add(lists, _name(wanted.name or ""), now)
+        made = editing.add(lists, _name(wanted.name or ""), now)
         if made is None:
             raise _taken(lists)
         audit.note(now, by, "contact_created", contact=made)
@@ -86,11 +86,11 @@ def change(runtime: Runtime, contact_id: str, wanted: Changes, *, by: str, chann
         _check_unused(group, less)
         if clash := _holder(more):
             raise clash
-        if not contacts.extend(group.id, more, name):
+        if not editing.extend(group, more, name):
             raise _taken(more)
         for field, values in less.items():
-            contacts.take_off(group.ids, field, values)
-        contacts.take_off(group.ids, "external_ids", [f"{EMAIL}{one}" for one in less.get("emails", ())])
+            editing.take_off(group.ids, field, values)
+        editing.take_off(group.ids, "external_ids", [f"{EMAIL}{one}" for one in less.get("emails", ())])
         _keep_stops(runtime, group, more)
         changed = [field for field in lists if more[field] or less[field]]
         changed += ["name"] if name is not None and name != (group.head.get("name") or "") else []
@@ -149,7 +149,7 @@ def _external_id(written: str) -> str:
 
 def _holder(more: Mapping[str, Sequence[str]]) -> Taken | None:
     for field, values in more.items():
-        if found := contacts.holder(field, values):
+        if found := editing.holder(field, values):
             return Taken(field, found[1], found[0])
     return None
 

@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 
 from gateway.conversation.filing import Filed
+from gateway.core.identifiers import told_apart
 from gateway.core.limits import slot_of, stale
 from gateway.core.messages import InboundMessage
-from gateway.store import contacts, finding, sessions
+from gateway.store import contacts, finding, linking, sessions
 
 # A call whose end is never reported lets go of its session after this time.
 LIVE_CALL = timedelta(hours=4)
@@ -23,6 +24,7 @@ def count(
     now: datetime,
     answers: int = 0,
     notice: str = "",
+    shared: frozenset[str] = frozenset(),
 ) -> bool:
     """Count what was stored in its session, opening that again where it was only idle.
 
@@ -47,11 +49,22 @@ def count(
         if fresh := set(keys) - set(filed.session.keys):
             sessions.add_keys(filed.session.id, sorted(fresh))
             if filed.session.contact_id:
-                contacts.learn(filed.session.contact_id, message.sender)
+                _learn(filed.session.contact_id, message, shared, now)
         return True
     # Only the sender's newest session wakes up again; an older one takes late messages as it is.
     sessions.reopen_idle(filed.session.id, keys, now)
     return sessions.touch_closed(touch)
+
+
+def _learn(contact_id: str, message: InboundMessage, shared: frozenset[str], now: datetime) -> None:
+    """Note a second identity of a sender; one that another contact has makes them one person, which a worker does.
+
+    Whose session was found by what many people write by is not known to be this sender.
+    """
+    if told_apart(message.sender, shared) != message.sender:
+        return
+    if others := contacts.learn(contact_id, message.sender, line=message.recipient.number):
+        linking.note(contact_id, others, linking.SEEN_TOGETHER, now)
 
 
 def count_ours(session_id: str, moment: datetime, now: datetime, *, messages: int, answers: int = 0) -> None:

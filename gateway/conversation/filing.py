@@ -12,8 +12,9 @@ from typing import Any
 from gateway.channels import CHANNELS
 from gateway.conversation import carrying
 from gateway.core.errors import StoreUnavailable
+from gateway.core.identifiers import canonical
 from gateway.core.limits import lately
-from gateway.core.messages import CallTurn, Channel, InboundMessage
+from gateway.core.messages import CHAT, CallTurn, Channel, InboundMessage
 from gateway.core.sessions import (
     IDLE,
     Kind,
@@ -29,7 +30,7 @@ from gateway.core.sessions import (
 )
 from gateway.core.times import ms_between
 from gateway.store import calls as store_calls
-from gateway.store import contacts, finding, messages, sessions
+from gateway.store import contacts, finding, linking, messages, sessions
 from gateway.store.contacts import Contact
 
 # What a session keeps of its first message's parameters.
@@ -47,6 +48,8 @@ class Filed:
     decision: Mapping[str, Any]
     moment: datetime
     opened: bool = False
+    # The contact that turned out to be another one too, as was noted.
+    to_merge: str = ""
 
 
 def find_session(
@@ -126,10 +129,13 @@ def _open(
 ) -> Filed | None:
     """Open the session of a message; None where a racer was faster and all must be looked at again."""
     before, after = neighbours.before, neighbours.after
-    contact = contacts.resolve(message.sender, now)
-    if contact and decision.policy.scope is Scope.CONTACT:
-        # Who was merged writes by several numbers, and has one open session all the same.
-        keys = tuple(dict.fromkeys((*keys, *contact.identities)))
+    policy = decision.policy
+    contact = contacts.resolve(message.sender, now, line=message.recipient.number, shared=policy.shared)
+    if contact and policy.scope is Scope.CONTACT:
+        # Who writes by several numbers, or two spellings of one, has one open session all the same.
+        own = (one for one in contact.identities if canonical(one) not in policy.shared)
+        keys = tuple(dict.fromkeys((*keys, *own)))
+    to_merge = contact.id if contact and _turned_out_one(contact, message, now) else ""
     every, reason = decision.rule is Rule.EVERY_MESSAGE, "requested" if decision.rule is Rule.ASKED_FOR else IDLE
     # With threshold 0 sessions of one sender stand beside each other, so the message is part of the key.
     open_keys = () if after else tuple(f"{key}|{message.id}" for key in keys) if every else keys
@@ -144,7 +150,7 @@ def _open(
         return None
     new = replace(new, context=context)
     if not sessions.open_session(new):
-        return _give_way(message, open_keys, decision.policy, now)
+        return _give_way(message, open_keys, policy, now)
     view = SessionView(
         id=new.id,
         first_message_at=message.received_at,
@@ -162,7 +168,13 @@ def _open(
         assigned_to=new.assigned_to,
         flow=context.get(sessions.FLOW),
     )
-    return Filed(view, decision.as_stored(), message.received_at, opened=True)
+    return Filed(view, decision.as_stored(), message.received_at, opened=True, to_merge=to_merge)
+
+
+def _turned_out_one(contact: Contact, message: InboundMessage, now: datetime) -> bool:
+    """Note whom else the sender is: two contacts until now, and one person by what this message came with."""
+    reason = linking.EMAIL_PROVED if message.communication_type == CHAT else linking.SEEN_TOGETHER
+    return bool(contact.others) and linking.note(contact.id, contact.others, reason, now)
 
 
 def _give_way(message: InboundMessage, open_keys: tuple[str, ...], policy: Policy, now: datetime) -> Filed | None:

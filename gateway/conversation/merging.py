@@ -50,14 +50,16 @@ class NotForThem(GatewayError):
     """What touches channels that whoever asks may know nothing of."""
 
 
-def merge(runtime: Runtime, contact_id: str, other_id: str, *, by: str, channels: Channels = None) -> Merge:
+def merge(
+    runtime: Runtime, contact_id: str, other_id: str, *, by: str, channels: Channels = None, reason: str = ""
+) -> Merge:
     """Let another contact be this one: the numbers, e-mails, STOPs and sessions of both are one person's from here on.
 
-    What is so already stays so. NoContact, CannotMerge and NotForThem say why that cannot be.
+    What is so already stays so; `reason` is kept with it. NoContact, CannotMerge and NotForThem say why that cannot be.
     """
     must_see_all(channels)
     with deadline(SECONDS):
-        mine = _claimed(runtime, contact_id, other_id, by)
+        mine = _claimed(runtime, contact_id, other_id, by, reason)
         if mine.state == DONE:
             return mine
         try:
@@ -101,7 +103,7 @@ def person(contact_id: str) -> Group:
     return found
 
 
-def _claimed(runtime: Runtime, contact_id: str, other_id: str, by: str) -> Merge:
+def _claimed(runtime: Runtime, contact_id: str, other_id: str, by: str, reason: str) -> Merge:
     """Hold both contacts, so that nobody else merges either meanwhile; what was done before is given as it is."""
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -109,7 +111,7 @@ def _claimed(runtime: Runtime, contact_id: str, other_id: str, by: str) -> Merge
         if known and known.survivor == contact_id and known.state == DONE:
             return known
         if known is None or known.survivor != contact_id or known.state not in UNFINISHED:
-            known = replace(_plan(runtime, contact_id, other_id, by), owner=secrets.token_hex(8))
+            known = replace(_plan(runtime, contact_id, other_id, by), reason=reason, owner=secrets.token_hex(8))
             if merges.claim(known, runtime.clock.now() + LEASE):
                 return known
         _wait(runtime, (known.survivor, known.absorbed), until)
@@ -217,6 +219,7 @@ def _tell(mine: Merge) -> None:
     if mine.is_undone and mine.undone_at:
         event, by, at = "contacts_unmerged", mine.undone_by, mine.undone_at
     facts = {"merge": mine.id, "contact": mine.survivor, "merged": mine.absorbed}
+    facts |= {"reason": mine.reason} if mine.reason and not mine.is_undone else {}
     audit.note_once(f"{event}:{mine.id}", at, by, event, **facts)
     log.info(event, by=by, **facts)
 

@@ -14,6 +14,7 @@ from gateway.conversation import (
     filing,
     flow_turns,
     guards,
+    linking,
     optouts,
     queue,
     respond,
@@ -87,6 +88,8 @@ def _receive(runtime: Runtime, message: InboundMessage, delivery: Delivery) -> O
             calls.apply_waiting(runtime, message.call.sid)
             calls.let_go_if_over(runtime, message.call.sid)
         _follow_up(runtime, turn, delivery)
+    if filed.to_merge:
+        linking.link_now(runtime, filed.to_merge)
     tell_decision(runtime, message, filed, channel.id)
     tell_stored(message, stored, {"session_id": filed.session.id, "channel_id": channel.id})
     answer = turn.answer
@@ -163,7 +166,9 @@ def _counted(
         now = runtime.clock.now()
         keys = session_keys(message, policy.scope)
         answered, notice = int(bool(turn.answer.pieces)), turn.answer.reason if turn.answer.pieces else ""
-        if counting.count(message, filed, stored=stored, keys=keys, now=now, answers=answered, notice=notice):
+        if counting.count(
+            message, filed, stored=stored, keys=keys, now=now, answers=answered, notice=notice, shared=policy.shared
+        ):
             return filed, turn
         again = filing.find_session(message, channel, policy, now, claimed=True)
         if again is None:

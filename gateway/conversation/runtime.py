@@ -94,6 +94,7 @@ class Runtime:
             scope=Scope(sessions.scope),
             anchor=Anchor(sessions.anchor),
             carry_over=CarryOver(sessions.carry_over),
+            shared=frozenset(self.settings.contacts.shared),
         )
 
     def responder_for(self, channel: Channel) -> tuple[str, Responder]:

@@ -66,12 +66,14 @@ class Policy:
     """How to judge: `threshold_ms` None never rolls over, 0 gives every message its own session.
 
     `carry_over` is what a session takes along from the one it follows.
+    `shared` are the identifiers that many people write by: they tell nothing of who it is.
     """
 
     threshold_ms: int | None
     scope: Scope = Scope.CHANNEL
     anchor: Anchor = Anchor.ANY
     carry_over: CarryOver = CarryOver.FLOW
+    shared: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

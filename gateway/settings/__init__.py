@@ -30,6 +30,7 @@ from gateway.settings.sections import (
     Canned,
     CannedRule,
     Chat,
+    Contacts,
     Crm,
     Events,
     FlowSettings,
@@ -91,6 +92,7 @@ class Settings(BaseSettings):
     llm: Llm = Llm()
     http_bot: HttpBot = HttpBot()
     flow: FlowSettings = FlowSettings()
+    contacts: Contacts = Contacts()
     crm: Crm = Crm()
     alerts: Alerts = Alerts()
     events: Events = Events()

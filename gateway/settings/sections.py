@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from gateway.core import identifiers
+from gateway.core.participant import EMAIL, address
 from gateway.settings.values import (
     Hours,
     IdleMs,
@@ -50,6 +52,8 @@ class ReplySettings(Section):
     blocklist: Words = []
     hours: dict[Weekday, list[Hours]] = {}
     out_of_hours_text: str = "We are closed right now and will answer when we are back."
+    history: Literal["session", "contact"] = "session"
+    history_days: int = Field(30, ge=1, le=3650)
     apology: str = "Sorry, something went wrong on our side. Please try again in a moment."
     outage_text: str = ""
     max_age_seconds: float = Field(600, ge=0)
@@ -205,6 +209,23 @@ class HttpBot(Section):
     history: int = Field(20, ge=0, le=500)
     timeout_seconds: float = Field(10, gt=0, le=300)
     tries: int = Field(3, ge=1, le=10)
+
+
+def _identifier(value: str) -> str:
+    form = identifiers.read(value)
+    if not form.startswith(EMAIL) and (address(form).number is None or not form.startswith("+")):
+        raise ValueError(f"{value!r} is no number and no e-mail address: write +15558675310 or office@example.com")
+    return form
+
+
+Identifiers = Annotated[list[Annotated[str, AfterValidator(_identifier)]], NoDecode, BeforeValidator(split)]
+
+
+class Contacts(Section):
+    """Who is one person: what many people write by, and whether what somebody says of themselves is believed."""
+
+    shared: Identifiers = []
+    trust_claims: bool = False
 
 
 class Crm(Section):

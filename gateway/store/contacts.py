@@ -1,7 +1,6 @@
 """The people behind the sessions: looked up when a session opens, never on a known sender's message."""
 
-import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,38 +8,88 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from gateway.core import identifiers
 from gateway.core.participant import EMAIL, Participant
-from gateway.store import groups, suppressions
+from gateway.store import groups, numbers, suppressions
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument
-from gateway.store.groups import Group, escaped
+from gateway.store.groups import IDENTIFIERS, Document, Group, escaped
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
     """A person as far as filing a message needs them. `opted_out` are the lines they said STOP to.
 
-    `identities` are those of all contacts that were merged, where this is more than one.
+    `identities` is all they are known to write by. `others` are contacts that the sender is too, as it turns out.
     """
 
     id: str
     opted_out: tuple[str, ...] = ()
     identities: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
-def resolve(sender: Participant, now: datetime, *, as_id: str | None = None) -> Contact | None:
+# Each attempt that fails means that somebody else made the contact, or that it was just forgotten.
+_ATTEMPTS = 3
+
+
+def resolve(
+    sender: Participant,
+    now: datetime,
+    *,
+    as_id: str | None = None,
+    line: str | None = None,
+    shared: Collection[str] = (),
+) -> Contact | None:
     """Find the contact behind a sender, or make it; None for a caller who withholds the number.
 
-    `as_id` is the id a new one gets; where a contact has that already, it is this one.
+    `as_id` is the id a new one gets; where a contact has that already, it is this one. `line` is the number of ours
+    whose country a number without one is read in. `shared` is left out where they are known by something else too.
     """
     if sender.withheld:
         return None
-    phones, others = _by_kind(sender)
-    known = _known_by(sender)
+    person = identifiers.told_apart(sender, shared)
+    forms = numbers.forms(person, line)
+    found = _found_or_made(person, forms, now, as_id)
+    if not found:
+        return None
+    mine, *others = groups.distinct(found)
+    if not shared or set(forms.values()).isdisjoint(shared):
+        said_stop = dict.fromkeys(line for group in (mine, *others) for line in group.opted_out)
+        return Contact(mine.id, tuple(said_stop), mine.identities, tuple(one.id for one in others))
+    return _contact(mine)
+
+
+def _found_or_made(person: Participant, forms: Mapping[str, str], now: datetime, as_id: str | None) -> list[Document]:
+    for _ in range(_ATTEMPTS):
+        found = _known(person, forms) or _made(person, forms, now, as_id)
+        if found and _learn(found, person, forms):
+            return found
+    return _known(person, forms)
+
+
+def _known(person: Participant, forms: Mapping[str, str]) -> list[Document]:
+    """Give the stored contacts that have any of these, whoever has what they wrote by first."""
+    known = [{"identifiers": {"$in": sorted(set(forms.values()))}}, *_known_by(person)]
+    found = list(collection(ContactDocument).find({"$or": known}))
+    return sorted(found, key=lambda one: (_place(one, forms), one["_id"])) if len(found) > 1 else found
+
+
+def _place(contact: Document, forms: Mapping[str, str]) -> int:
+    theirs = groups.forms_of(contact)
+    return next((place for place, form in enumerate(forms.values()) if form in theirs), len(forms))
+
+
+def _made(person: Participant, forms: Mapping[str, str], now: datetime, as_id: str | None) -> list[Document]:
+    """Make a contact; none where somebody else was faster, unless it has the id that this one was to have."""
+    phones, others = _by_kind(person)
+    # Who was forgotten keeps what they said STOP to.
+    said_stop = suppressions.lines_of(person.identities)
     document: dict[str, Any] = {
-        "name": sender.name,
+        "name": person.name,
         "emails": [one.removeprefix(EMAIL) for one in others if one.startswith(EMAIL)],
-        "opted_out": {},
+        "identifiers": list(dict.fromkeys(forms.values())),
+        "opted_out": {escaped(line): {"at": now, "message_id": None} for line in said_stop},
         "crm": {},
         "createdAt": now,
     }
@@ -48,28 +97,18 @@ def resolve(sender: Participant, now: datetime, *, as_id: str | None = None) -> 
     document |= {"phones": phones} if phones else {}
     document |= {"external_ids": others} if others else {}
     document |= {"_id": ObjectId(as_id)} if as_id else {}
-    contacts = collection(ContactDocument)
-    found = contacts.find_one({"$or": known})
-    if found is None:
-        # Who was forgotten keeps what they said STOP to.
-        said_stop = suppressions.lines_of(sender.identities)
-        document["opted_out"] = {escaped(line): {"at": now, "message_id": None} for line in said_stop}
-        try:
-            contacts.insert_one(document)
-            found = document
-        except DuplicateKeyError:
-            found = contacts.find_one({"$or": known})
-            if found is None and as_id:
-                found = contacts.find_one({"_id": ObjectId(as_id)})
-    if found and not {*phones, *others} <= {*found.get("phones", ()), *found.get("external_ids", ())}:
-        _learn(found["_id"], sender)
-    return None if found is None else _contact(groups.of(found))
+    try:
+        collection(ContactDocument).insert_one(document)
+    except DuplicateKeyError:
+        return list(collection(ContactDocument).find({"_id": ObjectId(as_id)})) if as_id else []
+    return [document]
 
 
-def find(person: Participant) -> Contact | None:
+def find(person: Participant, *, line: str | None = None, shared: Collection[str] = ()) -> Contact | None:
     """Find the contact behind a person, and make none."""
-    found = collection(ContactDocument).find_one({"$or": _known_by(person)})
-    return _contact(groups.of(found)) if found else None
+    person = identifiers.told_apart(person, shared)
+    found = _known(person, numbers.forms(person, line))
+    return _contact(groups.of(found[0])) if found else None
 
 
 def opted_out_of(person: Participant) -> tuple[str, ...]:
@@ -84,61 +123,11 @@ def _by_kind(person: Participant) -> tuple[list[str], list[str]]:
 
 
 def _known_by(person: Participant) -> list[dict[str, Any]]:
+    """Match what they wrote by as it came: an older version knows contacts by nothing else."""
     phones, others = _by_kind(person)
     emails = [one.removeprefix(EMAIL) for one in others if one.startswith(EMAIL)]
     known = {"phones": phones, "external_ids": others, "emails": emails}
     return [{field: {"$in": values}} for field, values in known.items() if values]
-
-
-def add(wanted: Mapping[str, Sequence[str]], name: str, now: datetime) -> str | None:
-    """Make a contact with these lists of identifiers; None where another one has one of them."""
-    identities = [value for field in ("phones", "external_ids") for value in wanted.get(field, ())]
-    # Who was forgotten keeps what they said STOP to.
-    said_stop = suppressions.lines_of(identities)
-    document = {
-        "name": name or None,
-        **{field: list(values) for field, values in wanted.items() if values},
-        "opted_out": {escaped(line): {"at": now, "message_id": None} for line in said_stop},
-        "crm": {},
-        "createdAt": now,
-    }
-    try:
-        return str(collection(ContactDocument).insert_one(document).inserted_id)
-    except DuplicateKeyError:
-        return None
-
-
-def extend(contact_id: str, more: Mapping[str, Sequence[str]], name: str | None) -> bool:
-    """Give a contact further identifiers, and another name where one is given; False where another has one of them."""
-    added = {field: {"$each": list(values)} for field, values in more.items() if values}
-    changes: dict[str, Any] = {"$addToSet": added} if added else {}
-    if name is not None:
-        changes["$set"] = {"name": name or None}
-    try:
-        if changes:
-            collection(ContactDocument).update_one({"_id": ObjectId(contact_id)}, changes)
-    except DuplicateKeyError:
-        return False
-    return True
-
-
-def take_off(contact_ids: Sequence[ObjectId], field: str, values: Sequence[str]) -> None:
-    """Take identifiers off contacts; a list that is empty then goes, for the unique index would have it as null."""
-    if not values:
-        return
-    left = {"$setDifference": [f"${field}", list(values)]}
-    collection(ContactDocument).update_many(
-        {"_id": {"$in": list(contact_ids)}, field: {"$in": list(values)}},
-        [{"$set": {field: left}}, {"$set": {field: {"$cond": [{"$eq": [f"${field}", []]}, "$$REMOVE", f"${field}"]}}}],
-    )
-
-
-def holder(field: str, values: Sequence[str]) -> tuple[str, str] | None:
-    """Find a contact that has one of these identifiers: its person's id, and the identifier."""
-    found = collection(ContactDocument).find_one({field: {"$in": list(values)}}) if values else None
-    if found is None:
-        return None
-    return groups.of(found).id, next(value for value in found[field] if value in values)
 
 
 def want_forgotten(contact_id: str, by: str, now: datetime) -> None:
@@ -158,22 +147,40 @@ def rename(contact_id: str, name: str) -> None:
     collection(ContactDocument).update_one({"_id": ObjectId(contact_id)}, {"$set": {"name": name or None}})
 
 
-def learn(contact_id: str, sender: Participant) -> None:
-    """Note further identities of a person; one that another contact has already stays there."""
-    _learn(ObjectId(groups.whole(contact_id).owner(sender.identities)), sender)
+def learn(contact_id: str, person: Participant, *, line: str | None) -> tuple[str, ...]:
+    """Note further identities of a person; gives whoever else has one of them already, to whom it stays."""
+    forms = numbers.forms(person, line)
+    group = groups.whole(contact_id)
+    owner = group.owner(tuple(forms.values()))
+    mine = sorted(group.members, key=lambda one: str(one["_id"]) != owner)
+    if _learn(mine, person, forms):
+        return ()
+    return tuple(one.id for one in groups.distinct(_known(person, forms)) if one.id != group.id)
 
 
-def _learn(contact_id: ObjectId, sender: Participant) -> None:
-    for identity in sender.identities:
-        field = "phones" if identity.startswith("+") else "external_ids"
-        known = {field: identity} | ({"emails": identity.removeprefix(EMAIL)} if identity.startswith(EMAIL) else {})
-        with contextlib.suppress(DuplicateKeyError):
-            collection(ContactDocument).update_one({"_id": contact_id}, {"$addToSet": known})
+def _learn(found: Sequence[Document], person: Participant, forms: Mapping[str, str]) -> bool:
+    """Note what the first of some contacts is known by too, and none of the others.
+
+    False where a contact that was not found has something of it, which it keeps.
+    """
+    mine, is_whole = found[0], True
+    written = {value for field in IDENTIFIERS for value in mine.get(field) or ()}
+    stored = set(mine.get("identifiers") or ())
+    others = {form for one in found[1:] for form in groups.forms_of(one)}
+    for identity in person.identities:
+        if (identity in written and forms[identity] in stored) or forms[identity] in others:
+            continue
+        known = {"identifiers": forms[identity], "phones" if identity.startswith("+") else "external_ids": identity}
+        known |= {"emails": identity.removeprefix(EMAIL)} if identity.startswith(EMAIL) else {}
+        try:
+            collection(ContactDocument).update_one({"_id": mine["_id"]}, {"$addToSet": known})
+        except DuplicateKeyError:
+            is_whole = False
+    return is_whole
 
 
 def _contact(group: Group) -> Contact:
-    merged = group.identities if len(group.members) > 1 else ()
-    return Contact(group.id, tuple(group.opted_out), merged)
+    return Contact(group.id, tuple(group.opted_out), group.identities)
 
 
 def record_opt_out(

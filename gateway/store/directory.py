@@ -7,10 +7,11 @@ from typing import Any
 
 from bson import ObjectId
 
+from gateway.core import identifiers
 from gateway.core.emails import normalised
 from gateway.core.participant import address
 from gateway.core.searching import number_starts
-from gateway.store import contacts, groups, people
+from gateway.store import editing, groups, numbers, people
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument
 from gateway.store.groups import Document, Group
@@ -61,7 +62,9 @@ def find(written: str) -> Person | None:
     known = {"external_ids": [written.strip()], "phones": [address(written).identity]}
     if email := normalised(written):
         known["emails"] = [email]
-    found = next(filter(None, (contacts.holder(field, values) for field, values in known.items())), None)
+    elif number := numbers.typed(written, people.lines_of(None)):
+        known["phones"].append(number)
+    found = next(filter(None, (editing.holder(field, values) for field, values in known.items())), None)
     return people.get(found[0]) if found else None
 
 
@@ -95,5 +98,7 @@ def _ways(words: str) -> Sequence[dict[str, Any]]:
     email = normalised(words)
     if email:
         return [*known, {"emails": email}]
+    if number := numbers.typed(words, people.lines_of(None)):
+        known.append({"identifiers": identifiers.number(number)})
     text = " ".join(f'"{word}"' for word in re.findall(r"\w+", words))
     return [*starts, *known, *([{"$text": {"$search": text}}] if text else [])]

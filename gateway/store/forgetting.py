@@ -8,6 +8,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from gateway.core import identifiers
 from gateway.store import merges
 from gateway.store.answers import NONE, QUEUED
 from gateway.store.connection import collection
@@ -32,7 +33,8 @@ class Person:
 
 def person(identity: str) -> Person:
     """Find a person by a number, an e-mail address or a WhatsApp user id, with every contact merged into theirs."""
-    known = {"$or": [{field: identity} for field in ("phones", "external_ids", "emails")]}
+    fields = dict.fromkeys(("phones", "external_ids", "emails"), identity) | {"identifiers": identifiers.read(identity)}
+    known = {"$or": [{field: value} for field, value in fields.items()]}
     return _person(known, {identity})
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from gateway.core import identifiers
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument
 
@@ -64,11 +65,17 @@ class Group:
 
     def owner(self, identities: Sequence[str]) -> str:
         """Give the contact that one of these belongs to: what is said by it is that contact's, whatever is merged."""
-        wanted = set(identities)
+        wanted = set(map(identifiers.canonical, identities))
         for one in self.members:
-            if wanted & {value for field in IDENTIFIERS for value in one.get(field) or ()}:
+            if wanted & forms_of(one):
                 return str(one["_id"])
         return self.id
+
+
+def forms_of(contact: Mapping[str, Any]) -> set[str]:
+    """Give the forms of all that a stored contact is known by, also of one that an older version stored."""
+    written = (contact.get(field) or () for field in IDENTIFIERS)
+    return {*identifiers.of(*written), *(contact.get("identifiers") or ())}
 
 
 def _moment(word: Mapping[str, Any]) -> float:
@@ -110,6 +117,11 @@ def of(contact: Document) -> Group:
     if not contact.get("merged_into") and not contact.get("absorbed"):
         return Group((contact,))
     return below(_head(contact))
+
+
+def distinct(contacts: Sequence[Document]) -> list[Group]:
+    """Give the people that stored contacts are, each once, in this order."""
+    return list({group.id: group for group in map(of, contacts)}.values())
 
 
 def below(contact: Document) -> Group:

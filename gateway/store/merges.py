@@ -39,6 +39,7 @@ class Merge:
     absorbed: str
     by: str
     at: datetime
+    reason: str = ""
     owner: str = ""
     undone_by: str = ""
     undone_at: datetime | None = None
@@ -58,6 +59,7 @@ def _read(found: Mapping[str, Any]) -> Merge:
         absorbed=str(found["absorbed"]),
         by=found["by"],
         at=found["at"],
+        reason=found.get("reason", ""),
         owner=found.get("owner", ""),
         undone_by=found.get("undone_by", ""),
         undone_at=found.get("undone_at"),
@@ -80,6 +82,7 @@ def claim(new: Merge, lease: datetime) -> bool:
         "busy": pair,
         "owner": new.owner,
         "lease": lease,
+        **({"reason": new.reason} if new.reason else {}),
     }
     try:
         collection(MergeDocument).insert_one(document)
@@ -178,6 +181,14 @@ def into(contact_ids: Sequence[ObjectId | str], *, limit: int = 50) -> list[Merg
     wanted = {"survivor": {"$in": [ObjectId(one) for one in contact_ids]}, "state": DONE}
     found = collection(MergeDocument).find(wanted).sort([("at", DESCENDING), ("_id", DESCENDING)])
     return [_read(one) for one in found.limit(limit)]
+
+
+def were_parted(contact_ids: Sequence[ObjectId], other_ids: Sequence[ObjectId]) -> bool:
+    """Tell whether somebody undid a merge of any of these with any of the others, and nobody merged them since."""
+    mine, others = {"$in": list(contact_ids)}, {"$in": list(other_ids)}
+    either = [{"absorbed": mine, "survivor": others}, {"absorbed": others, "survivor": mine}]
+    wanted = {"$or": either, "state": {"$in": [UNDOING, UNDONE]}}
+    return collection(MergeDocument).find_one(wanted, {"_id": 1}) is not None
 
 
 def unsettled(contact_ids: Sequence[str] = ()) -> list[Merge]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pymongo import ReturnDocument
 
+from gateway.core import identifiers
 from gateway.store.connection import collection
 from gateway.store.documents import SuppressionDocument
 
@@ -26,9 +27,9 @@ def keep(identities: Sequence[str], lines: Sequence[str], now: datetime) -> int:
     if not lines:
         if _is_empty():
             return 0
-        suppressions.delete_many({"_id": {"$in": [_hashed(identity) for identity in identities]}})
+        suppressions.delete_many({"_id": {"$in": [_hashed(identity) for identity in _spelt(identities)]}})
         return 0
-    for identity in identities:
+    for identity in _spelt(identities):
         suppressions.update_one({"_id": _hashed(identity)}, {"$set": {"lines": list(lines), "at": now}}, upsert=True)
     return len(identities)
 
@@ -37,8 +38,13 @@ def lines_of(identities: Sequence[str]) -> tuple[str, ...]:
     """Give the lines that somebody said STOP to before they were forgotten."""
     if not identities or _is_empty():
         return ()
-    wanted = {"_id": {"$in": [_hashed(identity) for identity in identities]}}
+    wanted = {"_id": {"$in": [_hashed(identity) for identity in _spelt(identities)]}}
     return tuple(sorted({line for row in collection(SuppressionDocument).find(wanted) for line in row["lines"]}))
+
+
+def _spelt(identities: Sequence[str]) -> tuple[str, ...]:
+    """Give these and the one form of each: who comes back by another spelling of a number is not texted either."""
+    return tuple(dict.fromkeys((*identities, *map(identifiers.canonical, identities))))
 
 
 def _is_empty() -> bool:

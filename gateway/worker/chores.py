@@ -10,6 +10,7 @@ from gateway.conversation import (
     flow_upkeep,
     forget,
     importing,
+    linking,
     retention,
     subscriptions,
     upkeep,
@@ -33,6 +34,7 @@ def chores(serving: Runtime, stop: threading.Event) -> Iterator[tuple[float, Job
     yield 60, serving.clock.correct
     yield 10, lambda: upkeep.settle(serving)
     yield 30, lambda: upkeep.sweep(serving)
+    yield 5, lambda: linking.link_noted(serving)
     yield 5, lambda: work.measure(serving)
     yield 5, lambda: flow_upkeep.look(serving)
     yield 15, lambda: daily.count(serving, stop.is_set)

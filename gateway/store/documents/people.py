@@ -38,7 +38,10 @@ class ChannelDocument(Document):
 class ContactDocument(Document):
     """One person. `opted_out` holds the numbers and messaging services they said STOP to.
 
-    One that was merged has `merged_into`; `absorbed` are those that were merged into it, to look for them at all.
+    `phones`, `emails` and `external_ids` are as they came; `identifiers` has one form of each, whatever its spelling
+    (core.identifiers), and is what makes one contact of simultaneous first messages. One that was merged has
+    `merged_into`; `absorbed` are those that were merged into it, to look for them at all; `to_merge` are those it
+    turned out to be the same person as. `claims` are what they say of themselves, which nobody confirmed.
     """
 
     meta = {  # noqa: RUF012
@@ -65,6 +68,19 @@ class ContactDocument(Document):
                 "unique": True,
                 "partialFilterExpression": {"emails": {"$gt": ""}},
             },
+            {
+                # Who somebody is, by whatever they wrote by: looked up when a session opens.
+                "name": "one_contact_per_identifier",
+                "fields": ["identifiers"],
+                "unique": True,
+                "partialFilterExpression": {"identifiers": {"$exists": True}},
+            },
+            {
+                # Nearly empty at all times: what a worker is to merge.
+                "name": "to_merge",
+                "fields": ["to_merge.at"],
+                "partialFilterExpression": {"to_merge": {"$exists": True}},
+            },
             {"name": "words", "fields": ["$name"], "default_language": "none", "language_override": "-"},
             {
                 # Few at all times: who is the same person as this one, and who is about to be forgotten.
@@ -84,6 +100,9 @@ class ContactDocument(Document):
     phones = ListField(StringField())
     emails = ListField(StringField())
     external_ids = ListField(StringField())
+    identifiers = ListField(StringField())
+    to_merge = ListField(DictField())
+    claims = ListField(DictField())
     opted_out = DictField()
     crm = DictField()
     merged_into = ObjectIdField()
@@ -93,7 +112,7 @@ class ContactDocument(Document):
 
 
 class MergeDocument(Document):
-    """Two contacts merged into one by a person, or parted again; kept until they are forgotten."""
+    """Two contacts merged into one, by a person or by the gateway, or parted again; kept until they are forgotten."""
 
     meta = {  # noqa: RUF012
         "collection": "merges",
@@ -124,6 +143,7 @@ class MergeDocument(Document):
     absorbed = ObjectIdField()
     by = StringField()
     at = DateTimeField()
+    reason = StringField()
     undone_by = StringField()
     undone_at = DateTimeField()
     closed = ListField(DictField())

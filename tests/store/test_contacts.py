@@ -1,0 +1,154 @@
+"""Who is one contact, however many meet them at once and whatever they are known by."""
+
+import random
+import threading
+
+import pytest
+from bson import ObjectId
+
+from gateway.core.participant import chat_user, participant
+from gateway.store import contacts, groups, linking, migrations, numbers
+from tests.conftest import TEN
+
+LINE, BRAZIL, ARGENTINA = "+15017122661", "+551140001234", "+541143211234"
+AT_ONCE = 64
+
+# Messages of one person that come at the same moment: by whom, and on which line of ours.
+ONE_PERSON = {
+    "two spellings of a number": [(participant("+5511987654321"), LINE), (participant("whatsapp:+551187654321"), LINE)],
+    "three spellings in Argentina": [
+        (participant("+5491123456789"), LINE),
+        (participant("+541123456789"), LINE),
+        (participant("011 15-2345-6789"), ARGENTINA),
+    ],
+    "a number and a user id": [
+        (participant("whatsapp:+15558675310", also="whatsapp:US.123"), LINE),
+        (participant("whatsapp:US.123", also="whatsapp:+15558675310"), LINE),
+    ],
+    "a chat user and their address": [
+        (chat_user("web", "alice", email="ada@example.com"), "web"),
+        (chat_user("web", "tablet", email="Ada@Example.com"), "web"),
+    ],
+    "a number without its country": [(participant("2015550123"), LINE), (participant("+12015550123"), LINE)],
+}
+
+
+@pytest.fixture(autouse=True)
+def connected(app):
+    """An app, for its database."""
+
+
+@pytest.mark.parametrize("who", ONE_PERSON)
+def test_64_simultaneous_first_contacts_of_one_person_make_one(db, who):
+    met = [random.choice(ONE_PERSON[who]) for _ in range(AT_ONCE - len(ONE_PERSON[who]))] + ONE_PERSON[who]
+    start, known, guard = threading.Barrier(AT_ONCE), [], threading.Lock()
+
+    def meet(person, line):
+        start.wait()
+        contact = contacts.resolve(person, TEN, line=line)
+        with guard:
+            known.append(contact.id)
+
+    racers = [threading.Thread(target=meet, args=one) for one in met]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+    assert len(known) == AT_ONCE
+    assert len(set(known)) == 1
+    (contact,) = db.contacts.find()
+    written = {identity for person, _ in met for identity in person.identities}
+    assert {*contact.get("phones", ()), *contact.get("external_ids", ())} == written  # kept as it came
+    assert len(contact["identifiers"]) == len({form for one, line in met for form in numbers.forms(one, line).values()})
+
+
+@pytest.mark.parametrize(
+    ("written", "lines", "number"),
+    [
+        ("(555) 867-5310", [LINE], "+15558675310"),
+        ("+1 (555) 867-5310", [BRAZIL], "+15558675310"),
+        ("0049 171 1234567", [LINE], "+491711234567"),
+        ("0171 1234567", ["+49301234567"], "+491711234567"),
+        ("11 98765-4321", [BRAZIL], "+5511987654321"),
+        ("011 15-2345-6789", [ARGENTINA], "+5491123456789"),
+        ("011 15-2345-6789", ["web", ARGENTINA], "+5491123456789"),
+        ("12345", [LINE], None),
+        ("867-5310", [LINE], None),
+        ("(555) 867-5310", [], None),
+        ("(555) 867-5310", ["12345"], None),
+        ("anonymous", [LINE], None),
+        ("+266696687", [LINE], None),
+        ("ada@example.com", [LINE], None),
+        ("", [LINE], None),
+    ],
+)
+def test_what_people_type_is_read_in_the_country_of_our_line(written, lines, number):
+    assert numbers.typed(written, lines) == number
+
+
+def test_a_short_code_is_nobodys_phone_in_any_country():
+    assert contacts.resolve(participant("12345"), TEN, line=LINE).identities == ("12345",)
+    assert contacts.resolve(participant("+112345"), TEN, line=LINE).identities == ("+112345",)
+
+
+def test_a_user_id_keeps_a_person_whose_number_changes_and_the_other_way_round(db):
+    first = contacts.resolve(participant("whatsapp:+15558675310", also="whatsapp:US.1"), TEN)
+    moved = contacts.resolve(participant("whatsapp:+15558675399", also="whatsapp:US.1"), TEN)
+    again = contacts.resolve(participant("whatsapp:+15558675399", also="whatsapp:US.2"), TEN)
+    assert first.id == moved.id == again.id
+    assert contacts.resolve(participant("+15558675310"), TEN).id == first.id
+    assert set(again.identities) < set(contacts.find(participant("whatsapp:US.2")).identities)
+    assert db.contacts.count_documents({}) == 1
+
+
+def test_a_forgotten_stop_holds_for_every_spelling(db):
+    from gateway.store import suppressions
+
+    suppressions.keep(["+5511987654321"], [LINE], TEN)
+    assert contacts.resolve(participant("+551187654321"), TEN).opted_out == (LINE,)
+
+
+def test_contacts_of_an_earlier_version_are_found_before_and_after_migrating(db):
+    one, other, named = (
+        db.contacts.insert_one(given).inserted_id
+        for given in (
+            {"phones": ["+5511987654321"], "emails": [], "createdAt": TEN},
+            {"external_ids": ["chat:web:alice"], "emails": ["ada@example.com"], "createdAt": TEN},
+            {"name": "Nobody", "emails": [], "createdAt": TEN},
+        )
+    )
+    assert contacts.resolve(participant("+5511987654321"), TEN).id == str(one)
+    assert contacts.find(chat_user("web", "phone", email="ada@example.com")).id == str(other)
+    assert migrations.identify_contacts() == 1  # the first was met meanwhile
+    assert migrations.identify_contacts() == 0
+    assert contacts.resolve(participant("+551187654321"), TEN).id == str(one)
+    assert contacts.resolve(chat_user("web", "phone", email="ada@example.com"), TEN).id == str(other)
+    assert "identifiers" not in db.contacts.find_one({"_id": named})
+    assert db.contacts.count_documents({}) == 3
+
+
+def test_migrating_notes_two_spellings_of_one_number_to_be_merged(db):
+    ids = [ObjectId(), ObjectId()]
+    db.contacts.insert_many(
+        {"_id": one, "phones": [phone], "createdAt": TEN}
+        for one, phone in zip(ids, ("+5491123456789", "+541123456789"), strict=True)
+    )
+    migrations.migrate()
+    assert linking.noted() == [(str(ids[1]), str(ids[0]), linking.SAME_NUMBER)]
+    # Until they are merged each is found by its own spelling.
+    assert contacts.resolve(participant("+5491123456789"), TEN).id == str(ids[0])
+    assert migrations.migrate() == migrations.migrate()
+
+
+def test_who_somebody_is_is_looked_up_over_indexes(db):
+    db.contacts.insert_many({"phones": [f"+1555{n:07}"], "identifiers": [f"+1555{n:07}"]} for n in range(300))
+    person = participant("whatsapp:+15550000007", also="whatsapp:US.7")
+    forms = numbers.forms(person, LINE)
+    wanted = {"$or": [{"identifiers": {"$in": list(forms.values())}}, *contacts._known_by(person)]}
+    command = {"explain": {"find": "contacts", "filter": wanted}, "verbosity": "executionStats"}
+    stats = db.command(command)["executionStats"]
+    assert (stats["nReturned"], stats["totalDocsExamined"]) in {(1, 1), (1, 2)}
+    plan = str(db.contacts.find({"to_merge": {"$exists": True}}).sort("to_merge.at", 1).hint("to_merge").explain())
+    assert "COLLSCAN" not in plan
+    found = groups.of(db.contacts.find_one({"phones": "+15550000007"}))
+    assert contacts.find(person).id == found.id
