@@ -9,7 +9,8 @@ from flask.typing import ResponseReturnValue
 from gateway.admin import inbox, login, thread
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
-from gateway.conversation import contacts, merging
+from gateway.conversation import claims, contacts, merging
+from gateway.conversation.claims import NoClaim
 from gateway.conversation.contacts import Changes, NoLine, Taken, WrongValue
 from gateway.conversation.merging import CannotMerge, NoContact, NotForThem
 from gateway.store import directory, people
@@ -17,6 +18,7 @@ from gateway.store.connection import deadline
 from gateway.store.people import Person
 
 FOUND_AT_MOST = 20
+_JOINED = "Somebody had one of them already: they are one person from here on. You can undo it beside the session."
 _SENTENCES = (CannotMerge, Taken, WrongValue, NoLine)
 
 
@@ -24,11 +26,15 @@ _SENTENCES = (CannotMerge, Taken, WrongValue, NoLine)
 @login.needs("agent")
 def set_emails(session_id: str) -> ResponseReturnValue:
     """Write down the e-mail addresses of the person of a session."""
-    person = _person(session_id)
+    person, kept = _person(session_id), "The e-mail addresses are kept."
     wanted = Changes(emails=request.form.get("emails", "").replace(",", " ").split())
-    return _done(
-        session_id, lambda: contacts.change(runtime(), person.id, wanted, **_who()), "The e-mail addresses are kept."
-    )
+
+    def keep() -> str:
+        contacts.change(runtime(), person.id, wanted, **_who())
+        is_more = len(_person(session_id).members) > len(person.members)
+        return f"{kept} {_JOINED}" if is_more else kept
+
+    return _done(session_id, keep)
 
 
 @bp.post("/sessions/<session_id>/contact/<any('opt-out', 'opt-in'):deed>")
@@ -70,16 +76,28 @@ def unmerge_contact(session_id: str) -> ResponseReturnValue:
     return _done(session_id, lambda: merging.unmerge(runtime(), other, **_who()), "They are two contacts again.")
 
 
-def _done(session_id: str, do: Callable[[], object], said: str) -> ResponseReturnValue:
+@bp.post("/sessions/<session_id>/contact/claims/<claim_id>/<any('confirm', 'dismiss'):deed>")
+@login.needs("agent")
+def decide_claim(session_id: str, claim_id: str, deed: str) -> ResponseReturnValue:
+    """Let what the person of a session says of themselves be so, or show it no more."""
+    person, shown = _person(session_id), request.form.get("with", "")
+    if deed == "dismiss":
+        return _done(session_id, lambda: claims.dismiss(runtime(), person.id, claim_id, **_who()), "Dismissed.")
+    said = "Confirmed. They are one person from here on; you can undo it below." if shown else "Confirmed."
+    return _done(session_id, lambda: claims.confirm(runtime(), person.id, claim_id, expected=shown, **_who()), said)
+
+
+def _done(session_id: str, do: Callable[[], object], said: str = "") -> ResponseReturnValue:
+    """Do something and say so, in the words given or in those it gives itself."""
     try:
-        do()
-    except NoContact as refusal:
+        done = do()
+    except (NoContact, NoClaim) as refusal:
         abort(404, str(refusal))
     except NotForThem as refusal:
         abort(403, str(refusal))
     except _SENTENCES as refusal:
         return thread.page(session_id, refusal=str(refusal)), 409
-    flash(said)
+    flash(said or str(done))
     return redirect(url_for(".session", session_id=session_id))
 
 

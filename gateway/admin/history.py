@@ -33,6 +33,8 @@ _WORDS = {
     "export_started": "began an export",
     "export_finished": "exported it",
     "contact_renamed": "renamed the contact",
+    "claim_confirmed": "confirmed what they say of themselves",
+    "claim_dismissed": "dismissed what they say of themselves",
 }
 
 

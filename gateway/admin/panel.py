@@ -12,6 +12,7 @@ from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
 from gateway.core.participant import EMAIL, address, site_of
 from gateway.store import audit, merges, people
+from gateway.store.claims import holders
 from gateway.store.connection import deadline
 from gateway.store.people import OptOut, Person
 
@@ -30,6 +31,22 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What somebody says of themselves. `other` is the id of who has it already, and `known` how they are known."""
+
+    id: str
+    label: str
+    value: str
+    at: datetime
+    ago: str
+    other: str
+    known: str
+
+
+_LABELS = {"name": "Says their name is", "email": "Says their e-mail is", "phone": "Says their number is"}
+
+
+@dataclass(frozen=True, slots=True)
 class Way:
     """How somebody is known: a number or an id, and for a website's user which site."""
 
@@ -45,6 +62,7 @@ class Panel:
     name: str
     identities: list[Way]
     emails: tuple[str, ...]
+    claims: list[Said]
     opted_out: list[OptOut]
     crm: list[tuple[str, list[tuple[str, str]]]]
     sessions: list[listed.Row]
@@ -59,7 +77,7 @@ def of(session: Mapping[str, Any], person: Person | None, now: datetime) -> Pane
     channels = access().channels
     deeds = history.deeds(audit.of_session(session["id"], limit=HISTORY_SHOWN), now)
     if person is None:
-        return Panel("", "", [], (), [], [], [], [], [], has_more=False, deeds=deeds)
+        return Panel("", "", [], (), [], [], [], [], [], [], has_more=False, deeds=deeds)
     found = people.sessions_of(person.members, channels, limit=SESSIONS_SHOWN + 1)
     person = people.as_seen(person, channels)
     return Panel(
@@ -67,6 +85,7 @@ def of(session: Mapping[str, Any], person: Person | None, now: datetime) -> Pane
         name=person.name,
         identities=[_way(one) for one in person.identities if not one.startswith(EMAIL)],
         emails=person.emails,
+        claims=_claims(person, now),
         opted_out=list(person.opted_out),
         crm=[(name, list(_rows(state))) for name, state in person.crm.items() if isinstance(state, Mapping)],
         sessions=[listed.row(one, now) for one in found[:SESSIONS_SHOWN]],
@@ -75,6 +94,30 @@ def of(session: Mapping[str, Any], person: Person | None, now: datetime) -> Pane
         has_more=len(found) > SESSIONS_SHOWN,
         deeds=deeds,
     )
+
+
+def _claims(person: Person, now: datetime) -> list[Said]:
+    """List what a person says of themselves; whose it is already is told to whoever sees every channel."""
+    known = (
+        {one: people.of(group) for one, group in holders(person.claims).items()} if access().channels is None else {}
+    )
+    return [
+        Said(
+            id=one.id,
+            label=_LABELS.get(one.field, one.field),
+            value=one.value,
+            at=one.at,
+            ago=listed.ago(one.at, now),
+            other=known[one.id].id if one.id in known else "",
+            known=_known_as(known[one.id]) if one.id in known else "",
+        )
+        for one in person.claims
+    ]
+
+
+def _known_as(person: Person) -> str:
+    ways = [one for one in (person.name, *person.ways) if one]
+    return ", ".join(ways[:2]) or "a contact without a name"
 
 
 def _joined(person: Person, now: datetime) -> list[Joined]:

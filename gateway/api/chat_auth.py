@@ -112,6 +112,7 @@ def user(named: Named, *, session_id: str = "") -> tuple[ChatUser, Whose]:
     about = _of_token(who.bearer, named) if who.bearer else _named(who, named, session_id)
     try:
         with deadline():
+            about = chat.proved(runtime(), about, who.channels)
             return about, chat.whose(about, who.channels)
     except NotTheirs as error:
         raise Refused(404, "not_found", str(error)) from None

@@ -13,11 +13,13 @@ from gateway.api.blueprint import bp, tag
 from gateway.api.problems import Refused
 from gateway.api.schemas import contacts as shapes
 from gateway.api.schemas import reply
-from gateway.conversation import contacts, forget, merging
+from gateway.conversation import claims, contacts, forget, merging
+from gateway.conversation.claims import NoClaim
 from gateway.conversation.contacts import Changes, InUse, NoLine, Taken, WrongValue
 from gateway.conversation.merging import CannotMerge, NoContact, NotForThem
 from gateway.core.times import epoch_ms, from_epoch_ms
 from gateway.store import directory, histories, merges, people
+from gateway.store.claims import holders
 from gateway.store.connection import deadline
 from gateway.store.people import Person
 
@@ -98,6 +100,24 @@ def unmerge_contact(path: shapes.ContactPath) -> Response:
     return reply(shapes.Unmerged(contact=_now(done.survivor), unmerged=_now(done.absorbed)))
 
 
+@bp.post("/contacts/<contact_id>/claims/<claim_id>/confirm", tags=_TAG, responses={200: shapes.Contact})
+def confirm_claim(path: shapes.ClaimPath) -> Response:
+    """Let what a contact says of themselves be so; whoever has it already is merged with them."""
+    with _refusals():
+        _see(path.contact_id)
+        claims.confirm(runtime(), path.contact_id, path.claim_id, **_who())
+    return reply(_now(path.contact_id))
+
+
+@bp.post("/contacts/<contact_id>/claims/<claim_id>/dismiss", tags=_TAG, responses={200: shapes.Contact})
+def dismiss_claim(path: shapes.ClaimPath) -> Response:
+    """Show what a contact says of themselves no more, however often they say it."""
+    with _refusals():
+        _see(path.contact_id)
+        claims.dismiss(runtime(), path.contact_id, path.claim_id, **_who())
+    return reply(_now(path.contact_id))
+
+
 @bp.put("/contacts/<contact_id>/opt-outs/<line>", tags=_TAG, responses={200: shapes.OptOuts})
 def opt_out(path: shapes.OptOutPath) -> Response:
     """Record that a contact wants nothing from a line of ours any more, as if they had said STOP."""
@@ -135,7 +155,7 @@ def _refusals() -> Iterator[None]:
     """Say what a use case says that refuses."""
     try:
         yield
-    except (NoContact, NoLine) as refusal:
+    except (NoContact, NoLine, NoClaim) as refusal:
         raise Refused(404, "not_found", str(refusal)) from None
     except NotForThem as refusal:
         raise Refused(403, "all_channels_needed", str(refusal)) from None
@@ -176,9 +196,27 @@ def _contact(person: Person) -> shapes.Contact:
         emails=list(person.emails),
         external_ids=list(person.external_ids),
         opted_out=[shapes.OptOut(line=out.line, at=out.at) for out in person.opted_out],
-        merged=[shapes.Merged(contact_id=one.absorbed, by=one.by, at=one.at) for one in into],
+        merged=[shapes.Merged(contact_id=one.absorbed, by=one.by, at=one.at, reason=one.reason) for one in into],
+        claims=_claims(person),
         created_at=person.created_at,
     )
+
+
+def _claims(person: Person) -> list[shapes.Claim]:
+    """Give what somebody says of themselves, and for whoever sees every channel whose that is already."""
+    known = holders(person.claims) if access().channels is None else {}
+    return [
+        shapes.Claim(
+            id=one.id,
+            field=one.field,
+            value=one.value,
+            at=one.at,
+            source=one.source,
+            session_id=one.session_id or None,
+            merges_with=known[one.id].id if one.id in known else None,
+        )
+        for one in person.claims
+    ]
 
 
 def _session(row: Mapping[str, Any]) -> shapes.ContactSession:

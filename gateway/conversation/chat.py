@@ -6,7 +6,7 @@ is over, so that it never goes on in another one unawares.
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,10 +18,10 @@ from gateway.conversation.runtime import Runtime
 from gateway.conversation.telling import tell_decision
 from gateway.core.errors import GatewayError, StoreUnavailable
 from gateway.core.messages import CHAT, Channel
-from gateway.core.participant import address
+from gateway.core.participant import EMAIL, address
 from gateway.core.sessions import Kind, SessionView
 from gateway.logs import log, show_number
-from gateway.store import audit, channels, chats, sessions
+from gateway.store import audit, channels, chats, editing, groups, people, sessions
 from gateway.store.chats import Whose
 from gateway.store.connection import deadline
 from gateway.store.isolation import Channels
@@ -61,6 +61,22 @@ def whose(user: ChatUser, allowed: Channels) -> Whose:
     """Tell which sessions are a user's. NotTheirs where their site is none, or not to be seen."""
     line = site(user.site, allowed)
     return chats.whose(user.participant, user.site, line.id, allowed)
+
+
+def proved(runtime: Runtime, user: ChatUser, allowed: Channels) -> ChatUser:
+    """Take the e-mail of a user that a site vouches for as theirs, or only as what they say.
+
+    A site that may see some channels proves nothing of a contact it cannot see: else it would read their history by
+    naming their address. What many people write by proves nothing at all.
+    """
+    if not user.email:
+        return user
+    if f"{EMAIL}{user.email}" in runtime.settings.contacts.shared:
+        return replace(user, email="")
+    known = editing.holder("emails", [user.email]) if allowed is not None else None
+    if known is None or people.is_seen([str(one) for one in groups.whole(known[0]).ids], allowed):
+        return user
+    return replace(user, email="", claimed_email=user.email)
 
 
 def say(

@@ -4,20 +4,22 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.conversation import optouts
+from gateway.conversation import merging, optouts
+from gateway.conversation.linking import began
 from gateway.conversation.merging import NoContact, must_see_all, person
 from gateway.conversation.runtime import Runtime
 from gateway.core import emails
 from gateway.core.errors import GatewayError
 from gateway.core.participant import EMAIL, address, is_withheld
 from gateway.logs import log
-from gateway.store import audit, contacts, editing, people, suppressions
+from gateway.store import audit, contacts, editing, groups, merges, people, suppressions
 from gateway.store.connection import deadline
 from gateway.store.groups import IDENTIFIERS, Group
 from gateway.store.isolation import Channels
 
 NAME_LENGTH, ID_LENGTH, IDENTIFIERS_EACH = 200, 200, 50
 ALL_LINES = "all"
+IDENTIFIER_ADDED = "identifier_added"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SERVICE = re.compile(r"MG[0-9a-f]{32}")
@@ -37,6 +39,7 @@ class Taken(GatewayError):
     def __init__(self, field: str, value: str, contact_id: str) -> None:
         super().__init__(f"{value} belongs to the contact {contact_id}. If they are one person, merge the two.")
         self.field, self.contact_id = field, contact_id
+        (self.form,) = editing.forms({field: [value]})
 
 
 class InUse(GatewayError):
@@ -73,19 +76,19 @@ def create(runtime: Runtime, wanted: Changes, *, by: str, channels: Channels = N
 def change(runtime: Runtime, contact_id: str, wanted: Changes, *, by: str, channels: Channels = None) -> Sequence[str]:
     """Change a contact; gives the names of what changed. Whoever is limited to channels may change the name.
 
-    NoContact, WrongValue, Taken, InUse and NotForThem say why that cannot be.
+    An identifier that another contact has makes the two one person, unless somebody parted them.
+    NoContact, WrongValue, Taken, InUse, CannotMerge and NotForThem say why that cannot be.
     """
     lists, now = _lists(wanted), runtime.clock.now()
     if lists:
         must_see_all(channels)
-    with deadline():
+    with deadline(merging.SECONDS if lists else None):
         group = _seen(contact_id, channels)
         name = None if wanted.name is None else _name(wanted.name)
-        more = {field: [one for one in values if one not in group.values(field)] for field, values in lists.items()}
         less = {field: [one for one in group.values(field) if one not in values] for field, values in lists.items()}
         _check_unused(group, less)
-        if clash := _holder(more):
-            raise clash
+        group = _joined(runtime, group, lists, by)
+        more = _lacking(group, lists)
         if not editing.extend(group, more, name):
             raise _taken(more)
         for field, values in less.items():
@@ -97,6 +100,33 @@ def change(runtime: Runtime, contact_id: str, wanted: Changes, *, by: str, chann
         if changed:
             audit.note(now, by, "contact_changed", contact=group.id, fields=sorted(changed))
     return sorted(changed)
+
+
+def _lacking(group: Group, lists: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {field: [one for one in values if one not in group.values(field)] for field, values in lists.items()}
+
+
+def _joined(runtime: Runtime, group: Group, lists: Mapping[str, Sequence[str]], by: str) -> Group:
+    """Merge a person with whoever has what is written down as theirs: then the two are one.
+
+    Taken where they are not: somebody parted them, or many people write by that.
+    """
+    while clash := _holder(_not_theirs(group, lists)):
+        other = person(clash.contact_id)
+        if merges.were_parted(group.ids, other.ids) or clash.form in runtime.settings.contacts.shared:
+            raise clash
+        elder, younger = sorted((group, other), key=began)
+        merging.merge(runtime, elder.id, younger.id, by=by, reason=IDENTIFIER_ADDED)
+        group = person(group.id)
+    return group
+
+
+def _not_theirs(group: Group, lists: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    known = {form for one in group.members for form in groups.forms_of(one)}
+    return {
+        field: [one for one in values if not known.issuperset(editing.forms({field: [one]}))]
+        for field, values in lists.items()
+    }
 
 
 def _seen(contact_id: str, channels: Channels) -> Group:

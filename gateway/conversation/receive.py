@@ -10,6 +10,7 @@ from gateway.channels import CHANNELS
 from gateway.conversation import (
     actions,
     calls,
+    claims,
     counting,
     filing,
     flow_turns,
@@ -90,6 +91,7 @@ def _receive(runtime: Runtime, message: InboundMessage, delivery: Delivery) -> O
         _follow_up(runtime, turn, delivery)
     if filed.to_merge:
         linking.link_now(runtime, filed.to_merge)
+    claims.said_in(runtime, message, turn.contact_id, filed.session.id)
     tell_decision(runtime, message, filed, channel.id)
     tell_stored(message, stored, {"session_id": filed.session.id, "channel_id": channel.id})
     answer = turn.answer

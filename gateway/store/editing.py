@@ -18,11 +18,11 @@ def add(wanted: Mapping[str, Sequence[str]], name: str, now: datetime) -> str | 
     identities = [value for field in ("phones", "external_ids") for value in wanted.get(field, ())]
     # Who was forgotten keeps what they said STOP to.
     said_stop = suppressions.lines_of(identities)
-    forms = _forms(wanted)
+    known_by = forms(wanted)
     document = {
         "name": name or None,
         **{field: list(values) for field, values in wanted.items() if values},
-        **({"identifiers": forms} if forms else {}),
+        **({"identifiers": known_by} if known_by else {}),
         "opted_out": {escaped(line): {"at": now, "message_id": None} for line in said_stop},
         "crm": {},
         "createdAt": now,
@@ -33,7 +33,8 @@ def add(wanted: Mapping[str, Sequence[str]], name: str, now: datetime) -> str | 
         return None
 
 
-def _forms(lists: Mapping[str, Sequence[str]]) -> list[str]:
+def forms(lists: Mapping[str, Sequence[str]]) -> list[str]:
+    """Give the one form of each of these identifiers, by the lists a contact has."""
     return identifiers.of(*(lists.get(field, ()) for field in IDENTIFIERS))
 
 
@@ -42,7 +43,7 @@ def extend(group: Group, more: Mapping[str, Sequence[str]], name: str | None) ->
 
     Another spelling of what they have goes to the contact of theirs that has it.
     """
-    given = [(field, value, _forms({field: [value]})[0]) for field, values in more.items() for value in values]
+    given = [(field, value, forms({field: [value]})[0]) for field, values in more.items() for value in values]
     try:
         for field, value, form in given:
             owner = ObjectId(group.owner([form]))
@@ -60,7 +61,7 @@ def take_off(contact_ids: Sequence[ObjectId], field: str, values: Sequence[str])
     for one in list(collection(ContactDocument).find(among)) if values else ():
         lists = {name: [value for value in one.get(name) or () if name != field or value not in values]
                  for name in IDENTIFIERS}  # fmt: skip
-        gone = set(_forms({field: values})) - set(_forms(lists))
+        gone = set(forms({field: values})) - set(forms(lists))
         _without(one["_id"], {field: list(values), "identifiers": sorted(gone)})
 
 
@@ -76,10 +77,10 @@ def holder(field: str, values: Sequence[str]) -> tuple[str, str] | None:
     """Find a contact that has one of these identifiers, however it spells it: its person's id, and the identifier."""
     if not values:
         return None
-    forms = {_forms({field: [value]})[0]: value for value in values}
-    among = [{field: {"$in": list(values)}}, {"identifiers": {"$in": list(forms)}}]
+    written = {forms({field: [value]})[0]: value for value in values}
+    among = [{field: {"$in": list(values)}}, {"identifiers": {"$in": list(written)}}]
     found = collection(ContactDocument).find_one({"$or": among})
     if found is None:
         return None
     theirs = groups.forms_of(found)
-    return groups.of(found).id, next(value for form, value in forms.items() if form in theirs)
+    return groups.of(found).id, next(value for form, value in written.items() if form in theirs)

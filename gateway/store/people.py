@@ -9,7 +9,8 @@ from bson import ObjectId
 
 from gateway.core.messages import CHAT
 from gateway.core.participant import EMAIL
-from gateway.store import groups
+from gateway.store import claims, groups
+from gateway.store.claims import Claim
 from gateway.store.connection import collection
 from gateway.store.documents import NOT_DELETED, ChannelDocument, SessionDocument
 from gateway.store.groups import Group
@@ -45,7 +46,7 @@ class OptOut:
 class Person:
     """A contact with all that were merged into it; `crm` is what is kept of each CRM.
 
-    `members` are the ids of all these contacts: each kept its sessions.
+    `members` are the ids of all these contacts: each kept its sessions. `claims` are what they say of themselves.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Person:
     crm: dict[str, Any]
     members: tuple[str, ...]
     created_at: datetime
+    claims: tuple[Claim, ...] = ()
 
     @property
     def identities(self) -> tuple[str, ...]:
@@ -87,6 +89,7 @@ def of(group: Group) -> Person:
         crm=group.first("crm") or {},
         members=tuple(str(one) for one in group.ids),
         created_at=group.head.get("createdAt") or group.head["_id"].generation_time,
+        claims=claims.of(group),
     )
 
 
@@ -154,7 +157,7 @@ def known_as(contact_id: str) -> str:
 
 
 def as_seen(person: Person, channels: Channels) -> Person:
-    """Leave out what tells of other channels: a number or e-mail known from there, a STOP that was said there."""
+    """Leave out what tells of other channels: what is known from there, and what was said there."""
     if channels is None:
         return person
     known, lines = identities_on(person.members, channels), lines_of(channels)
@@ -164,4 +167,5 @@ def as_seen(person: Person, channels: Channels) -> Person:
         emails=tuple(one for one in person.emails if f"{EMAIL}{one}" in known),
         external_ids=tuple(one for one in person.external_ids if one in known),
         opted_out=tuple(out for out in person.opted_out if out.line in lines),
+        claims=claims.seen(person.claims, channels),
     )

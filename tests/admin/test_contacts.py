@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from gateway.conversation import claims
 from gateway.store import users
 from tests.admin.conftest import PASSWORD, Console
 from tests.conftest import TEN
@@ -60,8 +61,37 @@ def test_what_cannot_be_merged_is_said_on_the_page(console, two, db):
     assert console.post(f"{where}/merge", **at, **{"with": "nonsense"}).status_code == 404
     assert console.post(f"{where}/emails", **at, emails="nobody").status_code == 409
     act(console, two[1], "emails", emails="ada@example.com")
+    merged = act(console, two[0], "emails", emails="ada@example.com")
+    assert "one person from here on" in merged
+    act(console, two[0], "unmerge", contact=contact(db, BOB))
     taken = console.post(f"{where}/emails", **at, emails="ada@example.com")
     assert (taken.status_code, "merge the two" in taken.text) == (409, True)
+
+
+def test_what_somebody_says_of_themselves_is_shown_with_whose_it_is_and_decided_on(console, two, db, app):
+    act(console, two[0], "emails", emails="ada@example.com")
+    runtime, bob = app.extensions["gateway"], contact(db, BOB)
+    said = {"email": "ada@example.com", "name": "<b>Bob</b>", "phone": "12"}
+    claims.typed(runtime, bob, **said, session_id=two[1], source="flow:callback")
+    page = console.page(f"/admin/sessions/{two[1]}")
+    assert "Says their e-mail is" in page
+    assert f"It is known as <bdi>{ADA}" in page.replace("&#43;", "+")
+    assert "<b>Bob</b>" not in page
+    (claim,) = db.contacts.find_one({"phones": BOB})["claims"]
+    refused = console.post(
+        f"/admin/sessions/{two[1]}/contact/claims/{claim['id']}/confirm", form_on=f"/admin/sessions/{two[1]}"
+    )
+    assert (refused.status_code, "Look again" in refused.text) == (409, True)  # it was not said whom with
+    merged = act(console, two[1], f"claims/{claim['id']}/confirm", **{"with": contact(db, ADA)})
+    assert "one person from here on" in merged
+    assert "Says their e-mail is" not in merged
+    claims.typed(runtime, bob, email="b@example.com", session_id=two[1], source="flow:callback")
+    (claim,) = [one for row in db.contacts.find() for one in row.get("claims", ()) if one["value"] == "b@example.com"]
+    assert "Dismissed" in act(console, two[1], f"claims/{claim['id']}/dismiss")
+    gone = console.post(
+        f"/admin/sessions/{two[1]}/contact/claims/{'f' * 24}/dismiss", form_on=f"/admin/sessions/{two[1]}"
+    )
+    assert gone.status_code == 404
 
 
 def test_somebody_is_opted_out_by_hand_and_in_again(console, two, db, twilio):

@@ -163,14 +163,18 @@ def test_a_contact_is_made_and_the_next_message_finds_it(writer, say, db):
     assert "Ada" not in str(list(db.audit.find()))
 
 
-def test_an_identifier_that_another_has_says_whose_it_is_and_that_merging_helps(writer, say, id_of):
+def test_an_identifier_that_another_has_makes_the_two_one_person_unless_they_were_parted(writer, say, id_of):
     say(ADA)
     say(BOB)
-    writer.patch(f"/contacts/{id_of(ADA)}", json={"emails": ["ada@example.com"]})
-    told = problem(
-        writer.patch(f"/contacts/{id_of(BOB)}", json={"emails": ["ada@Example.com"]}), 409, "identifier_taken"
-    )
-    assert id_of(ADA) in told["detail"]
+    ada, bob = id_of(ADA), id_of(BOB)
+    writer.patch(f"/contacts/{ada}", json={"emails": ["ada@example.com", "a@example.com"]})
+    one = writer.patch(f"/contacts/{bob}", json={"emails": ["ada@Example.com"]}).json
+    assert (one["id"], one["phones"]) == (ada, [ADA, BOB])
+    assert set(one["emails"]) == {"ada@example.com", "a@example.com"}  # hers stay hers
+    assert [(merged["contact_id"], merged["reason"]) for merged in one["merged"]] == [(bob, "identifier_added")]
+    assert writer.post(f"/contacts/{bob}/unmerge").status_code == 200
+    told = problem(writer.patch(f"/contacts/{bob}", json={"emails": ["ada@Example.com"]}), 409, "identifier_taken")
+    assert ada in told["detail"]
     assert "merge" in told["detail"]
     assert told["field"] == "body.emails"
     problem(writer.post("/contacts", json={"phones": [ADA]}), 409, "identifier_taken")
@@ -339,16 +343,43 @@ def test_a_limited_key_does_not_find_out_a_number_that_it_is_not_shown(tenant, w
 
 
 def test_a_limited_key_that_chats_as_somebody_is_told_no_more_of_them(program, writer, say, id_of):
-    """A site proves an e-mail by saying so: what else is known of whom it names is not the site's."""
+    """A site proves nothing of a contact it cannot see: an address of theirs is only what its user says."""
     say(ADA)
     writer.patch(f"/contacts/{id_of(ADA)}", json={"emails": ["ada@example.com", "private@example.com"]})
     site = program("write", channels=["chat:web"])
     said = {"user_id": "x1", "email": "ada@example.com", "content": "Hi"}
     assert site.post("/api/chat/message?wait=0", json=said).status_code < 300
     (told,) = site.get("/contacts").json["items"]
-    assert (told["id"], told["phones"], told["emails"]) == (id_of(ADA), [], ["ada@example.com"])
+    assert (told["id"] != id_of(ADA), told["phones"], told["emails"]) == (True, [], [])
+    (claim,) = told["claims"]
+    assert (claim["field"], claim["value"], claim["merges_with"]) == ("email", "ada@example.com", None)
     assert ids(site.get("/contacts?q=private@example.com")) == []
-    assert ids(site.get("/contacts?q=ada@example.com")) == [id_of(ADA)]
+    assert ids(site.get("/contacts?q=ada@example.com")) == []
+    where = f"/contacts/{told['id']}/claims/{claim['id']}"
+    problem(site.post(f"{where}/confirm"), 403, "all_channels_needed")
+    # Whoever sees every channel is told beforehand whom they would be merged with.
+    (claim,) = writer.get(f"/contacts/{told['id']}").json["claims"]
+    assert (claim["merges_with"], claim["source"]) == (id_of(ADA), "chat")
+    confirmed = writer.post(f"{where}/confirm").json
+    assert (confirmed["id"], confirmed["claims"]) == (id_of(ADA), [])
+    problem(writer.post(f"{where}/confirm"), 404, "not_found")
+    # From here on they are one, which the site may say too.
+    assert site.post("/api/chat/message?wait=0", json=said | {"user_id": "x2"}).status_code < 300
+    (told,) = site.get("/contacts").json["items"]
+    assert (told["id"], told["phones"], told["emails"]) == (id_of(ADA), [], ["ada@example.com"])
+
+
+def test_a_claim_is_dismissed_for_good(writer, program, say, id_of):
+    say(ADA)
+    writer.patch(f"/contacts/{id_of(ADA)}", json={"emails": ["ada@example.com"]})
+    site = program("write", channels=["chat:web"])
+    said = {"user_id": "x1", "email": "ada@example.com", "content": "Hi"}
+    for dismissed in (False, True):
+        assert site.post("/api/chat/message?wait=0", json=said).status_code < 300
+        (told,) = site.get("/contacts").json["items"]
+        assert bool(told["claims"]) is not dismissed
+        for claim in told["claims"]:
+            assert site.post(f"/contacts/{told['id']}/claims/{claim['id']}/dismiss").json["claims"] == []
 
 
 def test_a_limited_key_changes_nothing_that_others_see(tenant, say, id_of, db):

@@ -9,8 +9,9 @@ import pytest
 from bson import ObjectId
 
 from gateway.api import documentation
-from gateway.conversation import chat_sites, importing, regroup, subscriptions
+from gateway.conversation import chat_sites, claims, importing, regroup, subscriptions
 from gateway.core.access import Access
+from gateway.store import claims as store_claims
 from tests.api.chatting import Visitor
 from tests.api.conftest import Program
 from tests.conftest import fixture
@@ -54,6 +55,8 @@ def theirs(app, twilio, db, clock):
     twilio.whatsapp("mine", From="whatsapp:+15550001111", WaId="15550001111", ProfileName="Mine")
     session = db.sessions.find_one({"communication_type": "sms"})
     split = regroup.split(app.extensions["gateway"], str(session["_id"]), SECOND, by="them")
+    runtime, contact, said = app.extensions["gateway"], str(session["contact_id"]), "claimed@example.com"
+    claims.typed(runtime, contact, email=said, session_id=str(session["_id"]), source="chat")
     them = Access("them", "admin", frozenset({THEIRS}))
     heard, _ = subscriptions.create(app.extensions["gateway"], them, url=f"{HOOK}{THEIR_NUMBER}", events=["*"])
     return {
@@ -62,7 +65,8 @@ def theirs(app, twilio, db, clock):
         "delivery_id": subscriptions.ping(app.extensions["gateway"], heard, them),
         "regrouping_id": split.id,
         "message_id": fixture("sms/mms_2media")["MessageSid"],
-        "contact_id": str(session["contact_id"]),
+        "contact_id": contact,
+        "claim_id": store_claims.id_of("email", said),
         "channel_id": THEIRS,
         "import_id": importing.order(app.extensions["gateway"], io.BytesIO(EXPORTED), SECRET, "them").id,
         "number": 0,

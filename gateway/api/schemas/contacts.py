@@ -42,6 +42,12 @@ class OptOutPath(ContactPath):
     line: str = Field(description="One of our numbers, a messaging service (`MG...`), or `all`.")
 
 
+class ClaimPath(ContactPath):
+    """Which contact, and what they say of themselves."""
+
+    claim_id: str = Field(description="The `id` of one of the contact's `claims`.")
+
+
 class ContactsQuery(PagedQuery):
     """Which contacts."""
 
@@ -110,8 +116,27 @@ class Merged(BaseModel):
     """A contact that was merged into this one, and can be taken out again."""
 
     contact_id: str
-    by: str
+    by: str = Field(description="Who did it; `gateway` where it turned out by itself.")
     at: Moment
+    reason: str = Field(
+        description="`seen_together`, `email_proved`, `same_number`, `identifier_added`, `claim_confirmed` or "
+        "`claim_trusted`; empty where somebody just merged them."
+    )
+
+
+class Claim(BaseModel):
+    """What a contact says of themselves, which nobody proved: it leads to no history until it is confirmed."""
+
+    id: str
+    field: str = Field(description="`name`, `email` or `phone`.")
+    value: str
+    at: Moment
+    source: str = Field(description="Where they said it: `chat`, or the flow that asked.")
+    session_id: str | None
+    merges_with: str | None = Field(
+        description="The contact that has it already: confirming makes the two one person. Null for nobody, and for "
+        "a key that is limited to channels."
+    )
 
 
 class Contact(BaseModel):
@@ -124,6 +149,7 @@ class Contact(BaseModel):
     external_ids: list[str]
     opted_out: list[OptOut] = Field(description="What they said STOP to: nothing is sent to them from there.")
     merged: list[Merged] = Field(description="Newest first. Empty for a key that is limited to channels.")
+    claims: list[Claim] = Field(description="Newest first; those nobody confirmed or dismissed.")
     created_at: Moment
 
 
