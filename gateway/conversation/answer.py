@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.conversation import actions, counting, flow_steps, guards, optouts, queue, respond
+from gateway.conversation import actions, counting, earlier, flow_steps, guards, optouts, queue, respond
 from gateway.conversation.actions import On
 from gateway.conversation.flow_steps import NotYet
 from gateway.conversation.optouts import has_opted_out
@@ -170,9 +170,7 @@ def _turn(runtime: Runtime, burst: Sequence[Asked]) -> tuple[str, Turn]:
         last.place.channel_id, last.place.communication_type
     )
     name, responder = runtime.responder_beside_flows(channel)
-    history = asked.history(
-        last.place.session_id, last.at, limit=responder.history, without=[message.id for message in burst]
-    )
+    history = earlier.history(runtime, last, limit=responder.history, without=[message.id for message in burst])
     contact_id, contact_name = asked.person_of(last.place.contact_id)
     sender = address(str(last.metadata.get("From", "")))
     line = address(str(last.metadata.get("To", "")))

@@ -18,12 +18,15 @@ def answer_id(message_id: str, piece: int = 1) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message of the session's past; `sender` is contact, ai, agent or system."""
+    """A message of the past; `sender` is contact, ai, agent or system. It may be of another session or channel."""
 
     sender: str
     content: str
     at: datetime
     media: tuple[Media, ...] = ()
+    session_id: str = ""
+    channel_id: str = ""
+    communication_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

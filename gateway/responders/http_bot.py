@@ -68,6 +68,8 @@ def _said(said: Said) -> dict[str, Any]:
         "content": said.content,
         "at": said.at.isoformat(),
         "media": _files(said.media),
+        "session_id": said.session_id,
+        "channel": {"id": said.channel_id, "type": said.communication_type},
     }
 
 

@@ -200,8 +200,19 @@ def history(session_id: str, before: datetime, *, limit: int, without: list[str]
     newest = [row for row in found.sort("createdAt", -1).limit(limit + len(without)) if row["_id"] not in without]
     newest = newest[:limit]
     newest.sort(key=lambda row: (row["createdAt"], row["direction"] == "outbound", row["_id"]))
-    return tuple(
-        Said(row.get("sender", "contact"), row.get("content") or "", row["createdAt"], _media(row)) for row in newest
+    return tuple(map(said, newest))
+
+
+def said(row: Mapping[str, Any]) -> Said:
+    """Give a stored message as responders are told it."""
+    return Said(
+        sender=row.get("sender") or "contact",
+        content=row.get("content") or "",
+        at=row["createdAt"],
+        media=_media(row),
+        session_id=str(row["session_id"]),
+        channel_id=str(row.get("channel_id") or ""),
+        communication_type=row.get("communication_type") or "",
     )
 
 

@@ -1,17 +1,24 @@
 """What was said with a person, over all their sessions and channels, as one history: the newest first, in pages."""
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from gateway.store import people
+from bson import ObjectId
+
+from gateway.core.identifiers import canonical
+from gateway.core.replies import Said
+from gateway.store import asked, people
 from gateway.store.connection import collection
-from gateway.store.documents import MessageDocument, SessionDocument
+from gateway.store.documents import NOT_PRIVATE, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
 
 # MongoDB reads the newest of so many sessions each straight from the index and puts them in order while it does.
 _TOGETHER = 150
+
+# Of whoever had more sessions than these lately, a responder is told of the newest.
+_SESSIONS = 600
 
 _WITHOUT = {"answer": 0, "moved": 0}
 
@@ -28,6 +35,34 @@ def page(
     parts = [ids[start : start + _TOGETHER] for start in range(0, len(ids), _TOGETHER)]
     found = [row for part in parts for row in _newest({"session_id": {"$in": part}} | only(channels), limit, after)]
     return heapq.nlargest(limit, found, key=position)
+
+
+def elsewhere(
+    contact_ids: Sequence[ObjectId],
+    session_id: str,
+    *,
+    since: datetime,
+    until: datetime,
+    limit: int,
+    shared: Collection[str],
+) -> list[Said]:
+    """Give what was said with a person between two moments in other sessions than one: the newest, oldest first.
+
+    Without private notes, and without sessions that were found by what many people write by (`shared`).
+    """
+    wanted = people.theirs([str(one) for one in contact_ids], None) | {"last_message_at": {"$gte": since}}
+    sessions = collection(SessionDocument).find(wanted, {"keys": 1}).sort("last_message_at", -1).limit(_SESSIONS)
+    ids = [
+        row["_id"]
+        for row in sessions
+        if str(row["_id"]) != session_id
+        and not (shared and any(canonical(str(key).rpartition("|")[2]) in shared for key in row.get("keys") or ()))
+    ]
+    said: list[dict[str, Any]] = []
+    for start in range(0, len(ids), _TOGETHER):
+        among = {"session_id": {"$in": ids[start : start + _TOGETHER]}, "createdAt": {"$gte": since, "$lte": until}}
+        said += _read(among | {"metadata.resendOf": {"$exists": False}} | NOT_PRIVATE, limit)
+    return [asked.said(row) for row in sorted(heapq.nlargest(limit, said, key=position), key=position)]
 
 
 def position(row: Mapping[str, Any]) -> Position:

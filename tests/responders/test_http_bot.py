@@ -36,7 +36,7 @@ def test_it_is_sent_the_turn_and_the_history(server):
     picture = Media("https://api.twilio.com/m1", "image/png", {"sid": "ME1"})
     past = (
         Said("contact", "Hi", TEN - timedelta(seconds=90), (picture,)),
-        Said("agent", "Hello Ada", TEN - timedelta(seconds=60)),
+        Said("agent", "Hello Ada", TEN - timedelta(seconds=60), (), "6b01018cd99d168fb94171b6", "c2", "whatsapp"),
     )
     ask(server.url, turn("One\nTwo", fragments=("One", "Two"), media=(picture,), history=past))
     sent = {"url": "https://api.twilio.com/m1", "content_type": "image/png"}
@@ -52,8 +52,22 @@ def test_it_is_sent_the_turn_and_the_history(server):
         "media": [sent],
         "received_at": "2026-03-01T10:00:00+00:00",
         "history": [
-            {"sender": "contact", "content": "Hi", "at": "2026-03-01T09:58:30+00:00", "media": [sent]},
-            {"sender": "agent", "content": "Hello Ada", "at": "2026-03-01T09:59:00+00:00", "media": []},
+            {
+                "sender": "contact",
+                "content": "Hi",
+                "at": "2026-03-01T09:58:30+00:00",
+                "media": [sent],
+                "session_id": "",
+                "channel": {"id": "", "type": ""},
+            },
+            {
+                "sender": "agent",
+                "content": "Hello Ada",
+                "at": "2026-03-01T09:59:00+00:00",
+                "media": [],
+                "session_id": "6b01018cd99d168fb94171b6",
+                "channel": {"id": "c2", "type": "whatsapp"},
+            },
         ],
     }
 
