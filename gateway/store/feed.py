@@ -4,24 +4,17 @@ A change stream forgets nothing and costs nobody anything while it is read; its 
 """
 
 import contextlib
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bson import Timestamp
-from pymongo.errors import OperationFailure, PyMongoError
-
-from gateway.core.errors import GatewayError, StoreUnavailable
 from gateway.core.notifications import Event
-from gateway.store import occurrences
+from gateway.store import occurrences, streams
 from gateway.store.connection import collection, deadline
 from gateway.store.documents import FlowRunDocument, JobDocument, MessageDocument, SessionDocument
 from gateway.store.occurrences import Placed
-
-MOST_GATHERED = 500
-GATHER_SECONDS = 0.2
+from gateway.store.streams import Gathered
 
 _SESSIONS, _MESSAGES = SessionDocument._get_collection_name(), MessageDocument._get_collection_name()
 _RUNS = FlowRunDocument._get_collection_name()
@@ -60,18 +53,6 @@ _PIPELINE: list[dict[str, Any]] = [
     },
 ]  # fmt: skip
 
-# What servers say where the changes since then are gone, or where there is no oplog to read them from.
-_GONE = frozenset({136, 280, 286})
-_NO_STREAMS = 40573
-
-
-class PlaceLost(GatewayError):
-    """MongoDB no longer knows what changed since then."""
-
-
-class NoChangeStreams(GatewayError):
-    """This MongoDB is no replica set, so it tells nobody of changes."""
-
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -91,51 +72,13 @@ def follow(place: Mapping[str, Any] | None, since: datetime) -> Iterator[Iterato
 
     Raises PlaceLost, NoChangeStreams, StoreUnavailable.
     """
-    start = (
-        {"resume_after": dict(place)} if place else {"start_at_operation_time": Timestamp(int(since.timestamp()), 0)}
-    )
-    with _told():
-        database = collection(SessionDocument).database
-        stream = database.watch(_PIPELINE, max_await_time_ms=round(GATHER_SECONDS * 1000), **start)
-    with stream:
-        yield _batches(stream)
+    with streams.follow(_PIPELINE, place, since) as gathered:
+        yield (_batch(some) for some in gathered)
 
 
-def _batches(stream: Any) -> Iterator[Batch]:
-    while True:
-        with _told():
-            changes, complete = _gather(stream)
-            place = stream.resume_token
-        until = None if complete else changes[-1]["clusterTime"].as_datetime()
-        with deadline():
-            yield Batch(_events(changes), place, until)
-
-
-def _gather(stream: Any) -> tuple[list[Mapping[str, Any]], bool]:
-    """Take what comes within a moment; tell also whether that was all there is."""
-    changes: list[Mapping[str, Any]] = []
-    over = time.monotonic() + GATHER_SECONDS
-    while len(changes) < MOST_GATHERED:
-        change = stream.try_next()
-        if change is not None:
-            changes.append(change)
-        elif time.monotonic() > over:
-            return changes, True
-    return changes, False
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except OperationFailure as error:
-        if error.code in _GONE:
-            raise PlaceLost(f"MongoDB no longer knows what changed since then ({error.code}).") from None
-        if error.code == _NO_STREAMS:
-            raise NoChangeStreams("MongoDB is no replica set, so it has no change streams.") from None
-        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
-    except PyMongoError as error:
-        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+def _batch(some: Gathered) -> Batch:
+    with deadline():
+        return Batch(_events(some.changes), some.place, some.until)
 
 
 def _events(changes: Sequence[Mapping[str, Any]]) -> list[Event]:

@@ -18,8 +18,8 @@ from gateway.core.times import MILLISECOND
 from gateway.logs import log
 from gateway.store import feed, occurrences, turns
 from gateway.store.connection import deadline
-from gateway.store.feed import NoChangeStreams, PlaceLost
 from gateway.store.occurrences import HISTORY
+from gateway.store.streams import NoChangeStreams, PlaceLost
 from gateway.store.subscriptions import Subscription
 
 JOB = "events"

@@ -11,8 +11,8 @@ from gateway.conversation.events import feed, payload
 from gateway.core.messages import StatusUpdate
 from gateway.store import api_keys, delivery, outbound
 from gateway.store import feed as stored_feed
-from gateway.store.feed import NoChangeStreams, PlaceLost
 from gateway.store.outbound import Outbound, Place
+from gateway.store.streams import NoChangeStreams, PlaceLost
 from tests.conftest import TEN, fixture
 from tests.conversation.events.conftest import wait_for
 from tests.conversation.flowing import with_flows
