@@ -27,6 +27,7 @@ REPLY_SECONDS = Histogram(
 DELIVERY = Counter("gateway_delivery", "Delivery statuses that took effect, and sends refused.", ["status", "code"])
 FLOWS = Counter("gateway_flows", "Flows that began, and how they ended.", ["flow", "outcome"])
 EVENTS = Counter("gateway_events", "Tries to tell a program of an event.", ["outcome"])
+CRM_SYNCS = Counter("gateway_crm_syncs", "Tries to synchronise a contact with the CRM.", ["outcome"])
 OUTBOX_DEPTH = Gauge("gateway_outbox_depth", "Rows of the outbox.", ["state"], multiprocess_mode="mostrecent")
 OUTBOX_OLDEST = Gauge(
     "gateway_outbox_oldest_seconds", "How long the oldest row has waited.", multiprocess_mode="mostrecent"

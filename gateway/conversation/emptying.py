@@ -12,7 +12,7 @@ from typing import Any
 from gateway.conversation.counting import IN_FLIGHT
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError, StoreUnavailable
-from gateway.store import flow_runs, removal, retention, turns
+from gateway.store import crm_entries, flow_runs, removal, retention, turns
 from gateway.store.archive import Archive
 from gateway.store.connection import deadline
 from gateway.store.retention import Amount
@@ -74,6 +74,7 @@ def empty(batch: Sequence[Session], now: datetime, archive: Archive | None = Non
             removal.delete_messages(messages)
     with deadline(STEP_SECONDS):
         flow_runs.forget(ids)
+        crm_entries.forget(ids)
         retention.emptied(ids, now)
     return amount
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from gateway.conversation import emptying, merging, redaction
+from gateway.conversation.crm import erase
 from gateway.conversation.runtime import Runtime
 from gateway.core.participant import address
 from gateway.logs import log
@@ -154,6 +155,7 @@ def _erase(erasing: _Erasing, sessions: list[Any], done: Forgotten) -> Forgotten
     with deadline(SEARCH_SECONDS):
         callbacks = forgetting.delete_callbacks(who, sessions)
         queued += forgetting.delete_queued(sessions, who.contacts)
+        erase.begin(runtime, sessions)
     amount = done.amount
     while batch := _hidden(runtime):
         if erasing.at_twilio:

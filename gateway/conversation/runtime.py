@@ -9,7 +9,9 @@ from itsdangerous import URLSafeSerializer
 from gateway import clients, responders
 from gateway.channels.line import Line
 from gateway.clients import Sender, broker
+from gateway.clients import crm as crms
 from gateway.clients.broker import Broker
+from gateway.clients.crm import Crm
 from gateway.core.errors import StoreUnavailable
 from gateway.core.flows import Flow
 from gateway.core.messages import Channel
@@ -63,6 +65,13 @@ class Clock:
             )
 
 
+@dataclass
+class Hold:
+    """Until when this process leaves the CRM alone, as far as it knows."""
+
+    until: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 @dataclass(frozen=True)
 class Runtime:
     """Everything a use case works with. `notify` tells a broker, where there is one, of a row in the outbox.
@@ -83,6 +92,8 @@ class Runtime:
     blocked: frozenset[str] = frozenset()
     recent: Recent = field(default_factory=Recent)
     flows: Mapping[str, Flow] = field(default_factory=dict)
+    crm: Crm | None = None
+    crm_hold: Hold = field(default_factory=Hold)
 
     def policy_for(self, channel: Channel) -> Policy:
         """Give the policy of a channel: its own threshold, else its type's, else the default."""
@@ -130,6 +141,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Runtime:
         flows=flow_files.load(settings),
         channels=Channels(),
         sender=clients.build(settings),
+        crm=crms.build(settings),
         spool=Spool(settings.spool_dir, max_bytes=settings.spool.max_bytes),
         blocked=frozenset(address(written).identity for written in settings.reply.blocklist),
         line=Line(

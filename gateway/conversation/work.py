@@ -9,6 +9,8 @@ from datetime import timedelta
 from gateway import metrics
 from gateway.clients import broker
 from gateway.conversation import alerts, answer, deliver, flow_ends, media, queue
+from gateway.conversation.crm import hold
+from gateway.conversation.crm import sync as crm_sync
 from gateway.conversation.release import pause
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import StoreUnavailable
@@ -25,6 +27,7 @@ STEPS: dict[str, Callable[[Runtime, Row], None]] = {
     outbox.DELETE: media.delete,
     outbox.ALERT: alerts.send,
     outbox.FLOW: flow_ends.do,
+    outbox.CRM: crm_sync.sync,
 }
 GIVE_UP: dict[str, Callable[[Runtime, Row, str], None]] = {
     outbox.ANSWER: answer.give_up,
@@ -33,6 +36,7 @@ GIVE_UP: dict[str, Callable[[Runtime, Row, str], None]] = {
     outbox.DELETE: media.leave,
     outbox.ALERT: alerts.give_up,
     outbox.FLOW: flow_ends.give_up,
+    outbox.CRM: crm_sync.give_up,
 }
 
 # So many rows at most are handed to a broker at once; the rest follows with the next look.
@@ -45,12 +49,14 @@ LOST_AFTER = timedelta(seconds=1)
 def claim(
     runtime: Runtime,
     *,
-    steps: Sequence[str] = outbox.STEPS,
+    steps: Sequence[str] = outbox.HANDS,
     row_id: str | None = None,
     overdue: timedelta = outbox.NOT_AT_ALL,
 ) -> Row | None:
     """Take a row that is due, under a name nobody else has; None where nothing is."""
     owner = f"{socket.gethostname()}-{secrets.token_hex(8)}"
+    if not hold.lets_ask(runtime):
+        steps = [step for step in steps if step != outbox.CRM]
     with deadline():
         return outbox.claim(owner, runtime.clock.now(), lease(runtime), steps=steps, row_id=row_id, overdue=overdue)
 

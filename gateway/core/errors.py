@@ -18,6 +18,9 @@ GatewayError
 ├── ArchiveFailed        an archive of old conversations cannot be written or read; nothing is deleted after it
 ├── BadFile              a file that cannot be imported at all; says what would do
 ├── MediaRefused         a file we will never take: its host, its path, its type or its size
+├── CrmFailed            the CRM did not do it; says whether it ever will, and what to do about it
+│   ├── CrmGone          what was asked for is not there any more
+│   └── CrmConflict      something unique is there already; names what has it
 └── MediaFailed          a file that did not come this time
     └── MediaNotThere    404: gone, or not there yet
 """

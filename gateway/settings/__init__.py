@@ -164,6 +164,7 @@ def load(**overrides: Any) -> Settings:
     _refuse_dangerous(settings)
     _refuse_hasty(settings)
     _refuse_half_set(settings)
+    _refuse_tokenless(settings)
     return _with_development_secrets(settings) if settings.is_development else settings
 
 
@@ -218,6 +219,21 @@ def _refuse_half_set(settings: Settings) -> None:
         )
     if alerts.webhook_secret.get_secret_value() and not alerts.webhook_url:
         raise ConfigError("GATEWAY_ALERTS__WEBHOOK_URL is not set, but its secret is. Set it, or remove the secret.")
+
+
+def _refuse_tokenless(settings: Settings) -> None:
+    """Refuse a CRM that could not be asked, or only so that anybody may read along."""
+    crm = settings.crm
+    if crm.provider and not crm.access_token.get_secret_value().strip():
+        raise ConfigError(
+            f"GATEWAY_CRM__ACCESS_TOKEN is not set, but GATEWAY_CRM__PROVIDER is {crm.provider!r}. Set it to the token "
+            "of a private app (docs/crm.md), or remove the provider."
+        )
+    if crm.base_url.startswith("http://") and settings.env == "production":
+        raise ConfigError(
+            f"GATEWAY_CRM__BASE_URL = {crm.base_url!r} would be sent the token and what people wrote in the clear. "
+            "Use https, or remove it for the provider's own."
+        )
 
 
 def _with_development_secrets(settings: Settings) -> Settings:

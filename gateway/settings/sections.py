@@ -229,11 +229,14 @@ class Contacts(Section):
 
 
 class Crm(Section):
-    """Where contacts are synchronised to."""
+    """Where contacts and conversations are synchronised to, and how often. The provider is one of clients.CRMS."""
 
-    provider: Literal["", "hubspot"] = ""
+    provider: str = Field("", pattern=r"^$|^[a-z0-9_]+$")
     access_token: SecretStr = SecretStr("")
-    base_url: str = ""
+    base_url: str = Field("", pattern=r"^$|^https?://[^\s#?]+$")
+    version: str = Field("2026-09", pattern=r"^\d{4}-\d{2}(-beta)?$")
+    min_interval_seconds: float = Field(60, ge=0, le=24 * 3600)
+    timeout_seconds: float = Field(15, gt=0, le=60)
 
 
 class Alerts(Section):

@@ -7,7 +7,7 @@ from pymongo import ASCENDING
 
 from gateway.store.connection import collection
 from gateway.store.documents import OutboxDocument
-from gateway.store.outbox import AT_HAND, EVENT, STEPS, WAITING
+from gateway.store.outbox import AT_HAND, AT_LEISURE, EVENT, STEPS, WAITING
 
 
 def being_answered(ids: Sequence[str]) -> set[str]:
@@ -41,10 +41,12 @@ def depth() -> dict[str, int]:
     counted = rows.aggregate([{"$match": AT_HAND}, {"$group": {"_id": "$step", "rows": {"$sum": 1}}}])
     # Of events only keys are read: there may be hundreds of thousands.
     events = rows.count_documents({"subscription": {"$gt": ""}, "state": WAITING}, hint="next_event")
-    return {row["_id"]: row["rows"] for row in counted} | ({EVENT: events} if events else {})
+    counts = {row["_id"]: row["rows"] for row in counted} | {EVENT: events}
+    counts |= {step: rows.count_documents({"state": WAITING, "step": step}, hint="step_waiting") for step in AT_LEISURE}
+    return {step: count for step, count in counts.items() if count}
 
 
 def oldest() -> datetime | None:
-    """Tell since when the row that waits longest has been waiting; events may wait for days, and are not meant."""
+    """Tell since when the row that waits longest has been waiting; events and CRMs may, for days, and are not meant."""
     found = collection(OutboxDocument).find_one(AT_HAND, {"queued_at": 1}, sort=[("queued_at", ASCENDING)])
     return found["queued_at"] if found else None

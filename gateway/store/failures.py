@@ -11,7 +11,7 @@ from pymongo import ReturnDocument
 from gateway.core.times import epoch_ms, from_epoch_ms
 from gateway.store.connection import collection
 from gateway.store.documents import OutboxDocument
-from gateway.store.outbox import AT_HAND, CANCELED, DONE, EVER, FAILED, STEPS, WAITING
+from gateway.store.outbox import AT_HAND, CANCELED, DONE, EVER, FAILED, HANDS, WAITING
 
 # So many failed rows at most are looked at when they are counted by kind.
 COUNTED = 10_000
@@ -77,7 +77,7 @@ def _failure(row: Mapping[str, Any]) -> Failure:
 
 def _of(step: str, reason: str | None) -> dict[str, Any]:
     # The moment is in there for the index, which holds failed rows only.
-    among = step or {"$in": list(STEPS)}
+    among = step or {"$in": list(HANDS)}
     wanted: dict[str, Any] = {"state": FAILED, "step": among, "finished_at": {"$gt": EVER}}
     if reason is not None:
         wanted["error"] = {"$regex": f"^{re.escape(reason)}(: |$)"} if reason else {"$in": [None, ""]}

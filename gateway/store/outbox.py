@@ -17,9 +17,13 @@ from gateway.store.connection import collection, insert_new
 from gateway.store.documents import OutboxDocument
 
 ANSWER, SEND, FETCH, DELETE, ALERT, FLOW, EVENT = "answer", "send", "fetch", "delete", "alert", "flow", "event"
+CRM = "crm"
 WAITING, DONE, FAILED, CANCELED = "waiting", "done", "failed", "canceled"
 # What a worker's hands do. Events have hands of their own: whoever is told of them may be away for days.
 STEPS = (ANSWER, SEND, FETCH, DELETE, ALERT, FLOW)
+# What waits for a CRM is done by the same hands, but nobody is late for it: it may wait for that one's tomorrow.
+AT_LEISURE = (CRM,)
+HANDS = (*STEPS, *AT_LEISURE)
 NOT_AT_ALL = timedelta()
 
 EVER = datetime.fromtimestamp(0, UTC)
@@ -145,7 +149,7 @@ def claim(
     now: datetime,
     lease: timedelta,
     *,
-    steps: Sequence[str] = STEPS,
+    steps: Sequence[str] = HANDS,
     row_id: str | None = None,
     overdue: timedelta = NOT_AT_ALL,
 ) -> Row | None:

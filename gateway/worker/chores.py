@@ -17,6 +17,7 @@ from gateway.conversation import (
     whatif,
     work,
 )
+from gateway.conversation.crm import follow
 from gateway.conversation.events import feed
 from gateway.conversation.events.hands import Hands
 from gateway.conversation.runtime import Runtime
@@ -43,6 +44,7 @@ def chores(serving: Runtime, stop: threading.Event) -> Iterator[tuple[float, Job
     yield 60, lambda: whatif.keep_counted(serving, stop.is_set)
     yield 5, lambda: importing.work_off(serving, stop.wait)
     yield 2, lambda: feed.follow(serving, stop)
+    yield 2, lambda: follow.follow(serving, stop)
     yield 60, lambda: subscriptions.housekeep(serving)
     yield 2, Hands(serving, stop).work
     if serving.settings.backfill.every_minutes:

@@ -45,11 +45,12 @@ class Desk:
         self._count = serving.settings.outbox.concurrency
         self._hands = threading.Semaphore(self._count)
         # Models take seconds and sending takes none, so a few hands are kept from asking them; files take memory, and
-        # programs that flows post to may be slow.
+        # programs that flows post to may be slow. A CRM that is slow, or away, is nobody's answer.
         self._shares = {
             outbox.ANSWER: threading.Semaphore(max(1, self._count * 3 // 4)),
             outbox.FETCH: threading.Semaphore(max(1, self._count // 4)),
             outbox.FLOW: threading.Semaphore(max(1, self._count // 2)),
+            outbox.CRM: threading.Semaphore(max(1, self._count // 8)),
         }
         self._held: dict[str, Row] = {}
         self._lease = work.lease(serving)
@@ -98,7 +99,7 @@ class Desk:
 
     def _claim(self, *, row_id: str | None = None, overdue: timedelta = NOT_AT_ALL) -> Row | None:
         taken = [step for step, share in self._shares.items() if share.acquire(blocking=False)]
-        steps = [step for step in outbox.STEPS if step in taken or step not in self._shares]
+        steps = [step for step in outbox.HANDS if step in taken or step not in self._shares]
         try:
             row = work.claim(self._serving, steps=steps, row_id=row_id, overdue=overdue)
         except StoreUnavailable as error:

@@ -32,6 +32,7 @@ from gateway.store.documents.people import (
 from gateway.store.documents.subscriptions import SubscriptionDocument
 from gateway.store.documents.work import (
     CallbackDocument,
+    CrmEntryDocument,
     HeartbeatDocument,
     IdempotencyDocument,
     InspectionDocument,
@@ -51,6 +52,7 @@ __all__ = [
     "CallbackDocument",
     "ChannelDocument",
     "ContactDocument",
+    "CrmEntryDocument",
     "DailyCountDocument",
     "FlowRunDocument",
     "GapDocument",
@@ -89,6 +91,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     RegroupingDocument,
     CallbackDocument,
     OutboxDocument,
+    CrmEntryDocument,
     PaceDocument,
     IdempotencyDocument,
     JobDocument,

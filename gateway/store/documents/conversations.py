@@ -150,7 +150,10 @@ class SessionDocument(Document):
 
 
 class MessageDocument(Document):
-    """One message of either direction; `_id` is the provider's id, which is the claim against a second copy."""
+    """One message of either direction; `_id` is the provider's id, which is the claim against a second copy.
+
+    `crm` names the entry of each CRM that holds it: with the message, so that it is told once wherever that goes.
+    """
 
     meta = {  # noqa: RUF012
         "collection": "messages",
@@ -203,6 +206,7 @@ class MessageDocument(Document):
     template = DictField()
     answer = DictField()
     moved = ListField(DictField())
+    crm = DictField()
     metadata = DictField()
     createdAt = DateTimeField()  # noqa: N815 - indexes name it as stored
     storedAt = DateTimeField()  # noqa: N815

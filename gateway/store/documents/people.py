@@ -93,6 +93,12 @@ class ContactDocument(Document):
                 "fields": ["to_forget.at"],
                 "partialFilterExpression": {"to_forget": {"$exists": True}},
             },
+            {
+                # Few at all times: whose last synchronisation with the CRM failed.
+                "name": "crm_failed",
+                "fields": ["-crm_error_at"],
+                "partialFilterExpression": {"crm_error_at": {"$exists": True}},
+            },
         ],
     }
 
@@ -105,6 +111,7 @@ class ContactDocument(Document):
     claims = ListField(DictField())
     opted_out = DictField()
     crm = DictField()
+    crm_error_at = DateTimeField()
     merged_into = ObjectIdField()
     absorbed = ListField(ObjectIdField())
     to_forget = DictField()

@@ -5,6 +5,7 @@ from mongoengine.fields import (
     BooleanField,
     DateTimeField,
     DictField,
+    DynamicField,
     FloatField,
     IntField,
     ListField,
@@ -14,7 +15,10 @@ from mongoengine.fields import (
 
 
 class OutboxDocument(Document):
-    """Something to be answered, sent, fetched or told; finished ones are kept for a week."""
+    """Something to be answered, sent, fetched or told; finished ones are kept for a week.
+
+    The row of a CRM is a contact's: `sessions` are those to be told of, all with `whole`; `asked` counts who wanted it.
+    """
 
     meta = {  # noqa: RUF012
         "collection": "outbox",
@@ -57,7 +61,7 @@ class OutboxDocument(Document):
     }
 
     id = StringField(primary_key=True)
-    step = StringField(choices=("answer", "send", "fetch", "delete", "alert", "flow", "event"))
+    step = StringField(choices=("answer", "send", "fetch", "delete", "alert", "flow", "event", "crm"))
     about = StringField()
     state = StringField(choices=("waiting", "done", "failed", "canceled"))
     due = DateTimeField()
@@ -80,6 +84,44 @@ class OutboxDocument(Document):
     event = DictField()
     give_up_at = DateTimeField()
     response = DictField()
+    sessions = ListField(ObjectIdField())
+    whole = BooleanField()
+    asked = IntField()
+
+
+class CrmEntryDocument(Document):
+    """A part of a session as one entry of a CRM's: written down before the CRM is told, so that it is told once.
+
+    `number` counts the entries of a session. While it is `pending` nobody knows whether the CRM has it.
+    """
+
+    meta = {  # noqa: RUF012
+        "collection": "crm_entries",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            # The newest of a session, and all of the sessions that are deleted.
+            {"name": "session", "fields": ["session_id", "-number"]},
+            {
+                # Few at all times: what was begun for a person.
+                "name": "pending",
+                "fields": ["contact_id"],
+                "partialFilterExpression": {"state": "pending"},
+            },
+        ],
+    }
+
+    id = StringField(primary_key=True)
+    provider = StringField()
+    session_id = ObjectIdField()
+    contact_id = ObjectIdField()
+    number = IntField()
+    key = StringField()
+    communication_type = StringField()
+    messages = ListField(DynamicField())
+    state = StringField(choices=("pending", "done"))
+    remote_id = StringField()
+    createdAt = DateTimeField()  # noqa: N815
 
 
 class IdempotencyDocument(Document):
