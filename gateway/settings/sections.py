@@ -229,9 +229,9 @@ class Contacts(Section):
 
 
 class Crm(Section):
-    """Where contacts and conversations are synchronised to, and how often. The provider is one of clients.CRMS."""
+    """Where contacts and conversations are synchronised to, and how often. Each provider has a row in clients.crm.CRMS."""
 
-    provider: str = Field("", pattern=r"^$|^[a-z0-9_]+$")
+    provider: Literal["", "hubspot"] = ""
     access_token: SecretStr = SecretStr("")
     base_url: str = Field("", pattern=r"^$|^https?://[^\s#?]+$")
     version: str = Field("2026-09", pattern=r"^\d{4}-\d{2}(-beta)?$")

@@ -15,6 +15,7 @@ from gateway.conversation import operators, upkeep, work
 from gateway.conversation.crm import follow
 from gateway.conversation.runtime import Runtime
 from gateway.store import outbox
+from gateway.worker.chores import start
 from tests.conftest import Twilio
 from tests.conversation.events.conftest import MovedClock, wait_for
 from tests.stand_ins.hubspot import TOKEN, HubSpot
@@ -36,8 +37,7 @@ class Scene(SimpleNamespace):
     def following(self) -> Iterator[None]:
         """Let a worker find out what ends meanwhile."""
         stop = threading.Event()
-        thread = threading.Thread(target=follow.follow, args=(self.runtime, stop), daemon=True)
-        thread.start()
+        thread = start(lambda: follow.follow(self.runtime, stop), 0.2, stop)
         try:
             yield
         finally:
