@@ -12,6 +12,8 @@ from gateway.admin.login import access, runtime
 from gateway.conversation import claims, contacts, merging
 from gateway.conversation.claims import NoClaim
 from gateway.conversation.contacts import Changes, NoLine, Taken, WrongValue
+from gateway.conversation.crm import queue
+from gateway.conversation.crm.queue import NoCrm
 from gateway.conversation.merging import CannotMerge, NoContact, NotForThem
 from gateway.store import directory, people
 from gateway.store.connection import deadline
@@ -19,7 +21,7 @@ from gateway.store.people import Person
 
 FOUND_AT_MOST = 20
 _JOINED = "Somebody had one of them already: they are one person from here on. You can undo it beside the session."
-_SENTENCES = (CannotMerge, Taken, WrongValue, NoLine)
+_SENTENCES = (CannotMerge, Taken, WrongValue, NoLine, NoCrm)
 
 
 @bp.post("/sessions/<session_id>/contact/emails")
@@ -85,6 +87,16 @@ def decide_claim(session_id: str, claim_id: str, deed: str) -> ResponseReturnVal
         return _done(session_id, lambda: claims.dismiss(runtime(), person.id, claim_id, **_who()), "Dismissed.")
     said = "Confirmed. They are one person from here on; you can undo it below." if shown else "Confirmed."
     return _done(session_id, lambda: claims.confirm(runtime(), person.id, claim_id, expected=shown, **_who()), said)
+
+
+@bp.post("/sessions/<session_id>/contact/crm-sync")
+@login.needs("agent")
+def sync_with_crm(session_id: str) -> ResponseReturnValue:
+    """Have everything that was said with the person of a session taken to the CRM."""
+    _must_see_all()
+    person = _person(session_id)
+    said = "A worker takes what is new to the CRM, within moments or as soon as the settings allow."
+    return _done(session_id, lambda: queue.ask(runtime(), person.id, by=login.name()), said)
 
 
 def _done(session_id: str, do: Callable[[], object], said: str = "") -> ResponseReturnValue:

@@ -10,6 +10,8 @@ from flask import abort, render_template, request
 from gateway.admin import cursors, history, listed, login, wording
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
+from gateway.conversation.crm import standing
+from gateway.conversation.crm.standing import Standing
 from gateway.core.participant import EMAIL, address, site_of
 from gateway.store import audit, merges, people
 from gateway.store.claims import holders
@@ -64,7 +66,8 @@ class Panel:
     emails: tuple[str, ...]
     claims: list[Said]
     opted_out: list[OptOut]
-    crm: list[tuple[str, list[tuple[str, str]]]]
+    crm: Standing | None
+    other_crms: list[tuple[str, list[tuple[str, str]]]]
     sessions: list[listed.Row]
     joined: list[Joined]
     lines: list[str]
@@ -77,9 +80,9 @@ def of(session: Mapping[str, Any], person: Person | None, now: datetime) -> Pane
     channels = access().channels
     deeds = history.deeds(audit.of_session(session["id"], limit=HISTORY_SHOWN), now)
     if person is None:
-        return Panel("", "", [], (), [], [], [], [], [], [], has_more=False, deeds=deeds)
+        return Panel("", "", [], (), [], [], None, [], [], [], [], has_more=False, deeds=deeds)
     found = people.sessions_of(person.members, channels, limit=SESSIONS_SHOWN + 1)
-    person = people.as_seen(person, channels)
+    person, crm = people.as_seen(person, channels), standing.of(runtime(), person, exactly=True)
     return Panel(
         contact_id=person.id,
         name=person.name,
@@ -87,7 +90,12 @@ def of(session: Mapping[str, Any], person: Person | None, now: datetime) -> Pane
         emails=person.emails,
         claims=_claims(person, now),
         opted_out=list(person.opted_out),
-        crm=[(name, list(_rows(state))) for name, state in person.crm.items() if isinstance(state, Mapping)],
+        crm=crm,
+        other_crms=[
+            (name, list(_rows(state)))
+            for name, state in person.crm.items()
+            if isinstance(state, Mapping) and not (crm and name == crm.provider)
+        ],
         sessions=[listed.row(one, now) for one in found[:SESSIONS_SHOWN]],
         joined=_joined(person, now),
         lines=sorted(people.lines_of(channels) - {out.line for out in person.opted_out}),

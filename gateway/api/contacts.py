@@ -16,6 +16,8 @@ from gateway.api.schemas import reply
 from gateway.conversation import claims, contacts, forget, merging
 from gateway.conversation.claims import NoClaim
 from gateway.conversation.contacts import Changes, InUse, NoLine, Taken, WrongValue
+from gateway.conversation.crm import queue, standing
+from gateway.conversation.crm.queue import NoCrm
 from gateway.conversation.merging import CannotMerge, NoContact, NotForThem
 from gateway.core.times import epoch_ms, from_epoch_ms
 from gateway.store import directory, histories, merges, people
@@ -118,6 +120,16 @@ def dismiss_claim(path: shapes.ClaimPath) -> Response:
     return reply(_now(path.contact_id))
 
 
+@bp.post("/contacts/<contact_id>/crm-sync", tags=_TAG, responses={202: shapes.CrmSync})
+def sync_contact_with_crm(path: shapes.ContactPath) -> Response:
+    """Have everything that was said with a contact taken to the CRM, as far as it does not have it."""
+    with _refusals():
+        _see(path.contact_id)
+        merging.must_see_all(access().channels)
+        asked = queue.ask(runtime(), path.contact_id, by=access().name)
+    return reply(shapes.CrmSync(contact_id=asked.contact_id, due=asked.due), 202)
+
+
 @bp.put("/contacts/<contact_id>/opt-outs/<line>", tags=_TAG, responses={200: shapes.OptOuts})
 def opt_out(path: shapes.OptOutPath) -> Response:
     """Record that a contact wants nothing from a line of ours any more, as if they had said STOP."""
@@ -167,6 +179,8 @@ def _refusals() -> Iterator[None]:
         raise problems.conflict(refusal, "identifier_in_use") from None
     except CannotMerge as refusal:
         raise problems.conflict(refusal, "cannot_merge") from None
+    except NoCrm as refusal:
+        raise problems.conflict(refusal, "no_crm") from None
 
 
 def _seen(contact_id: str) -> Person:
@@ -198,6 +212,7 @@ def _contact(person: Person) -> shapes.Contact:
         opted_out=[shapes.OptOut(line=out.line, at=out.at) for out in person.opted_out],
         merged=[shapes.Merged(contact_id=one.absorbed, by=one.by, at=one.at, reason=one.reason) for one in into],
         claims=_claims(person),
+        crm=_crm(person),
         created_at=person.created_at,
     )
 
@@ -217,6 +232,13 @@ def _claims(person: Person) -> list[shapes.Claim]:
         )
         for one in person.claims
     ]
+
+
+def _crm(person: Person) -> shapes.ContactCrm | None:
+    found = standing.of(runtime(), person)
+    return (
+        shapes.ContactCrm(**{name: getattr(found, name) for name in shapes.ContactCrm.model_fields}) if found else None
+    )
 
 
 def _session(row: Mapping[str, Any]) -> shapes.ContactSession:

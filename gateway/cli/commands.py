@@ -17,6 +17,7 @@ from gateway.cli.backfill import backfill
 from gateway.cli.backups import after_restore
 from gateway.cli.chat import chat
 from gateway.cli.contacts import contacts
+from gateway.cli.crm import crm
 from gateway.cli.export import export
 from gateway.cli.flows import flows
 from gateway.cli.imports import import_
@@ -65,6 +66,7 @@ cli.add_command(backfill)
 cli.add_command(cleanup)
 cli.add_command(after_restore)
 cli.add_command(contacts)
+cli.add_command(crm)
 cli.add_command(users)
 cli.add_command(keys)
 cli.add_command(export)

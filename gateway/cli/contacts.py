@@ -13,7 +13,8 @@ _LEFT = (
     "Not erased, for the gateway cannot reach it:",
     "  backups and archives (gateway cleanup --archive): delete those that reach back to this person",
     "  the spool: what waits there is stored when MongoDB is back; run this again then",
-    "  a CRM, a bot and a model that were told what was said: ask whoever runs them",
+    "  the contact in your CRM: a worker deletes what the gateway put on its timeline, the contact itself stays",
+    "  a bot and a model that were told what was said: ask whoever runs them",
 )
 _AT_TWILIO = (
     "  Twilio's own log: run it with --at-twilio the next time; now only the Twilio console can",

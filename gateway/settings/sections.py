@@ -229,7 +229,7 @@ class Contacts(Section):
 
 
 class Crm(Section):
-    """Where contacts and conversations are synchronised to, and how often. Each provider has a row in clients.crm.CRMS."""
+    """Where contacts and conversations are synchronised to, and how often. A provider has a row in clients.crm."""
 
     provider: Literal["", "hubspot"] = ""
     access_token: SecretStr = SecretStr("")

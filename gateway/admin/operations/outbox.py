@@ -23,6 +23,7 @@ STEPS = {
     "alert": "Alert somebody",
     "flow": "Finish a flow",
     "event": "Tell a program",
+    "crm": "Synchronise with the CRM",
 }
 _TOLD = {
     Done.RETRIED: "It will be tried again now. What may have gone out is looked up at Twilio first.",

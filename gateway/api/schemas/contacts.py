@@ -139,6 +139,20 @@ class Claim(BaseModel):
     )
 
 
+class ContactCrm(BaseModel):
+    """How a contact stands with the CRM of the settings."""
+
+    provider: str = Field(examples=["hubspot"])
+    status: str = Field(description="`never`, `synced`, `retrying`, `failed`, or `skipped` where nothing names them.")
+    contact_id: str | None = Field(description="Their id there.")
+    url: str | None = Field(description="Where people look at them there.")
+    last_sync_at: Moment | None
+    reason: str | None = Field(description="Why the last try did not succeed, in words, with the remedy.")
+    failed_at: Moment | None
+    next_at: Moment | None = Field(description="When that is tried again by itself.")
+    notes: list[str] = Field(description="What was left out there, such as a merge it refused.")
+
+
 class Contact(BaseModel):
     """A person: everything that is known of all contacts that were merged."""
 
@@ -150,6 +164,7 @@ class Contact(BaseModel):
     opted_out: list[OptOut] = Field(description="What they said STOP to: nothing is sent to them from there.")
     merged: list[Merged] = Field(description="Newest first. Empty for a key that is limited to channels.")
     claims: list[Claim] = Field(description="Newest first; those nobody confirmed or dismissed.")
+    crm: ContactCrm | None = Field(description="Null without a CRM.")
     created_at: Moment
 
 
@@ -231,3 +246,10 @@ class Forgetting(BaseModel):
 
     id: str
     status: str = Field("forgetting", description="Everything about them is erased within a minute, mostly.")
+
+
+class CrmSync(BaseModel):
+    """A synchronisation that was asked for."""
+
+    contact_id: str
+    due: Moment = Field(description="When a worker does it: now, or as soon as `crm.min_interval_seconds` allows.")
