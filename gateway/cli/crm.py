@@ -1,5 +1,6 @@
 """`gateway crm`: contacts and conversations taken to the CRM, and how that stands."""
 
+import getpass
 import json
 from dataclasses import asdict
 
@@ -12,8 +13,6 @@ from gateway.conversation.crm import queue, standing
 from gateway.conversation.crm.queue import NoCrm
 from gateway.conversation.crm.standing import Overview
 from gateway.core.jsonlike import plain
-
-_BY = "command line"
 
 
 @click.group()
@@ -38,10 +37,10 @@ def sync(contact_id: str | None, everybody: bool, as_json: bool) -> None:
         raise click.UsageError("Say whom to synchronise: --contact ID, or --all.")
     runtime = serving.build()
     if contact_id:
-        asked = queue.ask(runtime, contact_id, by=_BY)
+        asked = queue.ask(runtime, contact_id, by=_who())
         told, words = plain(asdict(asked)), f"A worker synchronises them at {asked.due:%H:%M:%S} UTC."
     else:
-        count = queue.ask_all(runtime, by=_BY)
+        count = queue.ask_all(runtime, by=_who())
         told, words = {"contacts": count}, f"{count:,} contacts are queued. `gateway crm status` shows how far it is."
     click.echo(json.dumps(told) if as_json else words)
 
@@ -63,6 +62,11 @@ def status(as_json: bool) -> None:
         click.echo(f"Nothing is asked of it until {found.held_until:%Y-%m-%d %H:%M:%S} UTC: {found.held_for}")
     if found.contacts:
         Console().print(_table(found))
+
+
+def _who() -> str:
+    """Name who runs the command, as the console names who is logged in."""
+    return f"{getpass.getuser()} (command line)"
 
 
 def _table(found: Overview) -> Table:
