@@ -34,7 +34,7 @@ from gateway.core.flow_parts.reading import Reading
 from gateway.core.flow_parts.state import Advance, State
 from gateway.core.flow_parts.walking import Place, walk
 from gateway.core.recognise import choices
-from gateway.core.recognise.vocabulary import AGAIN, CANCEL
+from gateway.core.recognise.vocabulary import AGAIN, BUT, CANCEL
 from gateway.core.recognise.words import clean, folded, is_phrase, phrase_in
 
 __all__ = [
@@ -255,12 +255,13 @@ def _not_understood(
     """Say what was wrong with an answer, or repeat the question for who asks that, and wait once more."""
     here = flow.steps[place.name]
     refused = reading.refused.get(wanted.name) or next(iter(reading.refused.values()), None)
-    if state.asking == CHANGE:
+    unsure = here.confirm and not refused and bool(phrase_in(BUT, reading.heard.text))
+    if unsure or state.asking == CHANGE:
         words = wording.what_to_change(flow, on_the_way(flow, place))
     elif not refused and is_phrase(AGAIN, reading.heard.text):
         words = ask(flow, place, wanted)
     else:
         wrong, what = (refused.wrong, refused.what) if refused else ("", "")
         words = wording.again(flow, wanted, here, place.values, wrong, what)
-    asking = CHANGE if state.asking == CHANGE else wanted.name
+    asking = CHANGE if unsure or state.asking == CHANGE else wanted.name
     return ask_again(flow, state, place, words, asking=asking, at=at, by=by)

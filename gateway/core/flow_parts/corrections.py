@@ -1,17 +1,20 @@
 """Corrections: "Hari, not Harry", "make it 30 shirts", "also 5 mugs", "remove the caps"."""
 
 import re
+from dataclasses import replace
+from datetime import datetime
 
 from gateway.core.flow_parts.answers import Answer, answer, shown
 from gateway.core.flow_parts.definition import Field, Kind
 from gateway.core.flow_parts.reading import DENIED, MARKED, Reading
 from gateway.core.recognise import items, numbers
-from gateway.core.recognise.words import folded
+from gateway.core.recognise.words import folded, without_politeness
 
 _REMOVE = re.compile(
     r"\b(?:remove|drop|without|delete|no more|leave out|take out|no)\s+(?:the\s+)?(?P<noun>[^\W\d_][^\n,.;]{0,60})",
     re.IGNORECASE,
 )
+_OTHERWISE = re.compile(r"^(?:it|that)\s+|[\s,]+(?:instead|rather|please|then)\W*$", re.IGNORECASE)
 _ADD = re.compile(r"\b(?:add|also|plus|more)\b", re.IGNORECASE)
 
 
@@ -31,6 +34,8 @@ def read_replaced(reading: Reading) -> None:
         one = reading.flow.fields.get(name)
         if one is None or name in reading.values or not value:
             continue
+        if one.kind is Kind.ITEMS and not new.isdecimal():
+            continue  # quantities are changed by what they are of
         if (whole := _put_right(shown(one, value), old.strip(" ,.!\n"), new)) and reading.take(
             one, answer(one, whole, reading.heard), cut=False
         ):
@@ -40,11 +45,10 @@ def read_replaced(reading: Reading) -> None:
 
 def _put_right(value: str, old: str, new: str) -> str:
     """Put the new words where the old ones stand in a value; nothing where they do not stand there."""
-    if not old or not new or not folded(old):
+    if not folded(old) or not new:
         return ""
-    return re.sub(
-        rf"(?<!\w){re.escape(old)}(?!\w)", lambda _: new, value, count=1, flags=re.IGNORECASE
-    ) if re.search(rf"(?<!\w){re.escape(old)}(?!\w)", value, re.IGNORECASE) else ""  # fmt: skip
+    changed, count = re.subn(rf"(?<!\w){re.escape(old)}(?!\w)", lambda _: new, value, count=1, flags=re.IGNORECASE)
+    return changed if count else ""
 
 
 def read_changed_items(reading: Reading) -> None:
@@ -55,24 +59,50 @@ def read_changed_items(reading: Reading) -> None:
             continue
         if not (reading.free or reading.corrects):
             continue
-        if (gone := _REMOVE.search(reading.rest)) and (rest := items.without(value, gone["noun"].strip())):
+        gone = _REMOVE.search(reading.rest)
+        if gone and (rest := items.without(value, without_politeness(gone["noun"]))):
             reading.values[name] = rest
             reading.rest = reading.rest.replace(gone[0], "\n")
             return
         found = items_or_count(reading, one, MARKED.sub("", reading.rest).removeprefix("it "))
         if found and not found.wrong:
-            adds = reading.free or _ADD.search(reading.rest)
-            changed = items.merged(value, found.value, only_known=not adds)
+            adds = reading.free or _ADD.search(reading.rest) or items.share(value, found.value)
+            changed = items.merged(value, found.value) if adds else None
             if changed and reading.take(one, found._replace(value=changed), cut=False):
                 reading.rest = ""
                 return
 
 
+def read_chosen_otherwise(reading: Reading) -> None:
+    """Read what can only be another answer to a question of before, while a summary is being confirmed."""
+    text = _OTHERWISE.sub("", MARKED.sub("", reading.heard.text)).strip()
+    numbered = [name for name in reading.known if (one := reading.flow.fields.get(name)) and one.kind is Kind.NUMBER]
+    for name, value in reading.known.items():
+        one = reading.flow.fields.get(name)
+        if one is None or not value or not text or name in reading.values:
+            continue
+        if one.kind is Kind.CHOICE and not text.isdecimal():
+            found = answer(one, text, reading.heard)
+        elif one.kind is Kind.DATE:
+            found = answer(one, text, reading.heard, asked=False) or _at_another_time(reading, one, text, str(value))
+        elif one.kind is Kind.NUMBER and len(numbered) == 1 and (reading.corrects or text not in ("1", "2")):
+            found = answer(one, text, reading.heard) if re.fullmatch(r"[\w -]{1,40}", text) else None
+        else:
+            continue
+        if reading.take(one, found, cut=False):
+            reading.rest = ""
+
+
+def _at_another_time(reading: Reading, one: Field, text: str, known: str) -> Answer | None:
+    """Read "at 6 pm" as another time of the day that is known."""
+    day = datetime.fromisoformat(known[:10])
+    return answer(one, text, replace(reading.heard, at=day)) if day > reading.heard.at else None
+
+
 def items_or_count(reading: Reading, one: Field, part: str) -> Answer | None:
     """Read items, or a bare quantity where there is one thing alone that it can be of."""
-    known = reading.known.get(one.name)
+    known, found = reading.known.get(one.name), answer(one, part, reading.heard)
     count = next(numbers.spot(part), None)
-    if isinstance(known, list) and len(known) == 1 and count and re.fullmatch(r"\W*", part[count.end :]):
-        changed = [{"item": known[0]["item"], "quantity": int(count.value)}]
-        return answer(one, items.shown(changed), reading.heard)
-    return answer(one, part, reading.heard)
+    if found or not count or not isinstance(known, list) or len(known) != 1 or not count.value.is_integer():
+        return found
+    return answer(one, items.shown([{"item": known[0]["item"], "quantity": int(count.value)}]), reading.heard)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.core.flow_parts.answers import Answer, Heard, answer, keyed
-from gateway.core.flow_parts.corrections import read_changed_items, read_replaced
+from gateway.core.flow_parts.corrections import read_changed_items, read_chosen_otherwise, read_replaced
 from gateway.core.flow_parts.definition import Field, Flow, Kind
 from gateway.core.flow_parts.labels import read_labelled
 from gateway.core.flow_parts.reading import STRONG, Reading, pieces
@@ -20,6 +20,8 @@ _FILLER = re.compile(
     r"|instead|make)\b|[\W_]",
     re.IGNORECASE,
 )
+
+_BROKEN = re.compile(r"(?<![^\s@])[^\s@]{1,64}@\w\S{0,99}(?:\s?,\s?[a-z]{2,4}\b)?", re.IGNORECASE)
 
 
 def find(flow: Flow, wanted: Sequence[Field], known: Mapping[str, Any], heard: Heard, *, free: bool = False) -> Reading:
@@ -36,6 +38,8 @@ def find(flow: Flow, wanted: Sequence[Field], known: Mapping[str, Any], heard: H
     read_replaced(reading)
     read_changed_items(reading)
     _by_form(reading)
+    if free and not reading.values.keys() - {one.name for one in wanted if reading.values.get(one.name) == "no"}:
+        read_chosen_otherwise(reading)
     _by_place(reading)
     if first and not reading.values and first.optional and is_phrase((*SKIP, *heard.words.get("skip", ())), heard.text):
         reading.values[first.name] = ""
@@ -74,10 +78,20 @@ def _by_form(reading: Reading) -> None:
         _by_place(reading, only=first)
     for kind in STRONG:
         for one in _in_order(reading, kind):
-            may = reading.lacks(one) or (reading.corrects and kind is not Kind.DATE and one.name not in reading.values)
-            asked = one in reading.wanted
-            if may and (reading.free is False or kind is not Kind.DATE or reading.corrects):
-                reading.take(one, answer(one, reading.rest, reading.heard, asked=asked))
+            asked, corrected = one in reading.wanted, reading.corrects and kind is not Kind.DATE
+            if reading.lacks(one) or (corrected and one.name not in reading.values):
+                alone = one is reading.first if kind is Kind.EMAIL else asked
+                reading.take(one, answer(one, reading.rest, reading.heard, asked=alone))
+        if kind is Kind.EMAIL:
+            _broken_address(reading)
+
+
+def _broken_address(reading: Reading) -> None:
+    """Refuse what was to be an e-mail address and is none, so that it is not taken for something else."""
+    one = next((one for one in _in_order(reading, Kind.EMAIL) if one.name not in reading.values), None)
+    if one and (broken := _BROKEN.search(reading.rest)):
+        reading.refused[one.name] = Answer("", *broken.span(), "bad_email")
+        reading.rest = _BROKEN.sub("\n", reading.rest)
 
 
 def _in_order(reading: Reading, kind: Kind) -> list[Field]:

@@ -120,5 +120,6 @@ def _pattern(labels: tuple[str, ...]) -> re.Pattern[str]:
     longest_first = sorted(labels, key=lambda label: (-len(label), label))
     spelt = "|".join(re.escape(label).replace(r"\ ", r"[\s_-]+") for label in longest_first)
     return re.compile(
-        rf"(?<!\w)(?:{_ARTICLES}\s+)*(?P<label>{spelt or '(?!)'})(?![\w@])(?P<connected>{CONNECTED})?", re.IGNORECASE
+        rf"(?<!\w)(?:{_ARTICLES}\s+){{0,3}}(?P<label>{spelt or '(?!)'})(?![\w@])(?P<connected>{CONNECTED})?",
+        re.IGNORECASE,
     )

@@ -11,10 +11,14 @@ from gateway.core.flow_parts.definition import Field, Flow, Kind
 # What has a form of its own, wherever it stands.
 STRONG = (Kind.EMAIL, Kind.PHONE, Kind.DATE)
 # Where one answer ends and the next begins.
-PIECES = re.compile(r"[\n;|]|,(?!\d)|(?<=[.!?])\s|\s+-\s+|\s&\s|\band\b", re.IGNORECASE)
+PIECES = re.compile(
+    r"[\n;|]|,(?!\d)|(?<=[.!?])(?<![ .][a-z]\.)(?<!\b[dms]r\.)(?<!\bm[rs]s\.)(?<!\bprof\.)\s|\s+-\s+|\s&\s|\band\b",
+    re.IGNORECASE,
+)
 # Words by which people take back what they said.
 MARKED = re.compile(
-    r"^\W*(?:(?:no|nope|sorry|actually|wait|oops|correction|i meant?|not|instead|hold on|change|update|correct|edit|fix"
+    r"^\W*(?:(?:yes|yeah|yep|ok|okay|well|so|and)\b[\s,.!:;-]*)*"
+    r"(?:(?:but|no|nope|sorry|actually|wait|oops|correction|i meant?|not|instead|hold on|change|update|correct|edit|fix"
     r"|make|replace|set|wrong|please|add|also|remove|drop|without|delete)\b[\s,.!:;-]*)+",
     re.IGNORECASE,
 )

@@ -88,7 +88,9 @@ def _answers_all(flow: Flow, branches: Sequence[Branch]) -> bool:
         if branch.condition and branch.condition.operator == "=":
             told.setdefault(branch.condition.field, set()).add(folded(branch.condition.value))
     for name, values in told.items():
-        one = flow.fields[name]
+        one = flow.field(name)
+        if one is None:
+            continue
         possible = {"yes", "no"} if one.kind is Kind.YES_NO else {folded(option.value) for option in one.options}
         if possible and possible <= values and not one.optional and one.kind in (Kind.YES_NO, Kind.CHOICE):
             return True

@@ -23,8 +23,9 @@ TEXTS: Mapping[str, Wording] = {
     "too_large": Wording("It can be {most} at most."),
     "too_long": Wording("Sorry, that is too long for me. Please use fewer words."),
     "too_short": Wording("Please say a little more."),
+    "bad_email": Wording("That e-mail address does not look right."),
     "not_whole": Wording("It has to be a whole number."),
-    "unknown_item": Wording("Sorry, we have no {value}."),
+    "unknown_item": Wording("Sorry, we have no {value}. What there is:", "Sorry, we have no {value}."),
     "confirm": Wording("{summary}\n\nIs that right? (yes or no)", "I have: {summary} Is that right?"),
 }
 
@@ -129,7 +130,10 @@ def again(flow: Flow, asking: Field, step: Step, values: Mapping[str, Any], wron
         return _with_options(flow, asking, asking.retry, values)
     bounds = {"least": numbers.shown(asking.least or 0), "most": numbers.shown(asking.most or 0), "value": what}
     reason = said(flow, wording(flow, wrong or "not_understood"), values, bounds)
-    if wrong:
+    if wrong == "unknown_item":
+        options = Wording(*(listing(asking.options, spoken=way) for way in (False, True)))
+        return joined([reason, options])
+    if wrong and wrong != "bad_email":
         return _with_options(flow, asking, reason, values)
     words = _RETRIES.get(asking.kind) or (
         prompt_of(asking) if asking.prompt.text or not step.prompt.text else step.prompt

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.core.recognise.numbers import SMALL
-from gateway.core.recognise.vocabulary import NO, UNCLEAR, YES
+from gateway.core.recognise.vocabulary import BUT, NO, UNCLEAR, YES
 from gateway.core.recognise.words import begins_with_phrase, folded, is_phrase, phrase_in, without_politeness
 
 
@@ -99,7 +99,8 @@ def yes_or_no(text: str, yes: Sequence[str] = (), no: Sequence[str] = ()) -> str
     begun = folded(without_politeness(stripped))
     if len(begun) > 200:
         return None
-    for answer, words in (("no", _only_clear((*NO, *no))), ("yes", _only_clear((*YES, *yes)))):
+    words_of_yes = () if phrase_in(BUT, begun) or re.search(r"\d", begun) else _only_clear((*YES, *yes))
+    for answer, words in (("no", _only_clear((*NO, *no))), ("yes", words_of_yes)):
         if begins_with_phrase(words, begun):
             return answer
     return {"1": "yes", "2": "no"}.get(begun)

@@ -28,7 +28,8 @@ _FORMS = [
         ("words", rf"{_MONTH}\s+(?:the\s+)?{_NTH}(?:,?\s+(?P<year>\d{{4}}))?"),
         ("near", r"(?P<near>(?:the\s+)?day after tomorrow|tomorrow|tmrw|tomorow|tommorow|today|tonight)"),
         ("after", rf"(?:in\s+)?{_COUNT}\s+(?P<unit>minutes?|mins?|hours?|days?|weeks?)(?:\s+from\s+(?:now|today))?"),
-        ("after_word", r"(?P<word>next week|next month|now|right now|right away|immediately|as soon as possible|asap)"),
+        ("after_word", r"(?P<word>next week|next month|(?:right )?now|right away|immediately|as soon as possible|asap"
+            r"|any\s?time|whenever)"),
         ("weekday", rf"(?:on\s+)?(?P<which>next|this|coming)?\s*{_WEEKDAY}"),
     )
 ]  # fmt: skip
@@ -44,7 +45,7 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _ISO_TIME = re.compile(r"(?<=\d-\d\d)[Tt](?=\d\d:\d\d)")
-_BARE = re.compile(r"(?<!\w)at\s+(?P<hour>\d{1,2})(?![\w:./-])", re.IGNORECASE)
+_BARE = re.compile(r"(?<!\w)(?:at|after|around|about|before|by|from)\s+(?P<hour>\d{1,2})(?![\w:./-])", re.IGNORECASE)
 _PARTS = {"noon": 12, "midday": 12, "midnight": 0, "morning": 9, "lunch": 12, "afternoon": 14, "evening": 18}
 _MINUTES = {"half past": 30, "quarter past": 15, "quarter to": -15}
 # "five" alone means the afternoon, for whoever is called back or comes to a shop.

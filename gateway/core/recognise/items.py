@@ -13,21 +13,30 @@ ITEMS_LIMIT, NOUN_LIMIT, MOST = 20, 60, 1_000_000
 _ENDS = (
     r"please|thanks|thank|for|by|to|at|on|in|from|with|my|i|i'd|i'll|we|we'd|we'll|you|it|they|need|needed|delivered|tomorrow"
     r"|today|next|this|asap|is|are|was|not|instead|if|when|because|but|so|about|only|each|total|am|pm|hours?"
+    r"|should|must|will|would|can|be"
     r"|minutes?|days?|weeks?"
+)
+# How far before a number its noun may begin.
+_BEFORE = 80
+# What counts things and is none.
+_NO_THING = (
+    "(?:the |my )?(?:quantity|quantities|amount|order|number|numbers|items?|total|qty|count|pieces?|pcs|things?)"
 )
 _WORD = rf"(?!(?:{_ENDS}|and|or|plus)\b)[^\W\d_][^\s\d,;:+=*×()!?\"/|]*"
 _NOUN = rf"(?:(?:pcs?\.?|pieces?|units?|boxes|packs|x|×|\*)\s*(?:of\s+)?|of\s+)?(?P<noun>{_WORD}(?:\s+{_WORD}){{0,4}})"
 _AFTER_NUMBER = re.compile(rf"\s*[x×*]?\s*{_NOUN}", re.IGNORECASE)
 _BEFORE_NUMBER = re.compile(
-    rf"(?:^|[,;\n.+&]|\band\b)\s*(?:\d+[.)]\s*)?(?P<noun>{_WORD}(?:\s+{_WORD}){{0,4}})\s*(?:[x×:=*-]|\bto\b)?\s*$",
+    rf"(?:^|[,;\n.+&]|\band\b)\s*(?:\d+[.)]\s*)?(?P<noun>{_WORD}(?:\s+{_WORD}){{0,4}})"
+    r"\s*(?:[x×:=*-]|\b(?:to|is|are|should be|must be|will be)\b)?\s*$",
     re.IGNORECASE,
 )
 _ONE = re.compile(rf"(?<!\w)(?:an?|one)\s+{_NOUN}", re.IGNORECASE)
 # 20x shirts
 _TIMES = re.compile(r"(?<=\d)[x×](?![\w])")
 _LEADING = re.compile(
-    r"^(?:(?:can|could|may|i|we|you|i'?d|we'?d|i'?ll|would|want|wanna|need|like|love|have|get|give|take|order|ordering|buy|send"
-    r"|me|us|to|please|also|add|make|it|of|the|a|an|some|more|another|bring|my|is|are|about|around)\s+)+",
+    r"^(?:(?:can|could|may|i|we|you|i'?d|we'?d|i'?ll|would|want|wanna|need|like|love|have|get|give|take|order|ordering"
+    r"|buy|send|me|us|to|please|also|add|make|it|of|the|a|an|some|more|another|bring|my|is|are|about|around|change"
+    r"|update|set|only|just|instead|no|actually|sorry|wait)\s+)+",
     re.IGNORECASE,
 )
 
@@ -74,6 +83,7 @@ def _noun_of(text: str, number: numbers.Number, after: int) -> tuple[str, int, i
     behind = _AFTER_NUMBER.match(text, number.end)
     if behind and (noun := _tidy(behind["noun"])):
         return noun, number.start, behind.end()
+    after = max(after, number.start - _BEFORE)
     before = _BEFORE_NUMBER.search(text[after : number.start]) if number.start > after else None
     if before and (noun := _tidy(before["noun"])):
         return noun, after + before.start("noun"), number.end
@@ -82,7 +92,7 @@ def _noun_of(text: str, number: numbers.Number, after: int) -> tuple[str, int, i
 
 def _tidy(noun: str) -> str:
     noun = re.sub(r"\s+[x×-]$", "", _LEADING.sub("", noun.strip(" .-'") + " ").strip(), flags=re.IGNORECASE)
-    return noun[:NOUN_LIMIT].strip() if not re.fullmatch(rf"(?:{_ENDS})", noun, re.IGNORECASE) else ""
+    return "" if re.fullmatch(rf"(?:{_ENDS}|{_NO_THING})", noun, re.IGNORECASE) else noun[:NOUN_LIMIT].strip()
 
 
 def _known(options: Sequence[Choosable], noun: str, *, other: bool) -> str | None:
@@ -106,14 +116,15 @@ def keyed(digits: str, options: Sequence[Choosable]) -> list[dict[str, Any]] | N
     return list(counted.values())[:ITEMS_LIMIT]
 
 
-def merged(
-    old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]], *, only_known: bool
-) -> list[dict[str, Any]] | None:
-    """Put changed quantities into a list, and new things behind it; None where `only_known` and one is new."""
+def share(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> bool:
+    """Tell whether two lists have a thing in common."""
+    return bool({_stem(one["item"]) for one in old} & {_stem(one["item"]) for one in new})
+
+
+def merged(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put changed quantities into a list, and new things behind it."""
     by_name = {_stem(one["item"]): dict(one) for one in old}
     for one in new:
-        if only_known and _stem(one["item"]) not in by_name:
-            return None
         known = by_name.setdefault(_stem(one["item"]), dict(one))
         known["quantity"] = one["quantity"]
     return list(by_name.values())[:ITEMS_LIMIT]

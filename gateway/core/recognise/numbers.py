@@ -19,6 +19,9 @@ SMALL = UNITS | _TEENS | TENS
 _TIMES = {"dozen": 12, "dozens": 12, "hundred": 100, "thousand": 1000, "million": 1_000_000}
 _PAIRS = {"couple": 2, "pair": 2}
 
+# No number that somebody orders has more.
+WORDS_LIMIT = 12
+
 _WORD = rf"(?:{'|'.join([*SMALL, *_TIMES, *_PAIRS])})"
 _IN_WORDS = rf"(?:(?:half an?|an?|half)\s+(?:{'|'.join([*_TIMES, *_PAIRS])})|{_WORD})(?:(?:\s+|-)(?:and\s+)?{_WORD})*"
 _IN_DIGITS = r"[-+]?(?:\d{1,3}(?:[,.' ]\d{3})+(?![\d])(?:[.,]\d{1,6})?|\d{1,15}(?:[.,]\d{1,6})?)"
@@ -60,8 +63,10 @@ def _words(written: str) -> float | None:
     words = re.split(r"[\s-]+", written.lower())
     half = words[0] == "half"
     words = [word for word in words if word not in ("a", "an", "and", "half")]
+    if len(words) > WORDS_LIMIT:
+        return None
     if len(words) > 1 and all(word in UNITS for word in words):
-        return float("".join(str(UNITS[word]) for word in words[:15]))  # spelt digit by digit
+        return float("".join(str(UNITS[word]) for word in words))  # spelt digit by digit
     total = current = 0
     for word in words:
         if word in _TIMES and _TIMES[word] >= 1000:

@@ -14,7 +14,8 @@ FEWEST_DIGITS, MOST_DIGITS = 7, 15
 INTRODUCTION = r"(?:i'?m|i am|this is|it'?s|it is|call me|they call me|you can call me|speaking is|am)"
 _INTRODUCED = re.compile(
     rf"^(?:(?:and|but|no|hi|hello|hey|yes|sure|sorry|actually)\b[\s,]*)*"
-    rf"(?:(?:my|the|our|his|her)?\s*(?:full )?name(?:'s| is| was|:| =)?|{INTRODUCTION})\b[\s:=,-]*",
+    r"(?:(?:my|the|our|his|her)?\s*(?:full )?name(?:'s| is| was|:| =)?"
+    rf"|(?:(?:the |my )?(?:order|it|this|that)(?: is|'?s) )?(?:for|under)|{INTRODUCTION})\b[\s:=,-]*",
     re.IGNORECASE,
 )
 _AFTER_NAME = re.compile(r"\s+(?:here|speaking|this side)\W*$|[.!,]+$", re.IGNORECASE)
@@ -22,6 +23,7 @@ _AFTER_NAME = re.compile(r"\s+(?:here|speaking|this side)\W*$|[.!,]+$", re.IGNOR
 
 def name(text: str, *, asked: bool = True) -> str | None:
     """Read a name; None where the words are none. One that was not `asked` for begins with a capital."""
+    text = re.split(r"[\s,]+not\s", text, maxsplit=1)[0]
     text = _AFTER_NAME.sub("", _INTRODUCED.sub("", without_politeness(text), count=1).strip(" \"'*_"))
     text = _AFTER_NAME.sub("", without_politeness(text)).strip(" \"'*_-")
     words = text.split()
@@ -104,7 +106,7 @@ _AT = r"\s*(?:[(\[]\s*at\s*[)\]]|@|\bat\b)\s*"
 _DOT = r"\s*(?:[(\[]\s*dot\s*[)\]]|\.|\bdot\b|\bpoint\b)\s*"
 _JOIN = rf"(?:{_DOT}|\s*(?:\bunderscore\b|\bdash\b|\bhyphen\b|\bminus\b|\bplus\b|[_+-])\s*)"
 _SPELT = re.compile(
-    rf"(?<![\w.])(?P<local>[\w'&]+(?:{_JOIN}[\w'&]+){{0,6}}){_AT}"
+    rf"(?<![\w.'&])(?P<local>[\w'&]{{1,64}}(?:{_JOIN}[\w'&]{{1,64}}){{0,6}}){_AT}"
     rf"(?P<domain>[a-z0-9-]+(?: [a-z0-9-]+)?(?:{_DOT}[a-z0-9-]+){{0,3}}{_DOT}[a-z]{{2,24}})(?![\w@])",
     re.IGNORECASE,
 )

@@ -34,6 +34,11 @@ CANCEL = _phrases(
     "cancel|cancel it|cancel that|cancel this|cancel my order|cancel the order|cancel everything|never mind|nevermind"
     "|forget it|forget about it|abort|stop it|i changed my mind|i don't want it"
 )
+# What takes a yes back: "yes, but change the quantity".
+BUT = _phrases(
+    "but|change|except|however|not|wrong|instead|only|also|add|remove|without|more|less|fewer|rather|different|other|wait"
+    "|update|correct the|though|first|until|if|unless|make it|make that"
+)
 AGAIN = _phrases(
     "again|repeat|repeat that|repeat please|say again|say that again|once more|pardon|pardon me|come again|what|huh"
     "|what did you say|sorry|excuse me|i don't understand|can you repeat|can you repeat that|could you repeat that"
@@ -45,7 +50,9 @@ NO_NAMES = frozenset(
         "|is|are|was|of|not|none|nothing|nobody|never|skip|help|hello|hi|hey|thanks|thank|please|sorry|stop|cancel|so"
         "|just|very|really|interested|looking|trying|calling|here|there|from|at|in|on|to|for|with|about|it|that|this|we"
         "|you|they|and|or|but|if|because|my|your|i|idk|dunno|wrong|right|correct|change|back|repeat|pardon|maybe|later"
-        "|now|today|tomorrow|order|want|need|like|have|hm|hmm|huh|eh|um|uh|blah|good|great|fine|again"
+        "|now|today|tomorrow|order|want|need|like|have|hm|hmm|huh|eh|um|uh|blah|good|great|fine|again|remove|add"
+        "|drop|delete|make|set|update|actually|wait|edit|replace|fix|let|get|give|take|send|put|more|less|also"
+        "|any|anytime|anyone|whenever|time|noon|midday|tonight|morning|afternoon|evening|next|see|skip"
     )
 )
 # What a name in small letters keeps small.

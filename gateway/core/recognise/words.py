@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 # What is read of a message; nobody's answer is longer, and every pattern below is quick on so much.
-READ_LIMIT = 2000
+READ_LIMIT = 1000
 
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"', "\u00a0": " "})
 # Two of the format characters are letters' joiners (Persian, Malayalam); the others only turn or hide text.
