@@ -74,16 +74,20 @@ class Carrier(Loopback):
 
 
 class Scene:
-    """A gateway whose responder is `flow`, with the flow `order`; what it stores, its worker and Twilio's side."""
+    """A gateway whose responder is `flow`; what it stores, its worker and Twilio's side.
 
-    def __init__(self, make_app: Any, clock: StoppedClock, **given: Any) -> None:
-        self.make_app, self.clock = make_app, clock
+    Its flow is `order`, or those that come with the gateway.
+    """
+
+    def __init__(self, make_app: Any, clock: StoppedClock, *, shipped: bool = False, **given: Any) -> None:
+        self.make_app, self.clock, self.shipped = make_app, clock, shipped
         self.carrier, self.sids = Carrier(), itertools.count(1)
         self.serve(**given)
 
     def serve(self, **given: Any) -> None:
         """Start the gateway, or start it anew with other settings."""
-        self.app = with_flows(self.make_app(**({"reply": {"responder": "flow"}} | given)))
+        app = self.make_app(**({"reply": {"responder": "flow"}} | given))
+        self.app = app if self.shipped else with_flows(app)
         self.twilio, self.worker = self.line(), Worker(self.app, self.clock, sender=self.carrier)
 
     def line(self) -> Twilio:
