@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.conversation import actions, upkeep
+from gateway.conversation import actions, flow_upkeep, upkeep
 from gateway.conversation.runtime import Runtime
 from gateway.logs import log
 from gateway.store import restored
@@ -24,13 +24,16 @@ def make_safe(runtime: Runtime) -> Doubted:
     """Let nothing go out twice that was sent, or answered, after the backup was made. May be repeated.
 
     What waits to be sent is looked up at Twilio first. What waits for an answer cannot be looked up, for nobody knows
-    in which words it was given: a person is asked to look.
+    in which words it was given: a person is asked to look. What flows still had to do is listed as failed.
     """
     upkeep.settle(runtime)
+    while flow_upkeep.look(runtime) == flow_upkeep.BATCH:
+        pass
     now = runtime.clock.now()
     with deadline(SEARCH_SECONDS):
         sends, sessions = restored.doubt_sends(now), restored.drop_answers(now)
+        flows = restored.leave_flows(now)
         for session_id in sessions:
             actions.ask_for_person(runtime, session_id, restored.REASON)
-    log.info("restored_backup_made_safe", sends=sends, sessions=len(sessions))
+    log.info("restored_backup_made_safe", sends=sends, sessions=len(sessions), flows=flows)
     return Doubted(sends, tuple(sessions))

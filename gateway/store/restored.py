@@ -5,7 +5,7 @@ from datetime import datetime
 from gateway.store.answers import NONE, PENDING, QUEUED
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument, OutboxDocument
-from gateway.store.outbox import ANSWER, CANCELED, EVER, SEND, WAITING
+from gateway.store.outbox import ANSWER, CANCELED, EVER, FAILED, FLOW, SEND, WAITING
 
 REASON = "restored"
 
@@ -21,6 +21,15 @@ def doubt_sends(now: datetime) -> int:
         waiting, [{"$set": {"attempted_at": since, "last_attempt_at": now, "due": now, "owner": ""}}]
     )
     return done.matched_count
+
+
+def leave_flows(now: datetime) -> int:
+    """Leave what flows still have to do to an operator, among what failed; gives how much that is."""
+    done = collection(OutboxDocument).update_many(
+        {"state": WAITING, "queued_at": {"$gt": EVER}, "step": FLOW},
+        {"$set": {"state": FAILED, "finished_at": now, "error": f"{REASON}: it may have been done after the backup"}},
+    )
+    return done.modified_count
 
 
 def drop_answers(now: datetime) -> list[str]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.conversation import failed, flow_starts, flow_upkeep, forget, operators
+from gateway.conversation import failed, flow_starts, flow_upkeep, forget, operators, restored
 from gateway.conversation.flow_starts import FlowUnderWay, NoFlow
 from gateway.conversation.operators import CannotDo
 from gateway.core import flows
@@ -440,3 +440,14 @@ def test_nothing_of_a_forgotten_person_is_left_in_runs_but_numbers(scene):
     }  # fmt: skip
     assert "session_id" in kept
     assert scene.db.outbox.count_documents({"about": emptied["_id"]}) == 0
+
+
+def test_a_backup_that_is_brought_back_leaves_to_a_person_what_flows_may_have_done(scene, receiver):
+    scene.play("supply", "Nails", "hari@example.com")
+    scene.play("supply", From="+15550004444")
+    scene.clock.tick(3600)
+    restored.make_safe(scene.runtime)
+    scene.worker.run()
+    assert (scene.carrier.sent, receiver.told) == ([], [])
+    assert len(rows(scene, state="failed")) == 5
+    assert {one["outcome"] for one in scene.db.flow_runs.find()} == {"completed", "expired"}
