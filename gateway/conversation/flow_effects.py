@@ -42,7 +42,7 @@ def kept(flow: Flow | None, state: State, now: datetime) -> dict[str, Any]:
     That is when its time is over; or soon, where something has to follow. Store it, then call `follow`.
     """
     if state.is_active and flow and _is_told(state):
-        return state.as_stored() | {"due": _over_at(flow, state)}
+        return state.as_stored() | {"due": _over_at(flow, state, now)}
     return state.as_stored() | {"due": now + IN_HAND}
 
 
@@ -55,8 +55,9 @@ def _is_told(state: State) -> bool:
     return not state.advanced_by.startswith(row_id(state.run, ""))
 
 
-def _over_at(flow: Flow, state: State) -> datetime:
-    return state.waiting_since + flow.timeout + MILLISECOND
+def _over_at(flow: Flow, state: State, now: datetime) -> datetime:
+    """Tell when a flow has waited too long: whose message came late has as much time as everybody."""
+    return max(state.waiting_since, now) + flow.timeout + MILLISECOND
 
 
 def follow(runtime: Runtime, place: Place, flow: Flow | None, before: State | None, after: State) -> None:
@@ -76,7 +77,7 @@ def follow(runtime: Runtime, place: Place, flow: Flow | None, before: State | No
     elif opening:
         _queue(runtime, place, after, BEGIN)
     if opening or not after.is_active:
-        look_at_end(place, flow, after)
+        look_at_end(runtime, place, flow, after)
 
 
 def put(runtime: Runtime, place: Place, flow: Flow | None, before: State, after: State) -> bool:
@@ -88,9 +89,10 @@ def put(runtime: Runtime, place: Place, flow: Flow | None, before: State, after:
     return True
 
 
-def look_at_end(place: Place, flow: Flow | None, state: State) -> None:
+def look_at_end(runtime: Runtime, place: Place, flow: Flow | None, state: State) -> None:
     """Let a state be looked at when its time is over, and one that is over never again."""
-    flow_states.put_due(place.session_id, state, _over_at(flow, state) if flow and state.is_active else None)
+    due = _over_at(flow, state, runtime.clock.now()) if flow and state.is_active else None
+    flow_states.put_due(place.session_id, state, due)
 
 
 def _end(runtime: Runtime, place: Place, flow: Flow | None, before: State | None, after: State) -> None:

@@ -31,7 +31,7 @@ def _look(runtime: Runtime, waiting: Waiting) -> None:
         _expire(runtime, waiting, flow)
     else:
         flow_effects.follow(runtime, waiting.place, flow, None, state)
-        flow_effects.look_at_end(waiting.place, flow, state)
+        flow_effects.look_at_end(runtime, waiting.place, flow, state)
 
 
 def _expire(runtime: Runtime, waiting: Waiting, flow: Flow | None) -> None:

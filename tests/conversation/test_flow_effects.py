@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.conversation import failed, flow_starts, flow_upkeep, forget, operators, restored
+from gateway.conversation import failed, flow_effects, flow_starts, flow_upkeep, forget, operators, restored
 from gateway.conversation.flow_starts import FlowUnderWay, NoFlow
 from gateway.conversation.operators import CannotDo
 from gateway.core import flows
+from gateway.core.flows import State
 from gateway.core.replies import Action, Reply
 from gateway.metrics import exposition
 from gateway.store import flow_runs, flow_states, outbox
@@ -251,6 +252,15 @@ def test_a_time_out_says_nothing_while_a_person_answers_or_where_the_file_says_n
     scene.worker.run()
     assert scene.carrier.sent == []
     assert {one["outcome"] for one in scene.db.flow_runs.find()} == {"expired"}
+
+
+def test_who_was_heard_late_has_as_much_time_to_answer_as_everybody(scene):
+    scene.play("supply")
+    message = scene.db.messages.find_one({"direction": "inbound"})
+    late = State("supply", 3, "item", "late", message["createdAt"], message["createdAt"], advanced_by="SMlate")
+    scene.clock.tick(3600)
+    kept = flow_effects.kept(supply(), late, scene.clock.now())
+    assert kept["due"] - scene.clock.now() == timedelta(minutes=30, milliseconds=1)
 
 
 def test_a_flow_whose_file_is_gone_ends_by_itself(scene):
