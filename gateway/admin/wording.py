@@ -21,6 +21,7 @@ UNANSWERED = {
     "blocked": "not answered: on the blocklist",
     "opted_out": "not answered: opted out",
     "call_limit": "the call had lasted too long",
+    "before_question": "not answered: written before the flow asked its question",
 }
 
 # What is shown beside a message: these parameters, the first of which stands for the rest.

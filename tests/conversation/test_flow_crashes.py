@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.conversation import flow_effects, flow_upkeep, upkeep
+from gateway.conversation import flow_effects, flow_upkeep, respond, upkeep
 from gateway.store import answers, asked, flow_runs, messages, outbound, outbox, sessions
 from gateway.store import flows as store_flows
 from tests.conversation.flowing import ASKED, NOTED, SAID, SPOKEN, Scene
@@ -147,6 +147,35 @@ def test_an_answer_whose_webhook_died_after_the_step_is_kept_until_it_is_told(sc
     assert scene.flow()["step"] == "who"
     recover(scene)
     assert scene.carrier.sent == list(ASKED[1:])
+
+
+def test_a_webhook_that_was_overtaken_by_the_worker_tells_nothing(scene, monkeypatch):
+    scene.play("order")
+    write = respond.write
+
+    def slowly(*args, **kwargs):
+        monkeypatch.setattr(respond, "write", write)
+        scene.worker.run(after=5)
+        return write(*args, **kwargs)
+
+    monkeypatch.setattr(respond, "write", slowly)
+    assert texts(scene.twilio.sms(SAID[0])) == []
+    scene.worker.run(after=5)
+    assert scene.carrier.sent == [ASKED[1]]
+    scene.assert_sound()
+
+
+def test_a_worker_that_claimed_an_answer_is_left_to_send_it(scene, dying):
+    scene.play("order")
+    dying(messages, "insert", "after")
+    with pytest.raises(Died):
+        scene.twilio.sms(SAID[0], MessageSid="SMdied")
+    dying(asked, "claim", "after")
+    with pytest.raises(Died):
+        scene.worker.run(after=5)
+    assert texts(scene.twilio.sms(SAID[0], MessageSid="SMdied")) == []
+    recover(scene)
+    assert scene.carrier.sent == [ASKED[1]]
 
 
 @pytest.mark.parametrize("step", [IN_WEBHOOK[0], *IN_WEBHOOK[2:]], ids=lambda step: f"{step[2]} {step[1]}")

@@ -11,7 +11,10 @@ from gateway.conversation.flow_turns import Told
 from gateway.conversation.runtime import build
 from gateway.core.errors import ConfigError
 from gateway.core.replies import Reply
-from tests.conftest import fixture
+from gateway.store import api_keys, asked
+from gateway.store.connection import deadline
+from tests.api.chatting import Visitor
+from tests.conftest import TEN, fixture
 from tests.conversation.flowing import ASKED, NOTED, SAID, Scene
 from tests.conversation.test_outage import Away, away
 from tests.conversation.worker import slow_responder
@@ -212,4 +215,28 @@ def test_two_answers_at_once_take_a_step_each(make_scene):
         assert {state["values"]["what"], state["values"]["who"]} == set(SAID[:2])
         assert len(answers) == 2
         scene.clock.tick(10)
+    scene.assert_sound()
+
+
+def test_what_a_flow_has_to_answer_first_is_found_by_indexes(scene):
+    scene.play("order", SAID[0])
+    message = asked.get(scene.db.messages.find_one({"content": SAID[0]})["_id"])
+    scene.db.command("profile", 2)
+    asked.ahead(message, {message.place.session_id}, "SMother")
+    scene.db.command("profile", 0)
+    (looked,) = scene.db["system.profile"].find({"op": "query"})
+    scene.db["system.profile"].drop()
+    assert "COLLSCAN" not in looked["planSummary"]
+    assert looked["docsExamined"] == 0
+
+
+def test_a_flow_is_answered_in_a_chat_as_anywhere(scene):
+    with deadline():
+        key = api_keys.add("site", ["write"], TEN, by="a test")[1]
+    alice, told = Visitor(scene.app.test_client(), key, {"user_id": "alice"}), []
+    for line in ("order", *SAID):
+        told.append(alice.say(line)["content"])
+        scene.clock.tick(1)
+    assert told == [*ASKED, NOTED]
+    assert {row["status"] for row in scene.db.messages.find({"direction": "outbound"})} == {"delivered"}
     scene.assert_sound()
