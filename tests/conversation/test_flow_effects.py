@@ -179,6 +179,10 @@ class Killed(BaseException):
     """The process is gone: nothing catches this."""
 
 
+def die(*_args, **_given):
+    raise Killed
+
+
 WRITES = (
     (flow_runs, "begin"), (flow_runs, "reach"), (flow_runs, "end"), (outbox, "put"), (flow_states, "put_due"),
 )  # fmt: skip
@@ -221,6 +225,30 @@ def test_a_process_killed_at_any_write_loses_and_doubles_nothing(scene, receiver
     assert (ended["outcome"], ended["last_step"]) == ("completed", "address")
     assert [one["step"] for one in ended["steps"]] == ["item", "address"]
     assert "due" not in scene.flow()
+
+
+@pytest.mark.parametrize("by", ["start", "timeout", "cancel"])
+def test_what_nobody_would_answer_again_is_found_by_when_it_is_due(scene, monkeypatch, by):
+    """No message leads to these, so the state itself has to say that something still follows from it."""
+    scene.play("hello" if by == "start" else "supply")
+    session_id = str(scene.session()["_id"])
+    scene.clock.tick(3600 if by == "timeout" else 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(flow_runs, "begin" if by == "start" else "reach", die)
+        with pytest.raises(Killed):
+            if by == "start":
+                flow_starts.start(scene.runtime, session_id, "supply", "ada", run="api:1")
+            elif by == "cancel":
+                flow_starts.cancel(scene.runtime, session_id, "ada")
+            else:
+                flow_upkeep.look(scene.runtime)
+    assert flow_upkeep.look(scene.runtime) == 0
+    scene.clock.tick(20)
+    assert flow_upkeep.look(scene.runtime) == 1
+    scene.worker.run()
+    told = {"start": ["Which item?"], "timeout": ["We did not hear from you, so we stopped."], "cancel": []}
+    assert scene.carrier.sent == told[by]
+    assert run(scene).get("outcome") == {"start": None, "timeout": "expired", "cancel": "canceled"}[by]
 
 
 # Time-outs
@@ -360,7 +388,7 @@ def test_an_action_is_repeated_after_a_crash_without_a_second_flow(make_scene, m
     with slow_responder(scene.app, lambda _turn: Reply("", actions=(Action("flow", {"flow": "order"}),))):
         scene.play("hats")
         with monkeypatch.context() as patched:
-            patched.setattr("gateway.store.outbound.insert", lambda _documents: (_ for _ in ()).throw(Killed))
+            patched.setattr("gateway.store.outbound.insert", die)
             with pytest.raises(Killed):
                 scene.worker.run()
         scene.worker.run(after=120)
@@ -429,7 +457,7 @@ def test_a_worker_killed_after_the_flow_began_texts_the_caller_once(make_scene, 
     scene = make_scene()
     missed(scene, "failed")
     with monkeypatch.context() as patched:
-        patched.setattr("gateway.conversation.send.write", lambda *_args, **_given: (_ for _ in ()).throw(Killed))
+        patched.setattr("gateway.conversation.send.write", die)
         with pytest.raises(Killed):
             scene.worker.run()
     assert scene.db.flow_runs.count_documents({}) == 1
