@@ -33,7 +33,7 @@ class Part:
 
 
 PARTS = (
-    Part("Sessions", ("admin.sessions", "admin.session", "admin.contact_sessions")),
+    Part("Sessions", ("admin.sessions", "admin.session", "admin.contact_sessions", "admin.contact_history")),
     Part("What-if", ("admin.what_if",)),
     Part("Analytics", ("admin.analytics_page",)),
     Part(

@@ -5,20 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask import abort, render_template, request
-
-from gateway.admin import cursors, history, listed, login, wording
-from gateway.admin.blueprint import bp
+from gateway.admin import history, listed, wording
 from gateway.admin.login import access, runtime
 from gateway.conversation.crm import standing
 from gateway.conversation.crm.standing import Standing
 from gateway.core.participant import EMAIL, address, site_of
 from gateway.store import audit, merges, people
 from gateway.store.claims import holders
-from gateway.store.connection import deadline
 from gateway.store.people import OptOut, Person
 
-SESSIONS_SHOWN, HISTORY_SHOWN, PAGE_SIZE = 10, 50, 50
+SESSIONS_SHOWN, HISTORY_SHOWN = 10, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,21 +145,3 @@ def _rows(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in state.items():
         words = listed.utc(value) if isinstance(value, datetime) else wording.value(value)
         yield name.replace("_", " ").capitalize(), words
-
-
-@bp.get("/contacts/<contact_id>/sessions")
-@login.needs("viewer")
-def contact_sessions(contact_id: str) -> str:
-    """List all sessions of a person that the reader may see, newest first."""
-    before = cursors.read(request.args.get("before"))
-    now = runtime().clock.now()
-    with deadline():
-        person = people.get(contact_id)
-        whose = person.members if person else ()
-        found = people.sessions_of(whose, access().channels, limit=PAGE_SIZE + 1, before=before)
-        is_seen = bool(found) or bool(before and people.sessions_of(whose, access().channels, limit=1))
-    if person is None or not is_seen:
-        abort(404, "There is no such contact. They may have been forgotten since.")
-    rows = [listed.row(one, now) for one in found[:PAGE_SIZE]]
-    older = cursors.write(rows[-1].at) if len(found) > PAGE_SIZE else None
-    return render_template("contact_sessions.html", person=person, rows=rows, older=older, before=before)

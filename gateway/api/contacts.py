@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from flask import Response
@@ -66,9 +65,11 @@ def list_contact_messages(path: shapes.ContactPath, query: shapes.ContactMessage
     """List what was said with a contact, over all their sessions and channels."""
     with deadline():
         person = _seen(path.contact_id)
-        found = histories.page(person.members, access().channels, limit=query.limit + 1, after=_place(query.cursor))
+        found = histories.page(
+            person.members, access().channels, limit=query.limit + 1, after=histories.read_cursor(query.cursor)
+        )
     rows = found[: query.limit]
-    more = _cursor(histories.position(rows[-1])) if len(found) > len(rows) else None
+    more = histories.cursor(rows[-1]) if len(found) > len(rows) else None
     return reply(shapes.ContactMessagePage(items=[_message(row) for row in rows], next_cursor=more))
 
 
@@ -257,15 +258,3 @@ def _message(row: Mapping[str, Any]) -> shapes.ContactMessage:
         created_at=row["createdAt"],
         **{name: row.get(name) for name in names},
     )
-
-
-def _cursor(position: tuple[datetime, bool, str]) -> str:
-    at, is_ours, message_id = position
-    return f"{epoch_ms(at)}.{is_ours:d}.{message_id}"
-
-
-def _place(cursor: str) -> tuple[datetime, bool, str] | None:
-    if not cursor:
-        return None
-    at, is_ours, message_id = cursor.split(".", 2)
-    return from_epoch_ms(int(at)), is_ours == "1", message_id

@@ -1,6 +1,7 @@
 """What was said with a person, over all their sessions and channels, as one history: the newest first, in pages."""
 
 import heapq
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ from bson import ObjectId
 
 from gateway.core.identifiers import canonical
 from gateway.core.replies import Said
+from gateway.core.times import epoch_ms, from_epoch_ms
 from gateway.store import asked, people
 from gateway.store.connection import collection
 from gateway.store.documents import NOT_PRIVATE, MessageDocument, SessionDocument
@@ -21,6 +23,8 @@ _TOGETHER = 150
 _SESSIONS = 600
 
 _WITHOUT = {"answer": 0, "moved": 0}
+
+_CURSOR = re.compile(r"(\d{1,14})\.([01])\.(.{1,150})", re.ASCII)
 
 # A message's place in a history: its moment, whether it is ours (an answer follows what it answers), its id.
 Position = tuple[datetime, bool, str]
@@ -68,6 +72,18 @@ def elsewhere(
 def position(row: Mapping[str, Any]) -> Position:
     """Give a message's place in a history."""
     return row["createdAt"], row.get("direction") == "outbound", row["id"]
+
+
+def cursor(row: Mapping[str, Any]) -> str:
+    """Write a message's place for an address."""
+    at, is_ours, message_id = position(row)
+    return f"{epoch_ms(at)}.{is_ours:d}.{message_id}"
+
+
+def read_cursor(written: str) -> Position | None:
+    """Read a place in a history; None where it is none, which is its beginning."""
+    found = _CURSOR.fullmatch(written)
+    return (from_epoch_ms(int(found[1])), found[2] == "1", found[3]) if found else None
 
 
 def _newest(wanted: dict[str, Any], limit: int, after: Position | None) -> list[dict[str, Any]]:

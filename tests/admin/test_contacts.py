@@ -138,3 +138,36 @@ def test_a_viewer_reads_and_does_nothing(app, two, db):
     for words in ("Merge with another", "Opt out by hand", "Add an e-mail"):
         assert words not in page
     assert vic.get(f"/admin/sessions/{two[0]}/contact/merge").status_code == 403
+
+
+def test_what_was_said_reads_as_one_history_over_channels_and_merged_contacts(console, two, db, twilio, clock):
+    clock.tick(60)
+    twilio.whatsapp("By WhatsApp", From=f"whatsapp:{ADA}", WaId=ADA[1:])
+    clock.tick(60)
+    twilio.sms("Later, from the other number", From=BOB)
+    act(console, two[0], "merge", **{"with": contact(db, BOB)})
+    shown = console.page(f"/admin/contacts/{contact(db, BOB)}/history")
+    said = ["Hello", "Hello", "By WhatsApp", "Later, from the other number"]
+    theirs = [words for words in re.findall(r'<p class="text" dir="auto">([^<]*)</p>', shown) if words in said]
+    assert theirs[::2] == said  # each with echo's answer behind it
+    for session in db.sessions.find():
+        assert f'href="/admin/sessions/{session["_id"]}"' in shown
+    for wrong in ("f" * 24, "nonsense"):
+        assert console.get(f"/admin/contacts/{wrong}/history").status_code == 404
+    assert console.get(f"/admin/contacts/{contact(db, ADA)}/history?before=nonsense").status_code == 200
+
+
+def test_a_long_history_is_read_in_pages(console, two, db):
+    session = db.sessions.find_one()
+    db.messages.insert_many(
+        {"_id": f"m{number:03}", "session_id": session["_id"], "direction": "inbound", "createdAt": TEN,
+         "content": f"number {number:03}", "channel_id": session["channel_id"]}
+        for number in range(130)
+    )  # fmt: skip
+    where, seen = f"/admin/contacts/{session['contact_id']}/history", []
+    while where:
+        page = console.page(where)
+        seen = re.findall(r"number (\d{3})", page) + seen
+        found = re.search(r'class="older" href="([^"]+)"', page)
+        where = found[1].replace("&amp;", "&") if found else ""
+    assert seen == [f"{number:03}" for number in range(130)]
