@@ -49,7 +49,7 @@ class Whose:
 
     keys: tuple[str, ...]
     channel_id: str
-    contact_id: str | None
+    contacts: tuple[str, ...]
     channels: Channels = None
 
     def matching(self) -> dict[str, Any]:
@@ -65,8 +65,9 @@ class Whose:
 
     def _owned(self, aside: str = "") -> list[dict[str, Any]]:
         mine: list[dict[str, Any]] = [{f"{aside}keys": {"$in": list(self.keys)}}]
-        if self.contact_id:
-            theirs = {f"{aside}contact_id": ObjectId(self.contact_id), "channel_id": self.channel_id}
+        if self.contacts:
+            among = {"$in": [ObjectId(one) for one in self.contacts]}
+            theirs = {f"{aside}contact_id": among, "channel_id": self.channel_id}
             mine.append(theirs | {f"{aside}communication_type": CHAT})
         return mine
 
@@ -75,7 +76,7 @@ def whose(person: Participant, site: str, channel_id: str, channels: Channels) -
     """Find out which sessions are somebody's: under either scope, and over all their devices."""
     keys = (f"{CHAT}|{site}|{identity}" for identity in person.identities)
     contact = contacts.find(person)
-    return Whose((*keys, *person.identities), channel_id, contact.id if contact else None, channels)
+    return Whose((*keys, *person.identities), channel_id, contact.members if contact else (), channels)
 
 
 def find(session_id: str, mine: Whose) -> SessionView | None:

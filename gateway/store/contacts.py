@@ -1,7 +1,7 @@
 """The people behind the sessions: looked up when a session opens, never on a known sender's message."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,13 +20,15 @@ from gateway.store.groups import IDENTIFIERS, Document, Group, escaped
 class Contact:
     """A person as far as filing a message needs them. `opted_out` are the lines they said STOP to.
 
-    `identities` is all they are known to write by. `others` are contacts that the sender is too, as it turns out.
+    `identities` is all they are known to write by, `members` are the ids of all contacts that were merged. `others`
+    are contacts that the sender is too, as it turns out.
     """
 
     id: str
     opted_out: tuple[str, ...] = ()
     identities: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
 
 
 # Each attempt that fails means that somebody else made the contact, or that it was just forgotten.
@@ -56,7 +58,7 @@ def resolve(
     mine, *others = groups.distinct(found)
     if not shared or set(forms.values()).isdisjoint(shared):
         said_stop = dict.fromkeys(line for group in (mine, *others) for line in group.opted_out)
-        return Contact(mine.id, tuple(said_stop), mine.identities, tuple(one.id for one in others))
+        return replace(_contact(mine), opted_out=tuple(said_stop), others=tuple(one.id for one in others))
     return _contact(mine)
 
 
@@ -180,7 +182,7 @@ def _learn(found: Sequence[Document], person: Participant, forms: Mapping[str, s
 
 
 def _contact(group: Group) -> Contact:
-    return Contact(group.id, tuple(group.opted_out), group.identities)
+    return Contact(group.id, tuple(group.opted_out), group.identities, members=tuple(map(str, group.ids)))
 
 
 def record_opt_out(

@@ -62,7 +62,7 @@ def find(written: str) -> Person | None:
     known = {"external_ids": [written.strip()], "phones": [address(written).identity]}
     if email := normalised(written):
         known["emails"] = [email]
-    elif number := numbers.typed(written, people.lines_of(None)):
+    elif number := numbers.typed(written, sorted(people.lines_of(None))):
         known["phones"].append(number)
     found = next(filter(None, (editing.holder(field, values) for field, values in known.items())), None)
     return people.get(found[0]) if found else None
@@ -98,7 +98,7 @@ def _ways(words: str) -> Sequence[dict[str, Any]]:
     email = normalised(words)
     if email:
         return [*known, {"emails": email}]
-    if number := numbers.typed(words, people.lines_of(None)):
+    if number := numbers.typed(words, sorted(people.lines_of(None))):
         known.append({"identifiers": identifiers.number(number)})
     text = " ".join(f'"{word}"' for word in re.findall(r"\w+", words))
     return [*starts, *known, *([{"$text": {"$search": text}}] if text else [])]

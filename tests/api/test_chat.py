@@ -179,6 +179,7 @@ def test_a_proved_address_is_one_person_on_two_devices(site, db, clock):
     assert tablet.say("Hi")["session_state"] == "reused"
     assert "From the phone" in tablet.history()
     assert "From the laptop" in tablet.history()
+    assert "Who I am is not known here yet" in tablet.history()
 
 
 def test_two_devices_with_a_proved_address_share_a_contact(site, db):
