@@ -41,7 +41,7 @@ def sync(contact_id: str | None, everybody: bool, as_json: bool) -> None:
         told, words = plain(asdict(asked)), f"A worker synchronises them at {asked.due:%H:%M:%S} UTC."
     else:
         count = queue.ask_all(runtime, by=_who())
-        told, words = {"contacts": count}, f"{count:,} contacts are queued. `gateway crm status` shows how far it is."
+        told, words = {"contacts": count}, f"Queued: {count:,}. `gateway crm status` shows how far it is."
     click.echo(json.dumps(told) if as_json else words)
 
 

@@ -5,10 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import structlog.testing
 
-from gateway.conversation import contacts, merging, operators, regroup
+from gateway import metrics
+from gateway.conversation import contacts, forget, merging, operators, regroup
 from gateway.conversation.contacts import Changes
-from gateway.conversation.crm import push, queue, standing
+from gateway.conversation.crm import push, queue, standing, sync
 from tests.conversation.crm.conftest import NUMBER, Scene
 from tests.conversation.events.conftest import wait_for
 from tests.stand_ins.hubspot import Refused
@@ -285,3 +287,42 @@ def test_a_merge_that_is_refused_there_is_said_and_costs_no_message(scene: Scene
     synced(scene)
     assert "did not merge" in scene.state()["merge_error"]
     assert Counter(scene.hubspot.said()) == {"hi": 4, "more": 2}
+
+
+def test_what_was_told_of_somebody_who_is_forgotten_is_deleted_there(scene: Scene) -> None:
+    scene.text("forget me")
+    scene.text("not me", "+15550002222")
+    synced(scene)
+    contact = scene.state()["contact_id"]
+    synced(scene, "+15550002222")
+    scene.text("and this")
+    scene.hubspot.faults = [None, "lose"]  # of the second entry nobody knows whether it is there
+    ask(scene)
+    scene.work()
+    assert len(scene.hubspot.of(contact)) + len(scene.hubspot.objects["communications"]) >= 3
+    forget.forget(scene.runtime, NUMBER, wait=lambda seconds: scene.move(seconds=seconds))
+    scene.hubspot.faults = [503]
+    for _ in range(3):
+        scene.work(minutes=1)
+    assert scene.hubspot.of(contact) == []
+    assert contact in scene.hubspot.objects["contacts"]
+    assert sorted(scene.hubspot.said()) == ["not me", "not me"]
+    assert scene.db.crm_entries.count_documents({}) == 1
+    assert scene.db.outbox.count_documents({"step": "crm", "state": "waiting"}) == 0
+
+
+def test_each_try_is_counted_and_logged_without_words_or_numbers(scene: Scene) -> None:
+    def counted(outcome: str) -> float:
+        return metrics.CRM_SYNCS.labels(outcome)._value.get()
+
+    before = {outcome: counted(outcome) for outcome in (sync.SYNCED, sync.RETRIED)}
+    scene.text("a secret")
+    ask(scene)
+    scene.hubspot.faults = [500]
+    with structlog.testing.capture_logs() as logs:
+        scene.work()
+        scene.work(minutes=1)
+    assert {outcome: counted(outcome) - before[outcome] for outcome in before} == {sync.SYNCED: 1, sync.RETRIED: 1}
+    assert [line["event"] for line in logs] == ["crm_failed", "crm_synced"]
+    assert logs[1]["messages"] == 2
+    assert not [word for word in ("secret", "8675310", "pat-test") if word in str(logs)]
