@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from gateway.clients.asking import Answer, Api, NoAnswer
 from gateway.clients.twilio import retry_after
@@ -27,6 +27,7 @@ _READ = ("email", "firstname", "lastname", "phone", "mobilephone")
 _OF_THREE_DIGITS = re.compile(r"2[1-689]|3[578]|42|5[09]|6[7-9]|8[035789]|9[679]")
 _DAILY_SECONDS, _USUAL_SECONDS = 1800.0, 10.0
 _EXISTING = re.compile(r"Existing ID:\s*(\d+)")
+_RECORD = re.compile(r"https://app[a-z0-9-]*\.hubspot\.com/[!-~]+")
 _SCOPE = re.compile(r"[a-z][a-z0-9_.-]{2,60}")
 _WRONG = re.compile(r'"(?:error|name)"\s*:\s*"([A-Za-z0-9_]{1,60})"')
 _NOT_TAKEN = (
@@ -45,7 +46,7 @@ class HubSpot:
         self._api = Api(crm.base_url or BASE_URL, crm.access_token.get_secret_value().strip(), crm.timeout_seconds)
         self._version = crm.version
         self._ready: set[str] = set()
-        self._portal: str | None = None
+        self._records: str | None = None
 
     def get(self, contact_id: str) -> Known | None:
         """Read a contact; HubSpot answers with what it was merged into."""
@@ -150,17 +151,20 @@ class HubSpot:
 
     def _url(self, contact_id: str, told: Any) -> str:
         """Give where people look at a contact; HubSpot tells, else it is put together."""
-        if isinstance(told, str) and urlsplit(told).scheme == "https":
+        if isinstance(told, str) and _RECORD.match(told):
             return told
-        if self._portal is None:
-            self._portal = self._portal_of()
-        return f"https://app.hubspot.com/contacts/{self._portal}/record/0-1/{contact_id}" if self._portal else ""
+        if self._records is None:
+            self._records = self._records_of()
+        return self._records and self._records + contact_id
 
-    def _portal_of(self) -> str:
+    def _records_of(self) -> str:
         try:
-            return str(self._done("GET", f"/account-info/{self._version}/details").body.get("portalId") or "")
+            account = self._done("GET", f"/account-info/{self._version}/details").body
         except CrmFailed:  # A link is worth no error.
             return ""
+        host, portal = account.get("uiDomain") or "app.hubspot.com", account.get("portalId")
+        found = f"https://{host}/contacts/{portal}/record/0-1/"
+        return found if portal and _RECORD.match(found) else ""
 
     # Our own properties
 

@@ -42,6 +42,8 @@ def linked(crm: Crm, group: Group) -> str:
     contact_id = _joined(crm, group)
     if contact_id and contact_id == before and _state(crm, group).get("told") == facts.fingerprint:
         return contact_id
+    with deadline():
+        crm_state.note(group.id, crm.name, {}, drop=("note",))
     known = crm.get(contact_id) if contact_id else None
     if known is None:
         if not (facts.emails or facts.phones):
@@ -84,7 +86,7 @@ def _merged(crm: Crm, group: Group, main: str, other: str) -> str:
     if one is None or two is None or one.id == two.id:
         return (one or two or Known(main)).id
     try:
-        return crm.merge(one.id, two.id).id
+        merged = crm.merge(one.id, two.id)
     except CrmGone:
         return one.id
     except CrmFailed as error:
@@ -94,6 +96,9 @@ def _merged(crm: Crm, group: Group, main: str, other: str) -> str:
             crm_state.note(group.id, crm.name, {"merge_error": f"{crm.label} did not merge {two.id} into it: {error}"})
         log.warning("crm_merge_refused", contact_id=group.id, code=error.code)
         return one.id
+    with deadline():
+        crm_state.note(group.id, crm.name, {}, drop=("merge_error",))
+    return merged.id
 
 
 def _hand_over(crm: Crm, group: Group, absorbed: Mapping[str, Any], main: str) -> None:

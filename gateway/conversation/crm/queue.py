@@ -46,7 +46,7 @@ def soonest(runtime: Runtime, crm: Crm, contact: Mapping[str, Any]) -> datetime:
     """Tell when a contact may be synchronised next: not more often than the settings say."""
     now, last = runtime.clock.now(), crm_state.of(contact, crm.name).get("last_sync_at")
     pause = timedelta(seconds=runtime.settings.crm.min_interval_seconds)
-    return max(now, last + pause) if last else now
+    return max(now, last + pause) if isinstance(last, datetime) else now
 
 
 def ended(runtime: Runtime, sessions: Mapping[str, Sequence[str]], *, later: timedelta = timedelta()) -> int:

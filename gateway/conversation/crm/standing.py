@@ -1,6 +1,6 @@
 """How a person stands with the CRM, in words for console, API and command line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -69,14 +69,28 @@ def _standing(crm: Crm, state: Mapping[str, Any], waits: datetime | None = None)
         provider=crm.name,
         label=crm.label,
         status=status,
-        contact_id=state.get("contact_id"),
+        contact_id=str(state["contact_id"]) if state.get("contact_id") else None,
         url=state.get("url") or None,
-        last_sync_at=state.get("last_sync_at"),
+        last_sync_at=_moment(state.get("last_sync_at")),
         reason=error or state.get("skipped"),
-        failed_at=state.get("error_at"),
-        next_at=waits or state.get("retry_at"),
-        notes=tuple(str(state[name]) for name in _NOTES if state.get(name)),
+        failed_at=_moment(state.get("error_at")),
+        next_at=waits or _moment(state.get("retry_at")),
+        notes=tuple(_notes(crm, state)),
     )
+
+
+def _moment(value: Any) -> datetime | None:
+    """Take a moment; contacts that were adopted from elsewhere may have something else there."""
+    return value if isinstance(value, datetime) else None
+
+
+def _notes(crm: Crm, state: Mapping[str, Any]) -> Iterator[str]:
+    if state.get("merged_into") and not state.get("contact_id"):
+        yield (
+            f"They were merged into the contact {state['merged_into']} of {crm.label}, which cannot be undone there. "
+            "They get a contact of their own when there is something to tell."
+        )
+    yield from (str(state[name]) for name in _NOTES if state.get(name))
 
 
 def overview(runtime: Runtime) -> Overview | None:
