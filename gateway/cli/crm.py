@@ -55,9 +55,7 @@ def status(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_as_json(found), indent=2))
         return
-    click.echo(
-        f"{found.label}: {found.waiting:,} contacts wait, {found.due:,} of them are due; {found.failing:,} failed."
-    )
+    click.echo(f"{found.label}: {found.waiting:,} waiting, {found.due:,} of them due, {found.failing:,} failed.")
     if found.held_until:
         click.echo(f"Nothing is asked of it until {found.held_until:%Y-%m-%d %H:%M:%S} UTC: {found.held_for}")
     if found.contacts:
