@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from gateway import admin, api, jobs, logs, metrics, settings, webhooks
 from gateway.api import problems
 from gateway.api.documentation import Documented
-from gateway.conversation import draining, inspector, presence, runtime
+from gateway.conversation import draining, inspector, migrating, presence, runtime
 from gateway.conversation.inspector import Inspector
 from gateway.conversation.presence import Presence
 from gateway.conversation.runtime import Runtime
@@ -20,7 +20,7 @@ from gateway.core.times import ms_between
 from gateway.logs import log
 from gateway.routes import Route
 from gateway.settings import Settings
-from gateway.store import connection, migrations
+from gateway.store import connection
 from gateway.webhooks import answering, guard
 
 CLOCK_SECONDS = 60
@@ -43,10 +43,11 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
     connection.connect(configured)
     app.extensions["gateway"] = serving = runtime.build(configured, clock=clock)
     if configured.is_development:
-        _create_indexes()
+        migrating.at_start("the start in development")
     serving.spool.require_writable()
     if clock is None:
         jobs.in_background(serving.clock.correct, every=CLOCK_SECONDS, name="clock")
+        jobs.in_background(migrating.Watch().look, every=CLOCK_SECONDS, name="migrations")
         jobs.in_background(lambda: draining.drain_if_needed(serving), every=DRAIN_SECONDS, name="drainer")
     webhooks.register(app)
     admin.register(app)
@@ -65,14 +66,6 @@ def _tell_of_itself(app: Flask, serving: Runtime) -> None:
     jobs.in_background(seen.flush_steadily, every=inspector.EVERY_SECONDS, name="inspector")
     jobs.in_background(alive.beat, every=presence.EVERY_SECONDS, name="heartbeat")
     atexit.register(alive.leave)
-
-
-def _create_indexes() -> None:
-    """Spare developers the migration; a MongoDB that is away shows in every answer and needs no crash here."""
-    try:
-        migrations.migrate()
-    except StoreUnavailable as error:
-        log.error("store_unavailable", message=str(error)[:300])
 
 
 def _failed(error: Exception) -> Response:
@@ -98,7 +91,7 @@ def _register_probes(app: Flask, serving: Runtime) -> None:
         parts = {"mongodb": _timed(connection.ping), "spool": _timed(serving.spool.prove_writable) | _spooled(serving)}
         kept = [part["ok"] for part in parts.values()]
         status = "ok" if all(kept) else "degraded" if any(kept) else "unavailable"
-        return jsonify(status=status, **parts), 200 if any(kept) else 503
+        return jsonify(status=status, **parts, migrations=_migrations()), 200 if any(kept) else 503
 
     @app.get("/metrics", doc_ui=False)
     def exposition() -> Response:
@@ -123,6 +116,17 @@ def _timed(proof: Callable[[], None]) -> dict[str, Any]:
     except (StoreUnavailable, SpoolUnavailable) as error:
         return {"ok": False, "error": str(error)[:200]}
     return {"ok": True, "milliseconds": round((time.perf_counter() - started) * 1000, 1)}
+
+
+def _migrations() -> dict[str, Any]:
+    """Tell whether the documents are those of this version; an older one still takes messages, so nothing fails."""
+    try:
+        found = migrating.standing()
+    except StoreUnavailable as error:
+        return {"ok": False, "error": str(error)[:200]}
+    if not found.problem:
+        return {"ok": True}
+    return {"ok": False, "outstanding": [one.number for one in found.outstanding], "error": found.problem}
 
 
 def _spooled(serving: Runtime) -> dict[str, Any]:

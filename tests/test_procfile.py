@@ -1,4 +1,4 @@
-"""The `web:` line of the Procfile as a host runs it, without any variable that `make run` sets."""
+"""The lines of the Procfile as a host runs them, without any variable that `make run` sets."""
 
 import os
 import subprocess
@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pymongo
 import pytest
 
 from gateway.store.embedded import free_port
@@ -16,20 +17,26 @@ from tests.conftest import ACCOUNT, TOKEN
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def environment(mongo, folder: Path) -> dict[str, str]:
+    """What a host sets, and nothing else of ours; the gateway's commands are on its path."""
+    names = ("GATEWAY_", "TWILIO_", "MONGODB_URI", "PUBLIC_URL", "SECRET_KEY", "PROMETHEUS_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(names)} | {
+        "GATEWAY_DATA_DIR": str(folder), "MONGODB_URI": mongo.uri, "SECRET_KEY": "test-secret-key",
+        "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": TOKEN,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }  # fmt: skip
+
+
 @pytest.fixture
 def web(mongo, tmp_path):
     """Start gunicorn; what it was started with can be changed."""
     started = []
 
     def start(**given: str) -> subprocess.Popen[str]:
-        names = ("GATEWAY_", "TWILIO_", "MONGODB_URI", "PUBLIC_URL", "SECRET_KEY", "PROMETHEUS_")
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(names)} | {
-            "GATEWAY_ENV": "test", "GATEWAY_DATA_DIR": str(tmp_path), "MONGODB_URI": mongo.uri,
-            "SECRET_KEY": "test-secret-key", "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": TOKEN,
-        }  # fmt: skip
         command = [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py", "wsgi:app"]
+        environ = environment(mongo, tmp_path) | {"GATEWAY_ENV": "test"} | given
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environ | given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         started.append(process)
         return process
@@ -65,3 +72,17 @@ def test_a_broker_without_its_library_stops_the_start_with_one_line(web, tmp_pat
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 1
     assert [line[:35] for line in said.splitlines()] == ["gateway: GATEWAY_BROKER__URL is set"]
+
+
+def test_the_release_line_migrates_in_production(mongo, tmp_path):
+    (line,) = [one for one in (ROOT / "Procfile").read_text().splitlines() if one.startswith("release: ")]
+    environ = environment(mongo, tmp_path)
+    with pymongo.MongoClient(mongo.uri) as client:
+        migrations = client.get_default_database().migrations
+        migrations.delete_many({})
+        for _ in range(2):  # a second release finds nothing to do
+            done = subprocess.run(
+                ["sh", "-c", line.removeprefix("release: ")], cwd=ROOT, env=environ, capture_output=True, text=True
+            )
+            assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "The database is up to date."), done.stderr
+            assert {row["state"] for row in migrations.find({"_id": {"$gte": 0}})} == {"done"}

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway import __version__, settings
-from gateway.cli import running
 from gateway.cli.backfill import backfill
 from gateway.cli.backups import after_restore
 from gateway.cli.chat import chat
@@ -22,6 +21,7 @@ from gateway.cli.export import export
 from gateway.cli.flows import flows
 from gateway.cli.imports import import_
 from gateway.cli.keys import keys
+from gateway.cli.migrate import migrate
 from gateway.cli.retention import cleanup
 from gateway.cli.sessions import sessions
 from gateway.cli.simulate import simulate
@@ -30,7 +30,6 @@ from gateway.cli.users import users
 from gateway.cli.whatif import whatif
 from gateway.core.errors import GatewayError, StoreRefused, StoreUnavailable
 from gateway.responders import flow_files
-from gateway.store import migrations
 
 
 class Commands(click.Group):
@@ -72,6 +71,7 @@ cli.add_command(keys)
 cli.add_command(export)
 cli.add_command(flows)
 cli.add_command(import_)
+cli.add_command(migrate)
 cli.add_command(whatif)
 cli.add_command(sessions)
 cli.add_command(chat)
@@ -105,15 +105,6 @@ def openapi(output: str) -> None:
     Example:  gateway openapi -o openapi.json
     """
     os.execv(sys.executable, [sys.executable, "-m", "gateway.api", output])  # noqa: S606
-
-
-@cli.command()
-@as_json
-def migrate(as_json: bool) -> None:
-    """Bring the database up to date: indexes, and what contacts are found by. Safe to run at any time."""
-    running.connect()
-    names = migrations.migrate()
-    _print_lines(names, as_json, heading=f"{len(names)} indexes are in place")
 
 
 @cli.command("check-config")
@@ -168,12 +159,3 @@ def _shown(name: str, value: Any) -> Any:
     if name == "trusted_proxies":
         return [str(network) for network in value]
     return value
-
-
-def _print_lines(lines: Sequence[str], as_json: bool, *, heading: str) -> None:
-    if as_json:
-        click.echo(json.dumps(list(lines)))
-        return
-    click.echo(heading + (":" if lines else "."))
-    for line in lines:
-        click.echo(f"  {line}")

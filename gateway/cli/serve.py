@@ -20,11 +20,11 @@ import click
 
 from gateway.cli.children import Patience, require_alive, start, stop
 from gateway.cli.running import Running, forget
-from gateway.conversation import runtime
+from gateway.conversation import migrating, runtime
 from gateway.conversation.runtime import Clock
 from gateway.core.errors import ConfigError
 from gateway.settings import CONFIG_DIR, Settings, keep_secret
-from gateway.store import connection, migrations, users
+from gateway.store import connection, users
 from gateway.store.connection import deadline
 from gateway.store.embedded import EmbeddedMongo
 
@@ -128,7 +128,7 @@ def _prepare_database(configured: Settings) -> str:
         raise ConfigError(
             f"MONGODB_URI: no MongoDB takes writes there ({str(error)[:200]}). Start it, or correct it."
         ) from None
-    migrations.migrate()
+    migrating.run("gateway serve")
     given = configured.admin.password.get_secret_value()
     kept = configured.data_dir / "admin-password"
     with deadline(10):

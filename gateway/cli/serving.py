@@ -8,13 +8,20 @@ from gateway import logs
 from gateway.cli import running
 from gateway.conversation import runtime
 from gateway.conversation.runtime import Runtime
+from gateway.settings import Settings
 
 
-def build() -> Runtime:
-    """Connect and put the runtime together; what is logged goes to standard error."""
+def connect() -> Settings:
+    """Load the settings and connect; what is logged goes to standard error."""
     configured = running.connect()
     logs.configure(fmt="console", redact=configured.log.redact)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    return configured
+
+
+def build() -> Runtime:
+    """Connect and put the runtime together."""
+    configured = connect()
     serving = runtime.build(configured)
     serving.clock.correct()
     return serving

@@ -16,6 +16,7 @@ GatewayError
 ├── BadSpan              how far back to look cannot be read, or has no sensible end
 ├── NotRedacted          the provider keeps a message's text; what is deleted here stays until it does not
 ├── ArchiveFailed        an archive of old conversations cannot be written or read; nothing is deleted after it
+├── Newer                a newer gateway migrated the database; this one touches neither indexes nor documents
 ├── BadFile              a file that cannot be imported at all; says what would do
 ├── MediaRefused         a file we will never take: its host, its path, its type or its size
 ├── CrmFailed            the CRM did not do it; says whether it ever will, and what to do about it

@@ -26,7 +26,7 @@ from gateway.core.errors import ConfigError, StoreRefused, StoreUnavailable
 from gateway.core.times import MILLISECOND
 from gateway.settings import Settings
 from gateway.store.breaker import Breaker
-from gateway.store.documents import DOCUMENTS, REPLACED, JobDocument
+from gateway.store.documents import DOCUMENTS, JobDocument
 
 DATABASE = "gateway"
 
@@ -180,16 +180,10 @@ def clock_offset_ms() -> int:
 
 
 def create_indexes() -> list[str]:
-    """Create what is missing of all indexes, drop what was replaced; gives their names.
-
-    Safe to run twice and while serving.
-    """
+    """Create what is missing of all indexes; gives the names of all. See `store.indexes` for what is in their way."""
     with deadline(600):
         for document in DOCUMENTS:
             document.ensure_indexes()
-        for document, name in REPLACED:
-            if name in collection(document).index_information():
-                collection(document).drop_index(name)
         return [
             f"{document._get_collection_name()}.{name}"
             for document in DOCUMENTS

@@ -11,6 +11,7 @@ from gateway.conversation import (
     forget,
     importing,
     linking,
+    migrating,
     retention,
     subscriptions,
     upkeep,
@@ -33,6 +34,7 @@ def chores(serving: Runtime, stop: threading.Event) -> Iterator[tuple[float, Job
     Where one worker of all is enough, it is how often each looks whether another one did it lately.
     """
     yield 60, serving.clock.correct
+    yield 60, migrating.Watch().look
     yield 10, lambda: upkeep.settle(serving)
     yield 30, lambda: upkeep.sweep(serving)
     yield 5, lambda: linking.link_noted(serving)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import mongoengine
 import pytest
 
+from gateway.conversation import migrating
 from gateway.conversation.presence import Presence
 from gateway.core.errors import StoreUnavailable
 from gateway.store import api_keys, connection, health, heartbeats, inspections, users
@@ -93,6 +94,9 @@ def test_health_says_what_is_wrong_and_with_whom(console, app, db, clock):
     db.outbox.delete_many({})
     page = text_of(console.page(HERE))
     assert "send ag:9, try 2" in page
+    assert "Migrations are outstanding" in page
+    migrating.run("test")
+    page = text_of(console.page(HERE))
     assert "Nothing needs you" in page
     assert "j: true, w: majority" in page
     assert "primary" in page

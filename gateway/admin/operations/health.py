@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from gateway.admin.blueprint import bp
 from gateway.admin.login import runtime
 from gateway.admin.operations.rooms import operators, show
+from gateway.conversation import migrating
 from gateway.conversation.runtime import OFFSET_WARNING_MS, Runtime
 from gateway.core.errors import SpoolUnavailable
 from gateway.core.times import ms_between, spoken
@@ -45,13 +46,14 @@ def operations() -> str:
     with deadline():
         beats, lines = heartbeats.every(), channels.listed()
         waiting, oldest, failed = failures.waiting(now), backlog.oldest(), failures.kinds()
+    standing = migrating.standing()
     processes = [_process(beat, now) for beat in beats]
     spool = _spool(serving)
     lines.sort(key=lambda line: line.get("last_webhook_at") or datetime.min.replace(tzinfo=now.tzinfo), reverse=True)
     shown = {
         "mongo": mongo, "breaker_open": connection.breaker.is_open, "spool": spool, "processes": processes,
         "waiting": waiting, "oldest": oldest, "failed": sum(kind.count for kind in failed), "lines": lines,
-        "broker": _broker(serving, beats, now),
+        "broker": _broker(serving, beats, now), "migrations": standing.problem,
     }  # fmt: skip
     return show("health", problems=_problems(shown, now), **shown)
 
@@ -118,6 +120,7 @@ def _problems(shown: dict[str, Any], now: datetime) -> list[str]:
             not any(one.beat.kind == "worker" for one in there),
             "No worker runs: nothing is sent, and no slow answer is made. Start one: gateway worker",
         ),
+        (shown["migrations"], shown["migrations"]),
         ("depth" in spool and spool["depth"].set_aside, "Events in this host's spool could not be filed."),
         (
             shown["oldest"] and now - shown["oldest"] > OUTBOX_PATIENCE,

@@ -19,6 +19,7 @@ from gateway.store.documents.counts import (
 )
 from gateway.store.documents.flows import FlowRunDocument
 from gateway.store.documents.imports import ImportDocument, RejectionDocument
+from gateway.store.documents.migrations import MigrationDocument
 from gateway.store.documents.people import (
     ApiKeyDocument,
     ApiLimitDocument,
@@ -45,7 +46,7 @@ __all__ = [
     "DOCUMENTS",
     "NOT_DELETED",
     "NOT_PRIVATE",
-    "REPLACED",
+    "RETIRED",
     "ApiKeyDocument",
     "ApiLimitDocument",
     "AuditDocument",
@@ -63,6 +64,7 @@ __all__ = [
     "JobDocument",
     "MergeDocument",
     "MessageDocument",
+    "MigrationDocument",
     "OutboxDocument",
     "PaceDocument",
     "RegroupingDocument",
@@ -73,11 +75,12 @@ __all__ = [
     "UserDocument",
 ]
 
-# Indexes that others have replaced.
-REPLACED: tuple[tuple[type[Document], str], ...] = (
-    (SessionDocument, "listing"),
-    (OutboxDocument, "oldest"),
-    (OutboxDocument, "failed"),
+# Indexes that were ours before it was written down which are, and why they are not needed any more.
+RETIRED: tuple[tuple[type[Document], str, str], ...] = (
+    (SessionDocument, "listing", "by_type and by_channel have taken its place"),
+    (OutboxDocument, "waiting", "step_waiting has taken its place"),
+    (OutboxDocument, "oldest", "oldest_by_step has taken its place"),
+    (OutboxDocument, "failed", "failed_by_step has taken its place"),
 )
 
 DOCUMENTS: tuple[type[Document], ...] = (
@@ -106,4 +109,5 @@ DOCUMENTS: tuple[type[Document], ...] = (
     ImportDocument,
     RejectionDocument,
     FlowRunDocument,
+    MigrationDocument,
 )
