@@ -13,6 +13,7 @@ from gateway.api.schemas import reply
 from gateway.api.schemas.imports import (
     Import,
     ImportedMessages,
+    ImportedOthers,
     ImportedSessions,
     ImportForm,
     ImportPath,
@@ -135,6 +136,9 @@ def _shown(run: Stored) -> Import:
             created=tally.sessions_created, existing=tally.sessions_existing, closed=tally.sessions_closed
         ),
         messages=ImportedMessages(imported=tally.messages_imported, duplicate=tally.messages_duplicate),
+        channels=ImportedOthers(created=tally.channels_created, existing=tally.channels_existing),
+        contacts=ImportedOthers(created=tally.contacts_created, existing=tally.contacts_existing),
+        files=ImportedOthers(created=tally.files_imported, existing=tally.files_existing),
         rejected=tally.rejected,
         rows_per_second=run.rows_per_second,
         seconds_left=run.seconds_left,

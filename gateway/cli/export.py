@@ -32,6 +32,7 @@ BY = "gateway export"
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file, not to the screen."
 )
+@click.option("--media", is_flag=True, help="With the files that people sent, which may be large. Only as JSONL.")
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 @click.option("--json", "as_json", is_flag=True, help="With --output: print how much it was as JSON.")
 def export(
@@ -39,14 +40,19 @@ def export(
     communication_type: str | None,
     since: str | None,
     file_format: str,
+    media: bool,
     output: Path | None,
     force: bool,
     as_json: bool,
 ) -> None:
     """Write sessions with all their messages as JSON lines or CSV.
 
+    Without --session, --type and --since the JSON lines hold everything that moves to another gateway: channels and
+    contacts too. `gateway import` reads them back.
+
     \b
-    Examples:  gateway export --session 65f000000000000000000000
+    Examples:  gateway export --media --output everything.jsonl
+               gateway export --session 65f000000000000000000000
                gateway export --type sms --since 30d --format csv --output sms.csv
     """
     if session_id and (communication_type or since):
@@ -55,11 +61,14 @@ def export(
         raise click.UsageError("--json tells about a file: give --output.")
     if output and output.exists() and not force:
         raise click.ClickException(f"{output} is there already. Give --force to replace it.")
+    if media and file_format != "jsonl":
+        raise click.UsageError("--media: files are written as JSONL only.")
     runtime = serving.build()
     begin = moment_of(since, runtime.clock.now()) if since else None
     wanted = Wanted(communication_type=communication_type or "", since=begin)
     selected = Selected(None, wanted, _known(session_id) if session_id else "")
-    order = Order(selected, file_format, BY)
+    everything = file_format == "jsonl" and not (session_id or communication_type or since)
+    order = Order(selected, file_format, BY, everything=everything, media=media)
     with _destination(output) as file:
         _write(exporting.export(runtime, order), file, order.written)
     _tell(order.written, output, as_json)
@@ -104,7 +113,9 @@ def _write(pieces: Iterator[bytes], file: BinaryIO, written: Written) -> None:
 
 def _tell(written: Written, output: Path | None, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"file": str(output), "sessions": written.sessions, "messages": written.messages}))
+        click.echo(json.dumps({"file": str(output), **written.amount}))
         return
     where = f" to {output}" if output else ""
-    click.echo(f"Exported {written.sessions:,} sessions with {written.messages:,} messages{where}.", err=True)
+    others = "".join(f", {number:,} {kind}s" for kind, number in written.others.items())
+    amount = f"{written.sessions:,} sessions with {written.messages:,} messages{others}"
+    click.echo(f"Exported {amount}{where}.", err=True)

@@ -17,6 +17,7 @@ from gateway.conversation import importing
 from gateway.conversation.importing import Hands
 from gateway.conversation.layouts import LAYOUTS
 from gateway.core.errors import GatewayError
+from gateway.core.imported import Tally
 from gateway.store import imports
 from gateway.store.connection import deadline
 from gateway.store.imports import DONE, RUNNING, Import
@@ -150,6 +151,9 @@ def _print(run: Import, as_json: bool) -> None:
     click.echo(f"Import {run.id} of {run.file_name}, layout {run.layout}: {_state(run)}.")
     click.echo(f"  sessions  {tally.sessions_created:,} new, {tally.sessions_existing:,} here already")
     click.echo(f"  messages  {tally.messages_imported:,} new, {tally.messages_duplicate:,} here already")
+    for name, (new, here) in _others(tally).items():
+        if new or here:
+            click.echo(f"  {name:8}  {new:,} new, {here:,} here already")
     click.echo(f"  rejected  {tally.rejected:,} of {run.position.rows:,} rows")
     for problem in tally.problems:
         click.echo(f"  {problem}")
@@ -159,6 +163,15 @@ def _print(run: Import, as_json: bool) -> None:
         click.echo("The file is not complete: its last line is missing. What came before it is here.")
     if run.error:
         click.echo(run.error)
+
+
+def _others(tally: Tally) -> dict[str, tuple[int, int]]:
+    """Give what came along with conversations: how many are new, and how many were here."""
+    return {
+        "channels": (tally.channels_created, tally.channels_existing),
+        "contacts": (tally.contacts_created, tally.contacts_existing),
+        "files": (tally.files_imported, tally.files_existing),
+    }
 
 
 def _as_json(run: Import) -> dict[str, Any]:
@@ -180,6 +193,7 @@ def _as_json(run: Import) -> dict[str, Any]:
             "closed": tally.sessions_closed,
         },
         "messages": {"imported": tally.messages_imported, "duplicate": tally.messages_duplicate},
+        **{name: {"created": new, "existing": here} for name, (new, here) in _others(tally).items()},
         "rejected": tally.rejected,
         "rows_per_second": run.rows_per_second,
         "complete": run.is_complete,

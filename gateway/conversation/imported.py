@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.conversation import alerts, optouts
+from gateway.conversation import alerts, carried, optouts
 from gateway.conversation.runtime import Runtime
 from gateway.core.daily import day_of
 from gateway.core.imported import MessageRow, Read, Rejected, Remark, SessionRow, Tally
 from gateway.core.participant import Participant, address
 from gateway.core.sessions import IDLE
+from gateway.store import carried as stored
 from gateway.store import channels, contacts, importing, imports
 from gateway.store.connection import deadline
 from gateway.store.contacts import Contact
@@ -29,6 +30,9 @@ BATCH_SECONDS = 60
 # Clocks differ, but not by that.
 LATEST = timedelta(days=1)
 _MOMENTS = ("createdAt", "first_message_at", "last_message_at", "last_inbound_at")
+
+# Beside those who are known by what they write by, `people` keeps those that are known by id.
+_CONTACT = "contact"
 
 _NOT_STORED = {name: frozenset(fields) | {"message_count"} for name, fields in WITHOUT.items()}
 
@@ -73,8 +77,10 @@ def put(runtime: Runtime, run: Import, reads: Sequence[Read], known: Mapping[str
     with deadline(BATCH_SECONDS):
         for read in reads:
             _simple(batch, read)
+        carried.put(batch, reads)
         _sessions(batch, reads)
         _messages(batch, reads)
+        carried.put_files(batch, reads)
         importing.recount(batch.touched)
         imports.reject(run.id, batch.rejections, batch.now)
     return Step(
@@ -169,19 +175,32 @@ def _give_contact(batch: Batch, document: dict[str, Any]) -> None:
     """Let a session belong to whoever is behind it, who is made with the id they had unless they are here."""
     number = (document.get("metadata") or {}).get("fromNumber")
     person = Participant(_identities(document), number, str(number or ""))
-    known = batch.people.get(person.identities) or (
-        contacts.resolve(person, batch.now, as_id=document.get("contact_id")) if person.identities else None
+    theirs = document.get("contact_id")
+    same = _same(batch, theirs) if theirs else None
+    known = (
+        same
+        or batch.people.get(person.identities)
+        or (contacts.resolve(person, batch.now, as_id=theirs) if person.identities else None)
     )
-    document["contact_id"] = known.id if known else None
+    document["contact_id"] = theirs if same else known.id if known else None
     if known is None:
         return
-    batch.people[person.identities] = known
+    if person.identities:
+        batch.people[person.identities] = known
     out: Collection[str] = known.opted_out
     if not set(document.get("opted_out") or ()) <= set(out):
         out = _carry_over(batch, known.id, document)
         batch.people.clear()
     if out:
         document["opted_out"] = list(dict.fromkeys([*(document.get("opted_out") or ()), *out]))
+
+
+def _same(batch: Batch, contact_id: str) -> Contact | None:
+    """Give the contact of that id, if it is here: whoever it was merged into, and whatever is known of it by now."""
+    known = batch.people.get((_CONTACT, contact_id)) or importing.person(contact_id)
+    if known:
+        batch.people[_CONTACT, contact_id] = known
+    return known
 
 
 def _identities(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -201,6 +220,9 @@ def _carry_over(batch: Batch, contact_id: str | None, document: Mapping[str, Any
 def _messages(batch: Batch, reads: Sequence[Read]) -> None:
     rows = [(read, read.row) for read in reads if isinstance(read.row, MessageRow)]
     homes = importing.sessions_here({row.session_id for _, row in rows})
+    people = stored.contacts_here(
+        {str(row.document["contact_id"]) for _, row in rows if row.document.get("contact_id")}
+    )
     here, new = set(batch.known["messages"]), []
     for read, row in rows:
         home = homes.get(row.session_id)
@@ -211,7 +233,7 @@ def _messages(batch: Batch, reads: Sequence[Read]) -> None:
         elif reason := _future(batch, row.document, "createdAt", "storedAt"):
             batch.reject(read, reason)
         else:
-            new.append(_message(batch, row, home))
+            new.append(_message(batch, row, home, people))
             here.add(row.id)
     importing.put_messages(new)
     batch.stored = new
@@ -219,12 +241,12 @@ def _messages(batch: Batch, reads: Sequence[Read]) -> None:
     batch.touched |= {message["session_id"] for message in new}
 
 
-def _message(batch: Batch, row: MessageRow, home: Here) -> dict[str, Any]:
+def _message(batch: Batch, row: MessageRow, home: Here, people: Collection[str]) -> dict[str, Any]:
     document = {name: one for name, one in row.document.items() if name not in _NOT_STORED["messages"]}
     document["storedAt"] = document.get("storedAt") or document["createdAt"]
     if theirs := document.get("channel_id"):
         document["channel_id"] = batch.channels.get(theirs) or batch.run.channels.get(theirs) or home.channel_id
-    if document.get("contact_id"):
+    if document.get("contact_id") and document["contact_id"] not in people:
         document["contact_id"] = home.contact_id
     is_waiting = document.get("status") == "queued" and not document.get("provider_sid")
     if document.get("direction") == "outbound" and is_waiting:

@@ -8,7 +8,9 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
+from gateway.store import groups
 from gateway.store.connection import collection, insert_new
+from gateway.store.contacts import Contact
 from gateway.store.documents import ChannelDocument, MessageDocument, SessionDocument
 
 # Why a session is closed that would have been a second open one of its sender.
@@ -161,3 +163,9 @@ def contact_of(session_id: str) -> str | None:
     """Give whose session this is."""
     found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, {"contact_id": 1})
     return str(found["contact_id"]) if found and found.get("contact_id") else None
+
+
+def person(contact_id: str) -> Contact | None:
+    """Give the person that a contact is, by its id; None where it is not here."""
+    found = groups.find(contact_id)
+    return Contact(found.id, tuple(found.opted_out)) if found else None

@@ -16,7 +16,7 @@ from gateway.core import identifiers
 from gateway.store.connection import collection
 from gateway.store.documents import SuppressionDocument
 
-_SALT = "salt"
+SALT = "salt"
 # About 50 ms and 16 MB each (RFC 7914): paid by senders we do not know, and only where somebody was forgotten.
 _COST = {"n": 2**14, "r": 8, "p": 1}
 
@@ -48,12 +48,12 @@ def _spelt(identities: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_empty() -> bool:
-    return collection(SuppressionDocument).find_one({"_id": {"$ne": _SALT}}, {"_id": 1}) is None
+    return collection(SuppressionDocument).find_one({"_id": {"$ne": SALT}}, {"_id": 1}) is None
 
 
 def _hashed(identity: str) -> str:
     kept: Any = collection(SuppressionDocument).find_one_and_update(
-        {"_id": _SALT},
+        {"_id": SALT},
         {"$setOnInsert": {"salt": secrets.token_bytes(32)}},
         upsert=True,
         return_document=ReturnDocument.AFTER,

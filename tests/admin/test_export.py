@@ -54,7 +54,7 @@ def test_a_session_as_jsonl_names_its_layout_and_ends_with_its_count(console, fi
     assert answer.headers["Content-Type"] == "application/jsonl; charset=utf-8"
     assert answer.headers["Content-Disposition"].startswith(f'attachment; filename="session-{session["_id"]}-2026')
     head, first, *said, end = lines(answer)
-    assert (head["layout"], head["version"], head["exported_at"]) == ("gateway", 1, "2026-03-01T10:02:00Z")
+    assert (head["layout"], head["version"], head["exported_at"]) == ("gateway", 2, "2026-03-01T10:02:00Z")
     assert head["filter"] == {"session_id": str(session["_id"])}
     assert first["session"]["_id"] == str(session["_id"])
     assert first["session"]["last_message_at"] == "2026-03-01T10:01:00Z"

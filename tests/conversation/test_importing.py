@@ -374,7 +374,7 @@ def test_files_go_when_they_are_of_no_use(runtime, db, clock, monkeypatch):
     [
         (b"", "", "empty"),
         (b'{"user_id": 1}\n', "", "a layout that is known here (gateway)"),
-        (written(session(), head={"layout": "gateway", "version": 2}), "", "known here"),
+        (written(session(), head={"layout": "gateway", "version": 3}), "", "known here"),
         (written(session()), "twilio", "There is no layout 'twilio'. Known: gateway."),
         (b"a,b\n1,2\n", "gateway", "not of the layout gateway"),
     ],

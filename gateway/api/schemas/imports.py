@@ -60,6 +60,13 @@ class ImportedMessages(BaseModel):
     duplicate: int = Field(description="Here already: they stay as they are.")
 
 
+class ImportedOthers(BaseModel):
+    """What became of channels, contacts or files, which an export of everything has."""
+
+    created: int
+    existing: int = Field(description="Here already: they stay, and contacts learn what they were known by elsewhere.")
+
+
 class Import(BaseModel):
     """An import: how far it is, and what came of it."""
 
@@ -76,6 +83,9 @@ class Import(BaseModel):
     rows_read: int
     sessions: ImportedSessions
     messages: ImportedMessages
+    channels: ImportedOthers
+    contacts: ImportedOthers
+    files: ImportedOthers
     rejected: int = Field(description="Rows that were not taken: `GET /imports/{import_id}/rejected` gives them.")
     rows_per_second: float | None
     seconds_left: float | None = Field(description="How long the rest will take at this rate.")

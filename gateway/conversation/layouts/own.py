@@ -5,17 +5,19 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from gateway.core import imported
-from gateway.core.imported import BadRow, MessageRow, Position, Read, Rejected, Remark, SessionRow
+from gateway.core import carried, imported
+from gateway.core.checking import BadRow
+from gateway.core.imported import CarriedRow, MessageRow, PieceRow, Position, Read, Rejected, Remark, SessionRow
 
-VERSION = 1
+# 2 has channels, contacts, merges, suppressions and files too; what it shares with 1 is the same.
+VERSIONS = (1, 2)
 
 # A session or a message takes some kilobytes; nothing longer than this is read into memory.
 LONGEST_LINE = 4 * 1024 * 1024
 # So much is kept of a line that is too long to be kept.
 _KEPT = 10_000
 
-Row = SessionRow | MessageRow | Rejected | Remark
+Row = SessionRow | MessageRow | CarriedRow | PieceRow | Rejected | Remark
 
 _TOO_LONG = Rejected(f"The line is longer than {LONGEST_LINE:,} bytes.")
 
@@ -26,7 +28,7 @@ def recognises(beginning: bytes) -> bool:
         head = orjson.loads(_bare(beginning.partition(b"\n")[0]))
     except orjson.JSONDecodeError:
         return False
-    return isinstance(head, dict) and head.get("layout") == "gateway" and head.get("version") == VERSION
+    return isinstance(head, dict) and head.get("layout") == "gateway" and head.get("version") in VERSIONS
 
 
 def read(stream: BinaryIO, position: Position) -> Iterator[Read]:
@@ -79,6 +81,10 @@ def _read(value: Any) -> Row:
             return imported.session(held)
         case "message":
             return imported.message(held)
+        case carried.FILE:
+            return carried.piece(held)
+        case carried.CHANNEL | carried.CONTACT | carried.MERGE | carried.SUPPRESSION:
+            return carried.document(kind, held)
         case "end":
             return Remark(ends=True)
         case "incomplete":
