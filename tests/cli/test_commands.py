@@ -87,6 +87,14 @@ def test_check_config_shows_what_is_in_force_and_hides_secrets(folder):
     assert "nor-this" not in done.stdout
 
 
+def test_check_config_checks_the_flows_and_names_every_fault(folder, tmp_path):
+    (tmp_path / "order.toml").write_text('title = "Order"\n[steps.size]\nkind = "numbr"\nprompt = "How many?"\n')
+    done = run("check-config", GATEWAY_FLOW__FOLDER=str(tmp_path), **folder)
+    assert done.returncode == 1
+    assert 'order.toml: step "size": key "kind" is \'numbr\'. Choose one of' in done.stderr
+    assert "bulk_order, callback" in run("check-config", **folder).stdout
+
+
 def test_a_short_password_is_refused(folder):
     done = run("users", "add", "ada", "--password-stdin", given="short\n", **folder)
     assert "fewer than 8 characters" in done.stderr

@@ -71,5 +71,7 @@ def _completion(table: Table, place: int, written: Any) -> Completion | None:
         inner.fault('says nothing to capture. Add name = "{name}", email = "{email}" or phone = "{phone}".')
     if "url" in given and not given["url"].startswith(("https://", "http://")):
         inner.wrong("url", given["url"], "Write an address that begins with https://.")
+    if "{" in given.get("url", ""):
+        inner.fault('key "url" has a placeholder. Where it goes is not for people to say; the answers go along anyway.')
     inner.finish()
     return Completion(kind, given)

@@ -112,5 +112,5 @@ def _check_options(table: Table, field: Field) -> None:
             )
     if len({option.value for option in field.options}) < len(field.options):
         table.fault('key "options": an option stands there twice. Remove one.')
-    if keys and len(keys) < len(field.options) and all(option.value for option in field.options):
+    if keys and not all(option.key for option in field.options):
         table.fault('key "options": some options have a "key" and some have none. Give one to all, or to none.')

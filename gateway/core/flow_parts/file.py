@@ -101,8 +101,22 @@ def _steps(file: Table, fields: dict[str, Field], tries: int, order: str) -> dic
 
 
 def _step(table: Table, name: str, fields: dict[str, Field], tries: int, order: str) -> Step:
-    prompt = table.wording("prompt", "spoken")
-    confirm = table.flag("confirm", False)
+    prompt, confirm = table.wording("prompt", "spoken"), table.flag("confirm", False)
+    step = Step(
+        name=name,
+        prompt=prompt,
+        collect=_collected(table, name, fields, order, confirm=confirm),
+        confirm=confirm,
+        branches=read_branches(table, name),
+        tries=table.whole("tries", tries, least=1, most=10),
+        give_up=table.text("give_up") or Outcome.GIVEN_UP.value,
+    )
+    table.finish()
+    return step
+
+
+def _collected(table: Table, name: str, fields: dict[str, Field], order: str, *, confirm: bool) -> tuple[str, ...]:
+    """Read what a step collects: the fields it names, or one of its own name whose keys stand in the step."""
     collect = table.phrases("collect", most=FIELDS_LIMIT)
     if table.has("kind"):
         if name in fields:
@@ -112,24 +126,13 @@ def _step(table: Table, name: str, fields: dict[str, Field], tries: int, order: 
         if collect or confirm:
             table.fault('key "kind" stands beside "collect" or "confirm". Keep one of them.')
         fields[name] = read_field(table, name, order, of_step=True)
-        collect = (name,)
-    elif stray := [key for key in FIELD_KEYS if table.has(key)]:
-        for key in stray:
-            table.take(key)
-            table.fault(f'key "{key}" belongs to a field. Add kind = "..." to this step, or move it to [fields.NAME].')
+        return (name,)
+    for key in [key for key in FIELD_KEYS if table.has(key)]:
+        table.take(key)
+        table.fault(f'key "{key}" belongs to a field. Add kind = "..." to this step, or move it to [fields.NAME].')
     if collect and confirm:
         table.fault('key "confirm" stands beside "collect". Ask first, and confirm in a step of its own.')
-    step = Step(
-        name=name,
-        prompt=prompt,
-        collect=collect,
-        confirm=confirm,
-        branches=read_branches(table, name),
-        tries=table.whole("tries", tries, least=1, most=10),
-        give_up=table.text("give_up") or Outcome.GIVEN_UP.value,
-    )
-    table.finish()
-    return step
+    return collect
 
 
 def _in_order(steps: Mapping[str, Step], fields: Mapping[str, Field]) -> dict[str, Field]:
