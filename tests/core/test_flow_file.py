@@ -88,7 +88,8 @@ KINDS = "name, phone, email, number, date, choice, yes_no, items, text, regex"
         ('collect = ["amount"]', "key \"collect\" has 'amount', which is no field. Add [fields.amount]."),
         (
             'kind = "number"\nnext = "nowhere"',
-            "key \"next\" leads to 'nowhere', which is no step and no ending. Choose one of quantity, completed, canceled, "
+            "key \"next\" leads to 'nowhere', which is no step and no ending. Choose one of quantity, "
+            "completed, canceled, "
             "given_up, expired.",
         ),
         (
