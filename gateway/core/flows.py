@@ -5,7 +5,7 @@ answer. So what was said early is not asked again, a correction may lead elsewhe
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -31,11 +31,12 @@ from gateway.core.flow_parts.moving import (
     on_the_way,
 )
 from gateway.core.flow_parts.reading import Reading
+from gateway.core.flow_parts.starting import by_event, by_intent, starts, without_trigger
 from gateway.core.flow_parts.state import Advance, State
 from gateway.core.flow_parts.walking import Place, walk
 from gateway.core.recognise import choices
 from gateway.core.recognise.vocabulary import AGAIN, BUT, CANCEL
-from gateway.core.recognise.words import clean, folded, is_phrase, phrase_in
+from gateway.core.recognise.words import clean, is_phrase, phrase_in
 
 __all__ = [
     "Advance",
@@ -79,7 +80,7 @@ def begin(
 
     Values that no field of the flow takes are left out.
     """
-    heard = _heard(flow, _without_trigger(flow, text), at, spoken=spoken)
+    heard = _heard(flow, without_trigger(flow, text), at, spoken=spoken)
     known: dict[str, Any] = {}
     for name, said in (values or {}).items():
         value = given(flow.fields[name], str(said), heard) if name in flow.fields else None
@@ -135,24 +136,6 @@ def is_over(flow: Flow, state: State, at: datetime) -> bool:
     return state.is_active and at - state.waiting_since > flow.timeout
 
 
-def starts(flows: Iterable[Flow], text: str) -> Flow | None:
-    """Find the flow that a message begins by its words, wherever in it they stand; the longest wins."""
-    plain = clean(text)
-    found = [(phrase_in(flow.words, plain), flow) for flow in flows]
-    phrase, flow = max(found, key=lambda one: len(one[0]), default=("", None))
-    return flow if phrase else None
-
-
-def by_intent(flows: Iterable[Flow], intent: str) -> Flow | None:
-    """Find the flow that an intent of a responder begins."""
-    return next((flow for flow in flows if intent in flow.intents), None)
-
-
-def by_event(flows: Iterable[Flow], event: str) -> Flow | None:
-    """Find the flow that an event (`missed_call`) begins."""
-    return next((flow for flow in flows if event in flow.events), None)
-
-
 def _over(state: State) -> Advance:
     return Advance(state, state.reply, state.spoken or state.reply, Outcome(state.outcome), step=state.step)
 
@@ -161,17 +144,6 @@ def _heard(flow: Flow, text: str, at: datetime, *, spoken: bool = False, digits:
     local = at.astimezone(flow.zone).replace(tzinfo=None)
     keyed = digits and re.fullmatch(r"[0-9*# ]+", text) is not None
     return Heard(clean(text), local, spoken, keyed, flow.answers)
-
-
-def _without_trigger(flow: Flow, text: str) -> str:
-    """Leave the words out that began the flow: what is left may answer its questions."""
-    plain = clean(text)
-    for phrase in sorted(flow.words, key=len, reverse=True):
-        pattern = r"[\W_]+".join(map(re.escape, folded(phrase).split()))
-        plain, count = re.subn(rf"(?<!\w){pattern}(?!\w)", " ", plain, count=1, flags=re.IGNORECASE)
-        if count:
-            break
-    return plain.strip(" ,.:;!-\n")
 
 
 def _place(flow: Flow, state: State) -> Place:

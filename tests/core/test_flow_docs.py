@@ -20,12 +20,12 @@ TALKS = [
     if "    > " in block
 ]
 
+FLOWS = [parsed(WRITTEN[0], "config/flows/table.toml"), shipped("bulk_order"), shipped("callback")]
+
 
 @pytest.mark.parametrize(
     ("flow", "talk"),
-    zip(
-        [parsed(WRITTEN[0], "config/flows/table.toml"), shipped("bulk_order"), shipped("callback")], TALKS, strict=True
-    ),
+    list(zip(FLOWS, TALKS, strict=True)),
 )
 def test_the_conversations_of_the_page_go_as_they_are_written(flow, talk):
     replies, first = re.split(r"(?m)^> .*\n", talk), talk.startswith("> ")

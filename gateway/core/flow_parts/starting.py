@@ -1,0 +1,36 @@
+"""What begins a flow: words of a message, the intent a responder saw in it, or an event."""
+
+import re
+from collections.abc import Iterable
+
+from gateway.core.flow_parts.definition import Flow
+from gateway.core.recognise.words import clean, folded, phrase_in
+
+
+def starts(flows: Iterable[Flow], text: str) -> Flow | None:
+    """Find the flow that a message begins by its words, wherever in it they stand; the longest wins."""
+    plain = clean(text)
+    found = [(phrase_in(flow.words, plain), flow) for flow in flows]
+    phrase, flow = max(found, key=lambda one: len(one[0]), default=("", None))
+    return flow if phrase else None
+
+
+def by_intent(flows: Iterable[Flow], intent: str) -> Flow | None:
+    """Find the flow that an intent of a responder begins."""
+    return next((flow for flow in flows if intent in flow.intents), None)
+
+
+def by_event(flows: Iterable[Flow], event: str) -> Flow | None:
+    """Find the flow that an event (`missed_call`) begins."""
+    return next((flow for flow in flows if event in flow.events), None)
+
+
+def without_trigger(flow: Flow, text: str) -> str:
+    """Leave the words out that began the flow: what is left may answer its questions."""
+    plain = clean(text)
+    for phrase in sorted(flow.words, key=len, reverse=True):
+        pattern = r"[\W_]+".join(map(re.escape, folded(phrase).split()))
+        plain, count = re.subn(rf"(?<!\w){pattern}(?!\w)", " ", plain, count=1, flags=re.IGNORECASE)
+        if count:
+            break
+    return plain.strip(" ,.:;!-\n")
