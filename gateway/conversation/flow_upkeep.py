@@ -1,15 +1,17 @@
 """Flows that somebody has to look at: those that waited too long, and those whose process died in the middle."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from gateway.conversation import flow_effects
 from gateway.conversation.runtime import Runtime
 from gateway.core import flows
 from gateway.core.flows import Flow, Outcome
 from gateway.core.messages import VOICE
-from gateway.store import flow_states
+from gateway.store import finding, flow_states
 from gateway.store.connection import deadline
 from gateway.store.flow_states import Waiting
+from gateway.store.outbound import Place
 
 # So many at most in a pass; the rest follows with the next one.
 BATCH = 200
@@ -35,10 +37,19 @@ def _look(runtime: Runtime, waiting: Waiting) -> None:
 
 
 def _expire(runtime: Runtime, waiting: Waiting, flow: Flow | None) -> None:
-    """End a flow that waited too long; on a call, or while a person answers, without a word."""
+    """End a flow that waited too long, without a word where that would come out of the blue."""
     state, now = waiting.state, runtime.clock.now()
     by = flow_effects.by_itself(state.run, "timeout")
     ended = flows.expire(flow, state, at=now, by=by).state if flow else state.ended(Outcome.EXPIRED, at=now, by=by)
-    if waiting.bot_off or waiting.place.communication_type == VOICE:
+    if not _may_say(waiting.place, now):
         ended = replace(ended, reply="", spoken="")
     flow_effects.put(runtime, waiting.place, flow, state, ended)
+
+
+def _may_say(place: Place, now: datetime) -> bool:
+    """Tell whether its person still is in the conversation: in no call, with no person of ours, in no newer session."""
+    session = finding.get(place.session_id)
+    if session is None or session.bot_off or place.communication_type == VOICE or session.is_final_at(now):
+        return False
+    newest = finding.find_neighbours(session.keys, now).before
+    return newest is None or newest.id == session.id

@@ -15,11 +15,10 @@ from gateway.store.outbound import Place
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A state that somebody has to look at. `bot_off` is True where a person answers in its session."""
+    """A state that somebody has to look at, and where it is."""
 
     place: Place
     state: State
-    bot_off: bool
 
 
 def replace(session_id: str, seen: State, kept: Mapping[str, Any], now: datetime) -> bool:
@@ -51,11 +50,11 @@ def read(stored: Any) -> State | None:
 
 def due(now: datetime, *, limit: int) -> Iterator[Waiting]:
     """Give the states to look at by now, those first that wait longest; what goes on elsewhere is looked at no more."""
-    fields = {"context.flow": 1, "channel_id": 1, "communication_type": 1, "contact_id": 1, "bot_off": 1, "deleted": 1}
+    fields = {"context.flow": 1, "channel_id": 1, "communication_type": 1, "contact_id": 1, "deleted": 1}
     found = collection(SessionDocument).find({"context.flow.due": {"$lte": now}}, fields).hint("flow_due")
     for row in found.sort("context.flow.due", 1).limit(limit):
         state = read(row["context"]["flow"])
         if state is None or row.get("deleted"):
             collection(SessionDocument).update_one({"_id": row["_id"]}, {"$unset": {"context.flow.due": ""}})
         else:
-            yield Waiting(Place.of(row | {"session_id": row["_id"]}), state, bool(row.get("bot_off")))
+            yield Waiting(Place.of(row | {"session_id": row["_id"]}), state)

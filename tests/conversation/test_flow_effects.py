@@ -275,8 +275,10 @@ def test_a_time_out_says_nothing_while_a_person_answers_or_where_the_file_says_n
     scene.play("supply")
     operators.take_over(scene.runtime, str(scene.session()["_id"]), "ada")
     scene.play("order", From="+15550001111")
+    scene.play("supply", From="+15550002222")
+    operators.close(scene.runtime, str(scene.session()["_id"]), "ada")
     scene.clock.tick(2 * 3600)
-    assert flow_upkeep.look(scene.runtime) == 2
+    assert flow_upkeep.look(scene.runtime) == 3
     scene.worker.run()
     assert scene.carrier.sent == []
     assert {one["outcome"] for one in scene.db.flow_runs.find()} == {"expired"}
