@@ -12,7 +12,7 @@ from gateway.conversation import actions, counting, earlier, flow_steps, guards,
 from gateway.conversation.actions import On
 from gateway.conversation.flow_steps import NotYet
 from gateway.conversation.optouts import has_opted_out
-from gateway.conversation.release import finish
+from gateway.conversation.release import finish, postpone
 from gateway.conversation.runtime import Runtime
 from gateway.core.limits import slot_of
 from gateway.core.messages import HOSTED, Channel
@@ -97,7 +97,7 @@ def _answer_by_flow(runtime: Runtime, row: Row, message: Asked) -> None:
             said = flow_steps.answer(runtime, message)
         except NotYet as not_yet:
             wait_for(runtime, not_yet)
-            outbox.postpone(row, runtime.clock.now() + IN_TURN)
+            postpone(runtime, row, runtime.clock.now() + IN_TURN)
             return
         if said is None:
             hand_on(runtime, message)
@@ -105,7 +105,7 @@ def _answer_by_flow(runtime: Runtime, row: Row, message: Asked) -> None:
         elif message.state == PENDING:
             _say_on_call(runtime, row, message, said.reply, 0.0)
         elif not asked.claim([message.id], row.id):
-            outbox.postpone(row, runtime.clock.now())  # its own webhook is answering it: looked at anew
+            postpone(runtime, row, runtime.clock.now())  # its own webhook is answering it: looked at anew
         else:
             _commit(runtime, row, [message], said.reply, 0.0, reason=said.reason)
 
@@ -130,7 +130,7 @@ def hand_on(runtime: Runtime, message: Asked) -> None:
 def _let_go(runtime: Runtime, row: Row, message: Asked) -> None:
     """Let go of a row whose message another responder answers: on a call at once, else with whatever else is said."""
     if message.state == PENDING:
-        outbox.postpone(row, runtime.clock.now())
+        postpone(runtime, row, runtime.clock.now())
     else:
         finish(runtime, row, outbox.DONE)
 

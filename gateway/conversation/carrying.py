@@ -5,6 +5,7 @@ between leaves a flow that stands still and goes on nowhere: whoever opens the n
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from gateway.core.sessions import CarryOver, Kind, Rule, SessionDecision, SessionView
@@ -34,7 +35,7 @@ def carried(new: NewSession, before: SessionView, decision: SessionDecision) -> 
 def _goes_on(new: NewSession, state: Mapping[str, Any], decision: SessionDecision) -> bool:
     """Tell whether a flow waits for an answer still, and does not go on elsewhere."""
     due = state.get("due")
-    if state.get("outcome") or (due and due < new.first_message_at):
+    if state.get("outcome") or (isinstance(due, datetime) and due < new.first_message_at):
         return False
     elsewhere = state.get(flows.CARRIED_BY)
     if elsewhere is None:

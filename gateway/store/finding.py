@@ -60,8 +60,14 @@ def view(document: Mapping[str, Any]) -> SessionView:
         notices=tuple(document.get("notices", ())),
         bot_off=bool(document.get("bot_off")),
         assigned_to=document.get("assigned_to") or "",
-        flow=(document.get("context") or {}).get("flow"),
+        flow=flow_in(document.get("context")),
     )
+
+
+def flow_in(context: Any) -> Mapping[str, Any] | None:
+    """Give what a context keeps of a flow; one that was adopted may hold anything."""
+    flow = context.get("flow") if isinstance(context, Mapping) else None
+    return flow if isinstance(flow, Mapping) else None
 
 
 def _text(value: ObjectId | None) -> str | None:

@@ -13,6 +13,7 @@ from bson import ObjectId
 
 from gateway.store.connection import collection
 from gateway.store.documents import SessionDocument
+from gateway.store.finding import flow_in
 from gateway.store.sessions import FLOW
 
 # What is said of a state that stands still: the session that goes on with it. And of that one's, until its first step:
@@ -41,8 +42,8 @@ def held(session_id: str) -> Held | None:
     found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, fields)
     if found is None:
         return None
-    state = (found.get("context") or {}).get(FLOW)
-    return Held(session_id, found.get("status") == "active", tuple(found.get("keys") or ()), state)
+    is_open, keys = found.get("status") == "active", tuple(found.get("keys") or ())
+    return Held(session_id, is_open, keys, flow_in(found.get("context")))
 
 
 def going_on(session_id: str) -> Held | None:
@@ -110,4 +111,5 @@ def _as_seen(session_id: str, seen: Mapping[str, Any]) -> dict[str, Any]:
 def context_of(session_id: str) -> Mapping[str, Any]:
     """Give all that is known about a session."""
     found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, {"context": 1}) or {}
-    return found.get("context") or {}
+    context = found.get("context")
+    return context if isinstance(context, Mapping) else {}

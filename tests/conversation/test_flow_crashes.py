@@ -149,19 +149,41 @@ def test_an_answer_whose_webhook_died_after_the_step_is_kept_until_it_is_told(sc
     assert scene.carrier.sent == list(ASKED[1:])
 
 
-def test_a_webhook_that_was_overtaken_by_the_worker_tells_nothing(scene, monkeypatch):
+@pytest.mark.parametrize("far", ["claimed it", "sent it"])
+def test_a_webhook_that_was_overtaken_by_the_worker_tells_nothing(scene, monkeypatch, dying, far):
     scene.play("order")
     write = respond.write
 
     def slowly(*args, **kwargs):
         monkeypatch.setattr(respond, "write", write)
-        scene.worker.run(after=5)
+        if far == "sent it":
+            scene.worker.run(after=5)
+        else:
+            dying(outbound, "insert", "before")
+            with pytest.raises(Died):
+                scene.worker.run(after=5)
         return write(*args, **kwargs)
 
     monkeypatch.setattr(respond, "write", slowly)
     assert texts(scene.twilio.sms(SAID[0])) == []
-    scene.worker.run(after=5)
+    recover(scene)
     assert scene.carrier.sent == [ASKED[1]]
+    scene.assert_sound()
+
+
+def test_a_step_that_another_message_took_meanwhile_is_not_overwritten(scene, monkeypatch):
+    scene.play("order")
+    advance = store_flows.advance
+
+    def meanwhile(*args):
+        monkeypatch.setattr(store_flows, "advance", advance)
+        scene.clock.tick(-0.5)
+        assert texts(scene.twilio.sms(SAID[0])) == [ASKED[1]]
+        scene.clock.tick(0.5)
+        return advance(*args)
+
+    monkeypatch.setattr(store_flows, "advance", meanwhile)
+    assert scene.play(SAID[1], SAID[2]) == [ASKED[2], NOTED]
     scene.assert_sound()
 
 
