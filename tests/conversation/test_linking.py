@@ -1,6 +1,7 @@
 """An identifier that two contacts have makes them one person: by itself, whatever happens, and never twice."""
 
 import re
+import threading
 from datetime import timedelta
 
 import mongoengine
@@ -11,6 +12,7 @@ from gateway.conversation import linking, merging, upkeep
 from gateway.conversation.merging import unmerge
 from gateway.store import audit, contacts, groups, merges, people, sessions
 from gateway.store import linking as notes
+from gateway.worker.chores import chores
 from tests.conftest import TEN, Twilio, fixture
 from tests.conversation.fleet import Webhook
 from tests.conversation.test_crashes import _in_a_process_that_dies
@@ -132,14 +134,20 @@ def test_t10_undoing_gives_each_their_open_session_back(make_app, clock, live_db
     assert scene.db.sessions.find_one({"_id": user})["open_keys"] == [USER]
 
 
-def test_i12_a_stop_of_either_holds_for_the_very_message_that_links_them(plain):
-    plain.texts()
-    plain.texts("STOP")
-    plain.passes(60)
-    plain.twilio.whatsapp("Hi", From=USER, ExternalUserId=USER, To=f"whatsapp:{LINE}")
+@pytest.mark.parametrize("stopped", ["texts", "writes"])
+def test_i12_a_stop_of_either_holds_for_the_very_message_that_links_them(plain, monkeypatch, stopped):
+    plain.two()
+    getattr(plain, stopped)("STOP")
+    monkeypatch.setattr(linking, "link_now", lambda *_: None)  # a worker has not come to it yet
     plain.both("Am I answered?")
+    assert not plain.are_one()
     assert plain.db.sessions.find_one(sort=[("_id", -1)])["opted_out"] == [LINE]
-    assert plain.db.messages.count_documents({"direction": "outbound", "_id": {"$regex": "^re:"}}) == 2
+    assert plain.db.messages.count_documents({"direction": "outbound"}) == 2
+    for seconds, chore in chores(plain.runtime, threading.Event()):
+        if seconds == 5:
+            chore()
+    assert plain.are_one()
+    assert plain.db.sessions.count_documents({"opted_out": LINE}) == 3
 
 
 def test_a_second_identity_in_the_middle_of_a_session_links_them_too(plain):
