@@ -1,6 +1,7 @@
 """Which contacts have something to be told to a CRM: sessions that ended, what came to ended ones, and merges.
 
-Read from MongoDB's changes, so that neither webhooks nor whoever closes a session do anything for it.
+Read from MongoDB's changes, so that neither webhooks nor whoever closes a session do anything for it. What was old
+when it was stored was brought from elsewhere: nobody's news, and told only where somebody asks for it.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ from gateway.core.times import MILLISECOND
 from gateway.store import merges, occurrences, streams
 from gateway.store.connection import collection, deadline
 from gateway.store.documents import NOT_PRIVATE, MergeDocument, MessageDocument, SessionDocument
+from gateway.store.occurrences import HISTORY
 
 _SESSIONS, _MESSAGES, _MERGES = (
     one._get_collection_name() for one in (SessionDocument, MessageDocument, MergeDocument)
@@ -32,7 +34,7 @@ _PIPELINE: list[dict[str, Any]] = [
             ]
         }
     },
-    {"$project": {"documentKey": 1, "ns.coll": 1, "clusterTime": 1}},
+    {"$project": {"documentKey": 1, "ns.coll": 1, "operationType": 1, "clusterTime": 1}},
 ]
 _WHOSE = {"contact_id": 1}
 
@@ -55,22 +57,30 @@ def follow(place: Mapping[str, Any] | None, since: datetime) -> Iterator[Iterato
 
 
 def _ended(some: streams.Gathered) -> Ended:
-    ids: dict[str, list[Any]] = {}
+    ids: dict[tuple[str, str], list[Any]] = {}
     for change in some.changes:
-        ids.setdefault(change["ns"]["coll"], []).append(change["documentKey"]["_id"])
+        ids.setdefault((change["ns"]["coll"], change["operationType"]), []).append(change["documentKey"]["_id"])
+    if not ids:
+        return Ended(place=some.place, until=some.until)
+    news = some.changes[0]["clusterTime"].as_datetime() - HISTORY
+    brought, closed = ids.get((_SESSIONS, "insert")), ids.get((_SESSIONS, "update"))
+    late, merged = ids.get((_MESSAGES, "insert")), ids.get((_MERGES, "update"))
+    sessions: dict[str, list[str]] = {}
     with deadline():
-        closed = _by_contact({"_id": {"$in": ids[_SESSIONS]}}) if _SESSIONS in ids else {}
-        for contact_id, sessions in (_late(ids[_MESSAGES]) if _MESSAGES in ids else {}).items():
-            closed.setdefault(contact_id, []).extend(sessions)
-        merged = _merged(ids[_MERGES]) if _MERGES in ids else frozenset()
-    return Ended(closed, merged, some.place, some.until)
+        for wanted in (
+            {"_id": {"$in": closed}} if closed else None,
+            {"_id": {"$in": brought}, "last_message_at": {"$gte": news}} if brought else None,
+            {"_id": {"$in": _of_messages(late, news)}, "status": "closed"} if late else None,
+        ):
+            for contact_id, found in (_by_contact(wanted) if wanted else {}).items():
+                sessions.setdefault(contact_id, []).extend(found)
+        return Ended(sessions, _merged(merged) if merged else frozenset(), some.place, some.until)
 
 
-def _late(message_ids: Sequence[Any]) -> dict[str, list[str]]:
-    """Find the sessions that were over when these messages came to them."""
-    said = {"_id": {"$in": list(message_ids)}, **NOT_PRIVATE}
-    session_ids = {row["session_id"] for row in collection(MessageDocument).find(said, {"session_id": 1})}
-    return _by_contact({"_id": {"$in": list(session_ids)}, "status": "closed"}) if session_ids else {}
+def _of_messages(message_ids: Sequence[Any], news: datetime) -> list[Any]:
+    """Find the sessions of messages that are news."""
+    said = {"_id": {"$in": list(message_ids)}, "createdAt": {"$gte": news}, **NOT_PRIVATE}
+    return list({row["session_id"] for row in collection(MessageDocument).find(said, {"session_id": 1})})
 
 
 def _by_contact(wanted: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -88,7 +98,7 @@ def _merged(merge_ids: Sequence[str]) -> frozenset[str]:
 
 def closed_since(since: datetime) -> Iterator[Mapping[str, Sequence[str]]]:
     """Find the sessions that were closed, or came to something more, since a moment; reads all sessions once."""
-    wanted = {"status": "closed", "updatedAt": {"$gte": since}}
+    wanted = {"status": "closed", "updatedAt": {"$gte": since}, "last_message_at": {"$gte": since - HISTORY}}
     found = collection(SessionDocument).find(wanted, _WHOSE, batch_size=streams.MOST_GATHERED)
     some: dict[str, list[str]] = {}
     for row in found:
@@ -105,5 +115,5 @@ def stored(since: datetime, until: datetime) -> tuple[Mapping[str, Sequence[str]
     rows = occurrences.stored(since, until, streams.MOST_GATHERED)
     if not rows:
         return {}, until
-    sessions = list({row["session_id"] for row in rows})
+    sessions = list({row["session_id"] for row in rows if not occurrences.is_history(row, row["storedAt"])})
     return _by_contact({"_id": {"$in": sessions}}), rows[-1]["storedAt"] + MILLISECOND

@@ -6,6 +6,7 @@ from typing import Any
 
 import mongoengine
 import pytest
+from bson import ObjectId
 
 from gateway.conversation import operators
 from gateway.conversation.crm import follow, queue, standing
@@ -72,6 +73,42 @@ def test_a_mongodb_without_changes_is_looked_at_for_messages(scene: Scene, monke
     assert scene.work() == 0  # It may go on for a while yet.
     assert scene.work(minutes=7) == 1
     assert scene.hubspot.said()
+
+
+def test_history_that_is_brought_from_elsewhere_is_told_where_somebody_asks(scene: Scene) -> None:
+    scene.text("now")
+    session, said = scene.db.sessions.find_one(), scene.db.messages.find_one({"direction": "inbound"})
+    long_ago = session["last_message_at"] - timedelta(days=30)
+    with scene.following():
+        session |= {"_id": ObjectId(), "status": "closed", "last_message_at": long_ago, "slot": "old"}
+        del session["open_keys"]
+        scene.db.sessions.insert_one(session)
+        old = {"_id": "SMold", "session_id": session["_id"], "content": "long ago", "createdAt": long_ago}
+        scene.db.messages.insert_one(said | old)
+        operators.close(scene.runtime, str(scene.db.sessions.find_one({"status": "active"})["_id"]), by="ada")
+        wait_for(lambda: waiting_sessions(scene) == 1)
+    scene.work()
+    assert sorted(scene.hubspot.said()) == ["now", "now"]
+    queue.ask(scene.runtime, str(scene.contact()["_id"]), by="ada")
+    scene.work()
+    assert sorted(scene.hubspot.said()) == ["long ago", "now", "now"]
+
+
+def test_of_two_workers_that_come_for_the_same_messages_one_gets_them(scene: Scene) -> None:
+    scene.text("one")
+    session, now = scene.db.sessions.find_one(), scene.runtime.clock.now()
+    contact_id = str(scene.contact()["_id"])
+
+    def claim() -> Any:
+        number = crm_entries.next_number(session["_id"], "hubspot")
+        ids = [row["_id"] for row in crm_entries.untold(session["_id"], "hubspot")]
+        return number, ids
+
+    (number, ids), (same, _) = claim(), claim()
+    assert crm_entries.claim(session, number, "hubspot", contact_id, ids, now)
+    assert crm_entries.claim(session, same, "hubspot", contact_id, ids, now) is None
+    # The one that has them has not marked them yet, or has died.
+    assert claim() == (number + 1, [])
 
 
 def test_without_a_crm_nothing_is_followed_and_nothing_is_claimed(make_app: Any, make_scene: Any) -> None:
