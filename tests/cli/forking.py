@@ -67,8 +67,10 @@ def _fork_on_request() -> None:
 
 
 if __name__ == "__main__":
-    import gateway.cli.commands  # noqa: F401 - what every command imports
     from gateway.cli import main
+    from gateway.cli.commands import cli
 
+    for command in cli.commands.values():
+        command.imported()
     _fork_on_request()
     main()

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from gateway.cli.commands import cli
 from gateway.core.errors import ConfigError
 from gateway.store import embedded
 from tests.cli import forking
@@ -36,7 +37,11 @@ def test_an_unknown_responder_stops_the_start_before_anything_runs(folder):
 def test_a_missing_library_is_said_in_one_line(folder):
     code = "import sys; sys.modules['structlog'] = None; from gateway.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=clean_environment(**folder), capture_output=True, text=True
+        [sys.executable, "-c", code, "users", "list"],
+        cwd=ROOT,
+        env=clean_environment(**folder),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1
     assert done.stderr == "gateway: the library 'structlog' is missing. Run `make install`.\n"
@@ -103,6 +108,27 @@ def test_a_short_password_is_refused(folder):
 def test_every_command_has_help_without_a_database(folder):
     for command in ("serve", "worker", "migrate", "check-config", "users", "simulate"):
         assert run(command, "--help", **folder).returncode == 0
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_the_list_of_commands_says_what_their_own_help_says(name):
+    known, command = cli.commands[name], cli.commands[name].imported()
+    assert command.name == name
+    for width in (30, 45, 60):
+        assert known.get_short_help_str(width) == command.get_short_help_str(width)
+
+
+def test_the_list_of_commands_comes_at_once(folder):
+    """It imports none of the libraries that take a second."""
+    code = (
+        "import sys; from gateway.cli import main; sys.argv = ['gateway', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: print({'pydantic', 'pymongo', 'flask', 'rich'} & set(sys.modules))"
+    )
+    environ = clean_environment(**folder)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert "simulate" in done.stdout
+    assert done.stdout.endswith("set()\n"), done.stdout
 
 
 def test_a_mongodb_that_is_away_is_said_in_a_line(folder):
