@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gateway.conversation import optouts
-from gateway.core import carried
+from gateway.core import carried, identifiers
 from gateway.core.imported import CarriedRow, PieceRow, Read
 from gateway.core.participant import address
 from gateway.store import carried as store
 from gateway.store import channels
-from gateway.store.groups import unescaped
+from gateway.store.groups import IDENTIFIERS, unescaped
 
 if TYPE_CHECKING:
     from gateway.conversation.imported import Batch
@@ -61,6 +61,8 @@ def _contacts(batch: "Batch", rows: _Rows) -> None:
     if not rows:
         return
     here = store.here(carried.CONTACT, [row.id for _, row in rows], batch.run.id)
+    for _, row in rows:
+        _identify(row)
     holders = store.holders([row for _, row in rows if row.id not in here])
     new: list[CarriedRow] = []
     for _, row in rows:
@@ -74,6 +76,13 @@ def _contacts(batch: "Batch", rows: _Rows) -> None:
         else:
             new.append(row)
     _insert(batch, new)
+
+
+def _identify(row: CarriedRow) -> None:
+    """Give a contact of an older export the forms that people are found by."""
+    forms = identifiers.of(*(row.document.get(name) or () for name in IDENTIFIERS))
+    if forms and not row.document.get("identifiers"):
+        row.document["identifiers"] = forms
 
 
 def _insert(batch: "Batch", rows: Sequence[CarriedRow]) -> None:
@@ -131,6 +140,7 @@ def put_files(batch: "Batch", reads: Sequence[Read]) -> None:
     rows = [(read, read.row) for read in reads if isinstance(read.row, PieceRow)]
     if not rows:
         return
+    store.take_files()
     pieces = [piece for _, piece in rows]
     named, whole = store.named(pieces), store.whole(pieces, batch.run.id)
     for read, piece in rows:

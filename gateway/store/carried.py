@@ -136,16 +136,18 @@ def whole(pieces: Sequence[PieceRow], import_id: str) -> dict[str, bool]:
     return {row["_id"]: row.get("import_id") == ObjectId(import_id) for row in found}
 
 
-def put_piece(piece: PieceRow) -> None:
-    """Store a piece of a file; one that is here already, from an attempt before, stays as it is."""
+def take_files() -> None:
+    """Make the index by which a piece is stored once, as GridFS does with its first file: that may be one of these."""
     chunks = collection(MessageDocument).database[f"{BUCKET}.chunks"]
-    # What GridFS makes with its first file, which may be this one.
     chunks.create_index([("files_id", ASCENDING), ("n", ASCENDING)], unique=True)
-    if not piece.size:
-        return
-    which = {"files_id": piece.file_id, "n": piece.number}
-    with contextlib.suppress(DuplicateKeyError):
-        chunks.insert_one(which | {"data": Binary(piece.content)})
+
+
+def put_piece(piece: PieceRow) -> None:
+    """Store a piece of a file; one that is here already, from an attempt before, stays as it is. Nothing has none."""
+    if piece.size:
+        stored = {"files_id": piece.file_id, "n": piece.number, "data": Binary(piece.content)}
+        with contextlib.suppress(DuplicateKeyError):
+            collection(MessageDocument).database[f"{BUCKET}.chunks"].insert_one(stored)
 
 
 def close(piece: PieceRow, sha256: str, import_id: str, now: datetime) -> bool:

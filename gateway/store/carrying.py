@@ -25,7 +25,7 @@ Document = dict[str, Any]
 # How a channel or contact came here, and what keeps workers apart, is of this database alone.
 WITHOUT = {
     carried.CHANNEL: ("last_webhook_at", "import_id"),
-    carried.CONTACT: ("import_id", "to_forget"),
+    carried.CONTACT: ("import_id", "to_forget", "to_merge"),
     carried.MERGE: ("busy", "owner", "lease", "unsettled", "import_id"),
     carried.SUPPRESSION: ("import_id",),
 }

@@ -17,6 +17,7 @@ from gateway.conversation.migrating import Newer, Watch
 from gateway.core.errors import StoreRefused
 from gateway.store import connection, indexes
 from gateway.store.migrations import MIGRATIONS, pattern, records
+from gateway.store.migrations.m0003_identify_contacts import IDENTIFY_CONTACTS
 
 AT = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
@@ -71,7 +72,9 @@ def test_sessions_with_a_failed_message_are_found_by_that_again(older, small):
     older.messages.insert_one({"_id": "SMin", "session_id": inbound, "direction": "inbound", "status": "failed"})
     _, done = run()
     assert marked(older) == ["No. 1", "No. 4", "No. 7"]
-    assert [(one.number, one.state, one.seen, one.changed) for one in done] == [(1, "done", 10, 3), (2, "done", 0, 0)]
+    assert [(one.number, one.state, one.seen, one.changed) for one in done] == [
+        (1, "done", 10, 3), (2, "done", 0, 0), (3, "done", 0, 0),
+    ]  # fmt: skip
     record = older.migrations.find_one({"_id": 1})
     assert (record["name"], record["state"], record["by"]) == ("mark_failed_sessions", "done", "test")
     assert record["started_at"] <= record["finished_at"]
@@ -103,6 +106,19 @@ def test_an_address_taken_off_meanwhile_stays_off(older, monkeypatch):
     assert migration.mend(seen).changed == 1
     assert older.contacts.find_one()["emails"] == ["b@example.com"]
     assert migration.mend(seen).changed == 0
+
+
+def test_a_number_taken_off_meanwhile_is_not_known_again(older):
+    run()
+    numbers = [["+5511987654321"], ["+551140001234", "+5491123456789"]]
+    ids = older.contacts.insert_many([{"phones": phones} for phones in numbers]).inserted_ids
+    seen = IDENTIFY_CONTACTS.next({})
+    older.contacts.update_one({"_id": ids[1]}, {"$pull": {"phones": "+5491123456789"}})
+    IDENTIFY_CONTACTS.mend(seen)
+    assert [row["identifiers"] for row in older.contacts.find().sort("_id", 1)] == [
+        ["+5511987654321"],
+        ["+551140001234"],
+    ]
 
 
 def test_indexes_of_older_versions_are_replaced_and_others_left_alone(older):
@@ -187,7 +203,7 @@ def test_whoever_is_killed_is_followed_by_somebody_who_goes_on(older, small, mon
         older.migrations.update_one({"_id": 1}, {"$set": {"lease": AT}})
     run()
     assert marked(older) == ["No. 1", "No. 4", "No. 7"]
-    assert {number: one.state for number, one in records.every().items()} == {1: "done", 2: "done"}
+    assert {number: one.state for number, one in records.every().items()} == {1: "done", 2: "done", 3: "done"}
     assert records.every()[1].seen == 9
 
 
@@ -224,13 +240,14 @@ def test_production_says_once_what_is_outstanding_and_development_does_it(older,
     client = create_app(make_settings(mongodb_uri=uri, env="production")).test_client()
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json["status"]) == (200, "ok")
-    assert answer.json["migrations"]["outstanding"] == [1, 2]
+    assert answer.json["migrations"]["outstanding"] == [1, 2, 3]
     watch = Watch()
     capsys.readouterr()
     watch.look()
     watch.look()
     (line,) = capsys.readouterr().out.splitlines()
-    assert "Migrations are outstanding (1 mark_failed_sessions, 2 lower_case_emails). Run `gateway migrate`" in line
+    assert "Migrations are outstanding (1 mark_failed_sessions, 2 lower_case_emails, 3 identify_contacts)." in line
+    assert "Run `gateway migrate`" in line
     create_app(make_settings(mongodb_uri=uri, env="development"))
     capsys.readouterr()
     watch.look()
