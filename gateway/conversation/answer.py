@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.conversation import actions, counting, earlier, flow_steps, guards, optouts, queue, respond
+from gateway.conversation import actions, counting, earlier, flow_steps, flow_waits, guards, optouts, queue, respond
 from gateway.conversation.actions import On
 from gateway.conversation.flow_steps import NotYet
 from gateway.conversation.optouts import has_opted_out
@@ -17,7 +17,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.core.limits import slot_of
 from gateway.core.messages import HOSTED, Channel
 from gateway.core.participant import address
-from gateway.core.replies import FLOW, Reply, Turn, answer_id
+from gateway.core.replies import FLOW, Reply, Turn
 from gateway.logs import log
 from gateway.store import answers, asked, finding, outbound, outbox, sessions
 from gateway.store.answers import PENDING, QUEUED
@@ -96,11 +96,11 @@ def _answer_by_flow(runtime: Runtime, row: Row, message: Asked) -> None:
         try:
             said = flow_steps.answer(runtime, message)
         except NotYet as not_yet:
-            wait_for(runtime, not_yet)
+            flow_waits.hurry(runtime, not_yet)
             postpone(runtime, row, runtime.clock.now() + IN_TURN)
             return
         if said is None:
-            hand_on(runtime, message)
+            flow_waits.hand_on(runtime, message)
             _let_go(runtime, row, message)
         elif message.state == PENDING:
             _say_on_call(runtime, row, message, said.reply, 0.0)
@@ -108,23 +108,6 @@ def _answer_by_flow(runtime: Runtime, row: Row, message: Asked) -> None:
             postpone(runtime, row, runtime.clock.now())  # its own webhook is answering it: looked at anew
         else:
             _commit(runtime, row, [message], said.reply, 0.0, reason=said.reason)
-
-
-def wait_for(runtime: Runtime, not_yet: NotYet) -> None:
-    """See to it that what a flow has to answer first is answered, whoever was about to do that."""
-    for one in not_yet.ahead:
-        if one.state == PENDING:
-            queue.answer_call(runtime, one.place.session_id, one.place.contact_id, one.id, one.metadata)
-
-
-def hand_on(runtime: Runtime, message: Asked) -> None:
-    """Let whoever answers beside flows answer what none did: the one that ran is over by now."""
-    place = message.place
-    channel = runtime.channels.get(place.channel_id) or Channel(place.channel_id, place.communication_type)
-    name, _ = runtime.responder_beside_flows(channel)
-    due = runtime.clock.now() + respond.debounce(runtime)
-    if asked.hand_on(message, name, due) and message.state == QUEUED:
-        runtime.notify(answer_id(message.id), due)
 
 
 def _let_go(runtime: Runtime, row: Row, message: Asked) -> None:

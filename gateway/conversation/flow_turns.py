@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from gateway import metrics
-from gateway.conversation import answer, flow_steps, queue, respond
+from gateway.conversation import answer, flow_steps, flow_waits, queue, respond
 from gateway.conversation.flow_steps import NotYet, Said
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import StoreUnavailable
@@ -45,7 +45,7 @@ def tell(runtime: Runtime, message: InboundMessage, channel: Channel, *, webhook
                     break
             except NotYet as not_yet:
                 if time.monotonic() > until or any(one.claimed_by for one in not_yet.ahead):
-                    answer.wait_for(runtime, not_yet)
+                    flow_waits.hurry(runtime, not_yet)
                     _leave(runtime, waiting)
                     break
                 time.sleep(LOOK_SECONDS)
@@ -72,7 +72,7 @@ def _answer(runtime: Runtime, waiting: Asked, message: InboundMessage, channel: 
     started = time.perf_counter()
     said = flow_steps.answer(runtime, waiting)
     if said is None:
-        answer.hand_on(runtime, waiting)
+        flow_waits.hand_on(runtime, waiting)
         _leave(runtime, waiting)
         return True
     spent = time.perf_counter() - started
@@ -111,10 +111,10 @@ def say(runtime: Runtime, waiting: Asked) -> None:
     try:
         said = flow_steps.answer(runtime, waiting)
     except NotYet as not_yet:
-        answer.wait_for(runtime, not_yet)
+        flow_waits.hurry(runtime, not_yet)
         return
     if said is None:
-        answer.hand_on(runtime, waiting)
+        flow_waits.hand_on(runtime, waiting)
         _leave(runtime, waiting)
     else:
         asked.say_on_call(waiting.id, said.reply, 0.0)
