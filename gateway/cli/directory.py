@@ -75,15 +75,25 @@ def show(contact: str, as_json: bool) -> None:
         {"id": row["id"], "title": row.get("title"), "status": row.get("status"), "messages": row.get("message_count")}
         for row in found
     ]
-    merged = [{"contact_id": one.absorbed, "by": one.by, "at": one.at.isoformat()} for one in into]
+    merged = [
+        {"contact_id": one.absorbed, "by": one.by, "at": one.at.isoformat(), "reason": one.reason} for one in into
+    ]
+    claims = [{"field": one.field, "value": one.value, "at": one.at.isoformat()} for one in person.claims]
     if as_json:
-        click.echo(json.dumps(_facts(person) | {"merged": merged, "sessions": sessions}, indent=2, ensure_ascii=False))
+        click.echo(
+            json.dumps(
+                _facts(person) | {"merged": merged, "claims": claims, "sessions": sessions},
+                indent=2,
+                ensure_ascii=False,
+            )
+        )
         return
     click.echo(f"{person.name or 'No name'}  ({person.id})")
     for label, values in (
         ("Known by", person.ways),
         ("Opted out of", [out.line for out in person.opted_out]),
         ("Merged", [f"{one['contact_id']} by {one['by']}" for one in merged]),
+        ("Not proved", [one["value"] for one in claims]),
     ):
         if values:
             click.echo(f"{label}: {', '.join(values)}")

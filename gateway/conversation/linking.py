@@ -47,7 +47,7 @@ def _link(runtime: Runtime, contact_id: str, other_id: str, reason: str) -> bool
     try:
         merging.merge(runtime, elder.id, younger.id, by=GATEWAY, reason=reason)
     except CannotMerge as refusal:
-        log.info("contacts_not_merged_yet", contact_id=contact_id, message=str(refusal))
+        log.debug("contacts_not_merged_yet", contact_id=contact_id, message=str(refusal))
         return False
     except NoContact:
         pass  # one of them is about to be forgotten

@@ -106,10 +106,9 @@ def _made(person: Participant, forms: Mapping[str, str], now: datetime, as_id: s
     return [document]
 
 
-def find(person: Participant, *, line: str | None = None, shared: Collection[str] = ()) -> Contact | None:
+def find(person: Participant) -> Contact | None:
     """Find the contact behind a person, and make none."""
-    person = identifiers.told_apart(person, shared)
-    found = _known(person, numbers.forms(person, line))
+    found = _known(person, numbers.forms(person, None))
     return _contact(groups.of(found[0])) if found else None
 
 
