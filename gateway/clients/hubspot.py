@@ -7,13 +7,11 @@ of our own with unique values, by which it is read back, or written again, witho
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 from gateway.clients.asking import Answer, Api, NoAnswer
-from gateway.clients.twilio import retry_after
+from gateway.clients.hubspot_refusals import refused
 from gateway.core.crm import CrmConflict, CrmFailed, CrmGone, Entry, Facts, Known
 from gateway.core.times import epoch_ms
 from gateway.settings import Settings
@@ -25,15 +23,7 @@ _CHANNELS = {"sms": "SMS", "whatsapp": "WHATS_APP"}
 _READ = ("email", "firstname", "lastname", "phone", "mobilephone")
 # How country codes of three digits begin; +1 and +7 have one, all others two.
 _OF_THREE_DIGITS = re.compile(r"2[1-689]|3[578]|42|5[09]|6[7-9]|8[035789]|9[679]")
-_DAILY_SECONDS, _USUAL_SECONDS = 1800.0, 10.0
-_EXISTING = re.compile(r"Existing ID:\s*(\d+)")
 _RECORD = re.compile(r"https://app[a-z0-9-]*\.hubspot\.com/[!-~]+")
-_SCOPE = re.compile(r"[a-z][a-z0-9_.-]{2,60}")
-_WRONG = re.compile(r'"(?:error|name)"\s*:\s*"([A-Za-z0-9_]{1,60})"')
-_NOT_TAKEN = (
-    "HubSpot does not take the access token (401). Copy the token of the private app again, set "
-    "GATEWAY_CRM__ACCESS_TOKEN and restart the gateway."
-)
 
 
 class HubSpot:
@@ -89,7 +79,7 @@ class HubSpot:
         results = answer.body.get("results") or [{}]
         entry_id = str(results[0].get("id") or "")
         if not entry_id:
-            raise _refused(answer)
+            raise refused(answer)
         self._done("PUT", self._objects(kind, f"{entry_id}/associations/default/contacts/{quote(contact_id)}"))
         return entry_id
 
@@ -118,7 +108,7 @@ class HubSpot:
         except NoAnswer as error:
             raise CrmFailed(f"HubSpot is not to be had: {error}. It is tried again.", code="unreachable") from None
         if not 200 <= answer.status < 300 or answer.body.get("errors"):
-            raise _refused(answer)
+            raise refused(answer)
         return answer
 
     def _contact(self, name: str, query: Mapping[str, str]) -> Known | None:
@@ -244,65 +234,3 @@ def _national(phone: str) -> str:
     digits = phone.removeprefix("+")
     length = 1 if digits[:1] in ("1", "7") else 3 if _OF_THREE_DIGITS.match(digits) else 2
     return digits[length:]
-
-
-# What its refusals mean
-
-
-def _refused(answer: Answer) -> CrmFailed:
-    """Say what HubSpot refused, in words that quote nobody: its own messages hold addresses."""
-    status, body = answer.status, answer.body
-    category = str(body.get("category") or "")[:60]
-    if status == HTTPStatus.UNAUTHORIZED:
-        return CrmFailed(_NOT_TAKEN, code="401", permanent=True, account=True)
-    if status == HTTPStatus.FORBIDDEN:
-        return _lacks_scope(body)
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return _limited(answer)
-    if status == HTTPStatus.NOT_FOUND:
-        return CrmGone("HubSpot has no such thing any more (404).", code="404", permanent=True)
-    existing = _EXISTING.search(str(body.get("message") or ""))
-    if status == HTTPStatus.CONFLICT or existing:
-        return CrmConflict(
-            f"HubSpot has one of these already (409 {category}).", code="409", existing=existing[1] if existing else ""
-        )
-    if status >= 500 or status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.LOCKED, 477):
-        return CrmFailed(
-            f"HubSpot answered {status}. It is tried again.", code=str(status), retry_after=_seconds(answer)
-        )
-    if 300 <= status < 400:
-        return CrmFailed(
-            f"HubSpot answered {status}, a redirect, which is not followed. Correct GATEWAY_CRM__BASE_URL.",
-            code=str(status), permanent=True, account=True,
-        )  # fmt: skip
-    wrong = " ".join(dict.fromkeys(_WRONG.findall(str(body.get("message") or "")))) or category or "no reason given"
-    return CrmFailed(
-        f"HubSpot refused it ({status}: {wrong[:200]}). Correct the contact, or that property's rules in HubSpot, and "
-        "synchronise again.",
-        code=str(status), permanent=True,
-    )  # fmt: skip
-
-
-def _lacks_scope(body: Mapping[str, Any]) -> CrmFailed:
-    """Name the scopes that HubSpot misses, wherever in its answer they are."""
-    told = [one.get("context") or {} for one in [*(body.get("errors") or ()), body] if isinstance(one, Mapping)]
-    named = [context.get(name) or () for context in told for name in ("requiredGranularScopes", "requiredScopes")]
-    scopes = sorted({one for some in named for one in _SCOPE.findall(" ".join(map(str, some)))})
-    lacks = f"lacks the scope {', '.join(scopes[:5])}" if scopes else "lacks a scope"
-    return CrmFailed(
-        f"The access token {lacks} (403). Add it to the private app in HubSpot (docs/crm.md lists all of them); it is "
-        "tried again by itself.",
-        code="403", permanent=True, account=True,
-    )  # fmt: skip
-
-
-def _limited(answer: Answer) -> CrmFailed:
-    daily = str(answer.body.get("policyName") or "").upper() == "DAILY"
-    seconds = _seconds(answer)
-    after = seconds if seconds is not None else _DAILY_SECONDS if daily else _USUAL_SECONDS
-    which = "for today" if daily else "for now"
-    return CrmFailed(f"HubSpot takes no more requests {which} (429).", code="429", account=True, retry_after=after)
-
-
-def _seconds(answer: Answer) -> float | None:
-    return retry_after(answer.headers.get("Retry-After") or "", datetime.now(UTC))

@@ -48,12 +48,19 @@ def linked(crm: Crm, group: Group) -> str:
     if known is None:
         if not (facts.emails or facts.phones):
             raise Nobody
-        known = crm.find(facts) or _made(crm, group, facts)
+        facts = _apart(crm, facts)
+        known = crm.find(facts) or _made(crm, facts)
     _fill(crm, group, known, facts)
     link = {"contact_id": known.id, "url": known.url, "told": facts.fingerprint}
     with deadline():
         crm_state.note(group.id, crm.name, link)
     return known.id
+
+
+def _apart(crm: Crm, facts: Facts) -> Facts:
+    """Name whom they are not by the ids of today: what they were merged into may have been merged further."""
+    today = {known.id for one in facts.apart if (known := crm.get(one))}
+    return replace(facts, apart=facts.apart | today)
 
 
 def unlink(crm: Crm, group: Group) -> None:
@@ -108,7 +115,7 @@ def _hand_over(crm: Crm, group: Group, absorbed: Mapping[str, Any], main: str) -
     crm_state.note(absorbed["_id"], crm.name, {"merged_into": main, "parts": parts}, drop=_LINK)
 
 
-def _made(crm: Crm, group: Group, facts: Facts) -> Known:
+def _made(crm: Crm, facts: Facts) -> Known:
     try:
         return crm.create(facts)
     except CrmConflict as conflict:
@@ -118,9 +125,7 @@ def _made(crm: Crm, group: Group, facts: Facts) -> Known:
             return mine
         if existing not in facts.apart or not facts.phones:
             raise
-    note = f"Their e-mail belongs to the contact {existing} there, which they were merged with once."
-    with deadline():
-        crm_state.note(group.id, crm.name, {"note": note})
+    # Their e-mail stays with whom they were merged with there once, which `_fill` says.
     return crm.create(replace(facts, emails=()))
 
 

@@ -275,6 +275,28 @@ def test_merged_contacts_are_merged_there_and_who_is_parted_gets_a_contact_of_th
     assert [Counter(scene.hubspot.said())[one] for one in ("later", f"from {NUMBER}")] == [2, 2]
 
 
+def test_who_was_parted_never_gets_the_other_ones_contact_however_it_is_merged_further(scene: Scene) -> None:
+    other, third = "+15550002222", "+15550003333"
+    for number in (NUMBER, other, third):
+        scene.text("hi", number)
+    one, two, three = (str(scene.contact(number)["_id"]) for number in (NUMBER, other, third))
+    contacts.change(scene.runtime, two, Changes(emails=["two@example.com"]), by="ada")
+    for number in (NUMBER, other, third):
+        synced(scene, number)
+    merging.merge(scene.runtime, one, two, by="ada")
+    synced(scene)
+    merging.unmerge(scene.runtime, two, by="ada")
+    merging.merge(scene.runtime, one, three, by="ada")
+    synced(scene)
+    scene.text("mine", other)
+    # HubSpot keeps their e-mail with the contact that they were merged into.
+    assert synced(scene, other)["phone"] == other
+    assert "another contact there has it" in scene.state(other)["note"]
+    assert scene.state(other)["contact_id"] != scene.state()["contact_id"]
+    assert len(scene.hubspot.of(scene.state(other)["contact_id"])) == 1
+    assert Counter(scene.hubspot.said()) == {"hi": 6, "mine": 2}
+
+
 def test_a_merge_that_is_refused_there_is_said_and_costs_no_message(scene: Scene) -> None:
     other = "+15550002222"
     for number in (NUMBER, other):
