@@ -38,7 +38,7 @@ _LINKS_IN_A_ROW = re.compile(rf"{LINK}(?:[\s,;.:()]*{LINK})+")
 _TAG = re.compile(r"</?(?:a|b|br|code|del|em|i|p|s|span|strong|sub|sup|u)(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _EMPHASIS = re.compile(r"(?<![\w*])(?P<mark>\*{1,3})(?=[^\s*])(?P<words>[^*]*[^\s*])(?P=mark)(?![\w*])")
 _ESCAPED = re.compile(r"\\(?=[\\`*_{}\[\]()#+.!|~>-])")
-_EMAIL = r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+"
+_EMAIL = r"(?<![\w.+-])[\w.+-]{1,64}@(?:[^\W_]|-)+(?:\.(?:[^\W_]|-)+)+"
 # Telephone keys and the like: "2#", "*31#", "#1".
 _KEYS = r"(?<![\w*#])[*#]?\d+(?:[*#]\d+)*[*#]?(?![\w*#])"
 _MARKS = re.compile(rf"(?P<kept>{_EMAIL}|{_KEYS})|[*_#`]+|~~+")

@@ -87,6 +87,7 @@ MARKUP = st.lists(
 @example("ht😀tp://x")
 @example("http\\://x")
 @example("*`*")
+@example("x@a.b_")
 def test_marks_and_addresses_are_never_read_out(text):
     said = speakable(text)
     assert "http" not in said
