@@ -5,12 +5,14 @@ that cannot be undone there, so who is parted again gets a contact of their own.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from gateway.clients.crm import Crm
 from gateway.core.crm import CrmConflict, CrmFailed, CrmGone, Facts, Known
+from gateway.core.identifiers import canonical
+from gateway.core.participant import EMAIL
 from gateway.logs import log
 from gateway.store import crm_state
 from gateway.store.connection import deadline
@@ -23,22 +25,25 @@ class Nobody(Exception):
     """A person of whom nothing is known that a CRM could find them by."""
 
 
-def facts_of(crm: Crm, group: Group) -> Facts:
-    """Give what is known of a person for sure: identifiers that are theirs, and never what somebody only claimed."""
+def facts_of(crm: Crm, group: Group, shared: Collection[str] = ()) -> Facts:
+    """Give what is known of a person for sure: identifiers that are theirs, and never what somebody only claimed.
+
+    Nor what many people write by, whose forms are in `shared`: it would find one of the others.
+    """
     state = crm_state.of(group.head, crm.name)
     parted = state.get("merged_into")
     return Facts(
         key=group.id + (f"-{state['parts']}" if state.get("parts") else ""),
         name=str(group.first("name") or "").strip(),
-        emails=group.values("emails"),
-        phones=group.values("phones"),
+        emails=tuple(one for one in group.values("emails") if canonical(f"{EMAIL}{one}") not in shared),
+        phones=tuple(one for one in group.values("phones") if canonical(one) not in shared),
         apart=frozenset([parted] if parted else ()),
     )
 
 
-def linked(crm: Crm, group: Group) -> str:
+def linked(crm: Crm, group: Group, shared: Collection[str] = ()) -> str:
     """Give the id of a person's contact at the CRM, up to date with what is known. CrmFailed, Nobody."""
-    facts, before = facts_of(crm, group), str(_state(crm, group).get("contact_id") or "")
+    facts, before = facts_of(crm, group, shared), str(_state(crm, group).get("contact_id") or "")
     contact_id = _joined(crm, group)
     if contact_id and contact_id == before and _state(crm, group).get("told") == facts.fingerprint:
         return contact_id

@@ -72,7 +72,8 @@ def _ready(runtime: Runtime, crm: Crm, row: Row) -> tuple[Group, Wanted] | None:
 def _tell(runtime: Runtime, crm: Crm, group: Group, wanted: Wanted) -> tuple[int, int]:
     whole = wanted.whole or bool(crm_state.of(group.head, crm.name).get("behind"))
     sessions = None if whole else wanted.sessions
-    remote = link.linked(crm, group)
+    shared = runtime.settings.contacts.shared
+    remote = link.linked(crm, group, shared)
     try:
         return push.push(runtime, crm, group, remote, sessions)
     except CrmGone:
@@ -80,7 +81,7 @@ def _tell(runtime: Runtime, crm: Crm, group: Group, wanted: Wanted) -> tuple[int
         link.unlink(crm, group)
         with deadline():
             group = groups.whole(group.id)
-        return push.push(runtime, crm, group, link.linked(crm, group), sessions)
+        return push.push(runtime, crm, group, link.linked(crm, group, shared), sessions)
 
 
 def _succeed(runtime: Runtime, crm: Crm, group: Group, row: Row, wanted: Wanted) -> None:

@@ -249,6 +249,20 @@ def test_somebody_whom_nothing_names_is_left_out_until_something_does(scene: Sce
     assert sorted(scene.hubspot.said()) == ["one", "one", "two", "two"]
 
 
+def test_a_number_that_many_write_by_finds_nobody_there_and_is_nobodys(make_scene: Any) -> None:
+    scene = make_scene(contacts={"shared": [NUMBER]})
+    scene.hubspot.add(phone=NUMBER, firstname="Somebody", lastname="Else")
+    scene.text("one")
+    ask(scene)
+    scene.work()
+    assert "Neither an e-mail nor a phone" in scene.state()["skipped"]
+    learn(scene, emails=["ada@example.com"])
+    scene.text("two")
+    ask(scene)
+    scene.work()
+    assert [made["properties"].get("phone") for made in scene.hubspot.objects["contacts"].values()] == [NUMBER, None]
+
+
 def test_merged_contacts_are_merged_there_and_who_is_parted_gets_a_contact_of_their_own(scene: Scene) -> None:
     other = "+15550002222"
     for number in (NUMBER, other):
