@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import bson
 import pytest
 
 from gateway.core import flows
@@ -378,3 +379,43 @@ def test_dates_are_those_of_the_flows_own_clock():
     asked = talk(rich(), "4")
     on = flows.step(rich(), replace(asked.state, waiting_since=late), "tomorrow", at=late, by="m2")
     assert on.state.values["day"] == "2026-11-23"
+
+
+PAID = """
+title = "Order"
+[steps.quantity]
+kind = "number"
+prompt = "How many?"
+[steps.sure]
+confirm = true
+[steps.payment]
+kind = "choice"
+options = ["Cash", "Card"]
+prompt = "How will you pay?"
+"""
+
+
+def test_what_was_confirmed_is_confirmed_again_once_it_is_different():
+    paying = talk(parsed(PAID), "5", "yes")
+    assert paying.state.step == "payment"
+    changed = flows.step(parsed(PAID), paying.state, "sorry, the quantity is 6", at=AT, by="m9")
+    assert (changed.state.step, changed.text.startswith("Noted, Quantity: 6.")) == ("sure", True)
+
+
+def test_a_state_stays_small_whatever_is_written_in_however_many_fields():
+    asks = [f'[steps.part{n}]\nkind = "text"\nmax = 1000\nprompt = "{{part0}} Part {n}?"\n' for n in range(20)]
+    essay = parsed('title = "Essay"\ntries = 10\n' + "".join(asks))
+    told = talk(essay, *(["🙂" * 900] * 5))
+    assert told.text == "Sorry, that is too long for me. Please use fewer words."
+    assert len(bson.encode(told.state.as_stored())) < 16_000
+    longest = talk(essay, "🙂" * 1000)
+    assert len(longest.text.encode()) <= 4800
+    assert len(bson.encode(longest.state.as_stored())) < 16_000
+
+
+def test_an_end_hands_on_nothing_that_the_file_has_no_place_for_any_more():
+    asked = talk(rich(), "4", "tomorrow", "garden")
+    smaller = RICH.replace("max = 500", "max = 3")
+    edited = parsed(f"{smaller}\n[endings.expired]\ntext = '{{guests}}'")
+    ended = flows.expire(edited, asked.state, at=AT, by="m9")
+    assert (ended.text, "guests" in values(ended)) == ("", False)
