@@ -403,7 +403,7 @@ def test_what_was_confirmed_is_confirmed_again_once_it_is_different():
 
 
 def test_a_state_stays_small_whatever_is_written_in_however_many_fields():
-    asks = [f'[steps.part{n}]\nkind = "text"\nmax = 1000\nprompt = "{{part0}} Part {n}?"\n' for n in range(20)]
+    asks = [f'[steps.part{n}]\nkind = "text"\nmax = 1000\nprompt = "{{part0}}{{part0}} Part {n}?"\n' for n in range(20)]
     essay = parsed('title = "Essay"\ntries = 10\n' + "".join(asks))
     told = talk(essay, *(["🙂" * 900] * 5))
     assert told.text == "Sorry, that is too long for me. Please use fewer words."
