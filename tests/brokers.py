@@ -22,7 +22,7 @@ from gateway.store.embedded import die_with_parent, free_port
 RABBIT = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 20, what: Callable[[], str] | str = "") -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 60, what: Callable[[], str] | str = "") -> Any:
     """Wait until something is so, and give it."""
     until = time.monotonic() + seconds
     while not (found := condition()):

@@ -44,7 +44,7 @@ def web(mongo, tmp_path):
     yield start
     for process in started:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def test_metrics_are_summed_over_the_web_processes(web):
@@ -69,7 +69,7 @@ def test_metrics_are_summed_over_the_web_processes(web):
 def test_a_broker_without_its_library_stops_the_start_with_one_line(web, tmp_path):
     (tmp_path / "celery.py").write_text("raise ImportError('not installed')\n")
     process = web(PYTHONPATH=str(tmp_path), PORT=str(free_port()), GATEWAY_BROKER__URL="redis://127.0.0.1:9/0")
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=90)
     assert process.returncode == 1
     assert [line[:35] for line in said.splitlines()] == ["gateway: GATEWAY_BROKER__URL is set"]
 

@@ -33,7 +33,7 @@ class MovedClock(Clock):
         return super().now() + (self.ahead or type(super().now() - super().now())())
 
 
-def wait_for(true: Callable[[], Any], seconds: float = 10) -> Any:
+def wait_for(true: Callable[[], Any], seconds: float = 30) -> Any:
     """Wait until something is so."""
     over = time.monotonic() + seconds
     while not (found := true()):
