@@ -48,7 +48,7 @@ def text_back(runtime: Runtime, event: CallEvent | DialOutcome) -> None:
     to, ours = _number(ends.caller, event.sid), _number(ends.line, event.sid)
     if to is None or ours is None:
         return
-    if missed_calls.flow_for(runtime, line.plan.mode, event):
+    if missed_calls.flow_for(runtime, line.plan.mode, event, ours):
         missed_calls.queue(runtime, event.sid, way_from(SMS, to, ours, ends.account_sid))
     elif event.status in voice.MISSED and line.plan.mode == DIAL and line.plan.text_back.strip():
         _text_back(runtime, event.sid, line.plan.text_back, way_from(SMS, to, ours, ends.account_sid))

@@ -13,7 +13,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.conversation.send import OPTED_OUT, CannotSend, Draft
 from gateway.core import flows
 from gateway.core.flows import Flow
-from gateway.core.messages import SMS, CallEvent, DialOutcome
+from gateway.core.messages import SMS, VOICE, CallEvent, Channel, DialOutcome
 from gateway.core.participant import address
 from gateway.logs import log
 from gateway.store import calls as store_calls
@@ -25,10 +25,22 @@ EVENT = "missed_call"
 PREFIX = "flow-missed:"
 
 
-def flow_for(runtime: Runtime, mode: str, event: CallEvent | DialOutcome) -> Flow | None:
-    """Find the flow that a call leads to by how it ended; None where it is none that the settings call missed."""
+def flow_for(runtime: Runtime, mode: str, event: CallEvent | DialOutcome, line: str) -> Flow | None:
+    """Find the flow that a call to one of our numbers leads to by how it ended.
+
+    None where it is none that the settings call missed, or neither calls nor texts to that number are left to flows.
+    """
     flow = flows.by_event(runtime.flows.values(), EVENT)
-    return flow if flow and _is_missed(runtime, mode, event) else None
+    return flow if flow and _is_missed(runtime, mode, event) and _has_flows(runtime, line) else None
+
+
+def _has_flows(runtime: Runtime, line: str) -> bool:
+    with deadline():
+        for kind in (SMS, VOICE):
+            channel_id = f"{kind}:{line}"
+            if runtime.has_flows(runtime.channels.get(channel_id) or Channel(channel_id, kind)):
+                return True
+    return False
 
 
 def _is_missed(runtime: Runtime, mode: str, event: CallEvent | DialOutcome) -> bool:

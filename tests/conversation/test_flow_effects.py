@@ -428,12 +428,27 @@ def test_a_missed_call_is_answered_by_a_flow_in_a_text_once(make_scene):
 
 @pytest.mark.parametrize(
     ("case", "texted"),
-    [("withheld", []), ("answered", []), ("stopped", []), ("blocked", []), ("failed", ["Which item?"]), ("off", [])],
+    [
+        ("withheld", []),
+        ("answered", []),
+        ("stopped", []),
+        ("blocked", []),
+        ("failed", ["Which item?"]),
+        ("off", []),
+        ("no flows", []),
+        ("flows by text", ["Which item?"]),
+    ],
 )
 def test_who_is_texted_after_a_call(make_scene, case, texted):
     blocked = {"reply": {"responder": "flow", "blocklist": ["+15558675310"]}} if case == "blocked" else {}
     off = {"flow": {"missed_calls": []}} if case == "off" else {}
-    scene = make_scene(**blocked, **off)
+    others = {"reply": {"responder": "echo"}} if case in ("no flows", "flows by text") else {}
+    scene = make_scene(**blocked, **off, **others)
+    if case == "flows by text":
+        line = fixture("voice/incoming")["To"]
+        scene.db.channels.insert_one(
+            {"_id": f"sms:{line}", "phone_number": line, "communication_type": "sms", "responder": "flow"}
+        )
     changes = {"From": "+15558675310"}
     if case == "withheld":
         changes = {"From": "+266696687", "Caller": "+266696687"}

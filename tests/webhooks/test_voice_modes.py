@@ -32,7 +32,7 @@ def make_call(make_app, database):
     """Make a call; settings are the voice section's, `channel` what the channel document says."""
 
     def make(*, channel: dict[str, Any] | None = None, params: dict[str, str] | None = None, **settings: Any) -> Call:
-        app = make_app(voice=settings, flow={"missed_calls": []})
+        app = make_app(voice=settings)
         if channel is not None:
             set_channel(channel)
         return Call(Twilio(app.test_client()), params or {})
