@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import click
 from gateway import settings
 from gateway.channels.chat import DEFAULT_SITE, ChatUser
 from gateway.cli import running
-from gateway.conversation.phoning import Phone, SimulationFailed
+from gateway.conversation.phoning import OUTCOMES, Phone, SimulationFailed
 from gateway.conversation.simulation import (
     OUR_NUMBER,
     OUR_WHATSAPP,
@@ -24,6 +25,14 @@ from gateway.conversation.simulation import (
 from gateway.core.explain import explain
 from gateway.core.times import floor_ms, parse_moment
 from gateway.settings import Settings
+from gateway.store import outbound
+from gateway.store.connection import deadline
+
+_NOT_PUT_THROUGH = (
+    "Nobody's telephone rings: calls to {} are not put through. GATEWAY_VOICE__MODE=dial and __DIAL_TO do that."
+)
+# A worker texts whoever called in vain; without a word after so many seconds there is none.
+_TEXTED_WITHIN = 10
 
 
 def _line(url: str | None, at: str | None, gap: float | None, who: str) -> Line:
@@ -112,6 +121,7 @@ def simulate() -> None:
       gateway simulate sms --body "Still there?" --gap 120
       gateway simulate voice --say "I would like a table" --say "For two"
       gateway simulate voice --leave "Please call me back"
+      gateway simulate voice --dial no-answer
       gateway simulate chat --from alice --body "Are you open?"
     """
 
@@ -173,12 +183,18 @@ def chat(user_id: str, site: str, body: str, email: str, name: str | None, at: s
 @click.option("--to", default=OUR_NUMBER, show_default=True, help="Our number.")
 @click.option("--say", "--body", "said", multiple=True, help="What the caller says, one turn each.")
 @click.option("--press", "pressed", multiple=True, help="Digits the caller keys in, after what was said.")
+@click.option("--dial", "outcome", type=click.Choice(OUTCOMES), help="What becomes of a call that is put through.")
 @click.option("--leave", "message", help="The message the caller leaves, where the call is recorded or put through.")
 @click.option("--hold", is_flag=True, help="Do not hang up: the call stays on.")
 @_options
-def voice(sender: str, to: str, said: tuple[str, ...], pressed: tuple[str, ...], message: str | None, hold: bool,
-          at: str | None, gap: float | None, sid: str | None, url: str | None, as_json: bool) -> None:  # fmt: skip
-    """Make one call: the greeting, a turn for each --say and --press, and the hang-up."""
+def voice(sender: str, to: str, said: tuple[str, ...], pressed: tuple[str, ...], outcome: str | None,
+          message: str | None, hold: bool, at: str | None, gap: float | None, sid: str | None, url: str | None,
+          as_json: bool) -> None:  # fmt: skip
+    """Make one call: the greeting, a turn for each --say and --press, and the hang-up.
+
+    Where calls are put through, --dial says whether anybody answers, and the text to a caller whom nobody answered is
+    shown.
+    """
     who = f"voice {sender} {to}"
     line = _line(url, at, gap, who)
     phone = Phone(line.post, line.public_url, call_form(line.configured, sender, to, sid=sid))
@@ -186,6 +202,8 @@ def voice(sender: str, to: str, said: tuple[str, ...], pressed: tuple[str, ...],
     turns += [{"Digits": digits} for digits in pressed]
     try:
         phone.talk(turns)
+        if outcome and not phone.put_through(outcome):
+            raise SimulationFailed(_NOT_PUT_THROUGH.format(to))
         if message and not phone.leave(message):
             raise SimulationFailed(f"Nothing asks for a message: calls to {to} are no voicemail. See docs/voice.md.")
     finally:
@@ -193,4 +211,19 @@ def voice(sender: str, to: str, said: tuple[str, ...], pressed: tuple[str, ...],
         if line.told and not hold:
             phone.hang_up(10 * (1 + len(turns)))
         _remember(line, who)
+        if url is None and outcome not in (None, "completed"):
+            line.told += _text_back(phone.form["CallSid"])
         _show(line, as_json)
+
+
+def _text_back(call_sid: str) -> list[dict[str, Any]]:
+    """Wait for what a caller is texted whom nobody answered; a step as those of the call, or none."""
+    if not running.connect().mongodb_uri:
+        return []
+    until = time.monotonic() + _TEXTED_WITHIN
+    while time.monotonic() < until:
+        with deadline():
+            if sent := outbound.get(f"text-back:{call_sid}"):
+                return [{"path": "text-back", "twiml": f"Texted to the caller: {sent.text}", "decision": None}]
+        time.sleep(0.2)
+    return []

@@ -12,6 +12,9 @@ from gateway.core.errors import GatewayError
 
 # A person hangs up after listening to filler for so many seconds.
 PATIENCE = 60
+# What becomes of a call that is put through, in Twilio's words, and for how many seconds whoever answers it speaks.
+OUTCOMES = ("completed", "no-answer", "busy", "failed", "canceled")
+TALK = 60
 
 
 class SimulationFailed(GatewayError):
@@ -63,9 +66,19 @@ class Phone:
         """Say or key something where the gateway listens; False where it does not."""
         return self._go_on("Gather", turn)
 
+    def put_through(self, outcome: str) -> bool:
+        """Let the telephone ring that the call is put through to, and tell what became of it; False where none rings.
+
+        The outcome is Twilio's: completed (somebody spoke with the caller), no-answer, busy, failed or canceled.
+        """
+        spoke = outcome == "completed"
+        talked = {"DialCallDuration": str(TALK)} if spoke else {}
+        told = {"DialCallStatus": outcome, "DialCallSid": new_sid("CA"), "DialBridged": str(spoke).lower()}
+        return self._go_on("Dial", told | talked)
+
     def leave(self, words: str) -> bool:
         """Leave a message after the tone, which nobody who is dialled keeps from coming; False without a tone."""
-        self._go_on("Dial", {"DialCallStatus": "no-answer", "DialCallSid": new_sid("CA"), "DialBridged": "false"})
+        self.put_through("no-answer")
         status, transcription = (
             self._path("Record", "recordingStatusCallback"),
             self._path("Record", "transcribeCallback"),
