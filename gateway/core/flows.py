@@ -31,11 +31,11 @@ from gateway.core.flow_parts.moving import (
     on_the_way,
 )
 from gateway.core.flow_parts.reading import Reading
-from gateway.core.flow_parts.starting import by_event, by_intent, starts, without_trigger
+from gateway.core.flow_parts.starting import by_event, by_intent, cancels, starts, without_trigger
 from gateway.core.flow_parts.state import Advance, State
 from gateway.core.flow_parts.walking import Place, walk
 from gateway.core.recognise import choices
-from gateway.core.recognise.vocabulary import AGAIN, BUT, CANCEL
+from gateway.core.recognise.vocabulary import AGAIN, BUT
 from gateway.core.recognise.words import clean, is_phrase, phrase_in
 
 __all__ = [
@@ -111,7 +111,7 @@ def step(
     if place.name != state.step or state.flow != flow.name:
         return _begin_again(flow, state, place, at=at, by=by)
     heard = _heard(flow, text, at, spoken=spoken, digits=digits)
-    if is_phrase((*CANCEL, *flow.answers.get("cancel", ())), heard.text):
+    if cancels(flow, heard.text):
         return cancel(flow, state, at=at, by=by)
     state = replace(state, values=place.values, said=place.said)
     return _take(flow, state, place, heard, at=at, by=by)

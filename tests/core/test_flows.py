@@ -419,3 +419,51 @@ def test_an_end_hands_on_nothing_that_the_file_has_no_place_for_any_more():
     edited = parsed(f"{smaller}\n[endings.expired]\ntext = '{{guests}}'")
     ended = flows.expire(edited, asked.state, at=AT, by="m9")
     assert (ended.text, "guests" in values(ended)) == ("", False)
+
+
+@pytest.mark.parametrize(
+    ("said", "items"),
+    [
+        ("30 not 20", "30 T-shirts, 5 caps"),
+        ("no, not 20 but 30", "30 T-shirts, 5 caps"),
+        ("scrap the caps", "20 T-shirts"),
+        ("I don't need the caps", "20 T-shirts"),
+        ("forget about the caps please", "20 T-shirts"),
+        ("8 mugs instead of the caps", "20 T-shirts, 8 mugs"),
+        ("8 mugs instead of 5 caps", "20 T-shirts, 8 mugs"),
+        ("add 8 mugs", "20 T-shirts, 5 caps, 8 mugs"),
+    ],
+)
+def test_a_list_is_put_right_as_people_say_it(said, items):
+    asked = talk(shipped("bulk_order"), *ORDER, said)
+    assert f"Order: {items}\n" in asked.text
+
+
+def test_another_thing_instead_takes_the_place_of_the_only_one_and_is_asked_about_among_several():
+    one = talk(shipped("bulk_order"), "10 caps", "I changed my mind, 10 mugs instead")
+    assert values(one)["items"] == [{"item": "mugs", "quantity": 10}]
+    assert "What should I change?" in talk(shipped("bulk_order"), *ORDER, "8 mugs instead").text
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["I changed my mind, forget the whole thing", "no, sorry, cancel", "actually I want to cancel", "Scrap it!",
+     "ok never mind"],
+)  # fmt: skip
+def test_a_flow_is_canceled_in_the_words_people_have_for_that(said):
+    assert talk(shipped("bulk_order"), "10 caps", said).outcome is Outcome.CANCELED
+
+
+@pytest.mark.parametrize("said", ["cancel the caps", "no, cancel the caps"])
+def test_a_part_that_is_canceled_ends_nothing(said):
+    assert "Order: 20 T-shirts\n" in talk(shipped("bulk_order"), *ORDER, said).text
+
+
+def test_an_hour_alone_is_another_time_of_the_day_that_was_said():
+    asked = talk(shipped("callback"), "Sue, saturday at 10", "actually make it 11")
+    assert asked.text == "We will call you, Sue: Sat 28 Nov, 11:00. Is that right?"
+
+
+def test_a_caller_who_chose_nothing_hears_the_choices_again():
+    asked = talk(shipped("bulk_order"), "1*20", "*", "8848850922", "*", "7", spoken=True)
+    assert asked.spoken.endswith("Please choose one of these. For Main Street press 1, for Airport Road press 2.")

@@ -42,6 +42,7 @@ def test_a_point_is_a_decimal_one_where_decimals_are_asked_for():
         ("It's María-José O'Neil.", "María-José O'Neil"), ("jan van der berg", "Jan van der Berg"),
         ("محمد علي", "محمد علي"), ("हरि कुमार", "हरि कुमार"), ("李小龙", "李小龙"), ("Dr. Anna Lee", "Dr. Anna Lee"),
         ("no", None), ("what?", None), ("20", None), ("looking for help", None), ("I'm not sure", None), ("", None),
+        ("nme is bob", "Bob"), ("the weather is nice", None), ("forget the whole thing", None),
         ("who is this?", None), ("remove the caps", None), ("tomorrow", None), ("a" * 200, None),
         ("one two three four five six seven", None),
         ("h@example.com", None), ("👍", None),
@@ -219,6 +220,20 @@ def test_items_are_called_as_the_catalogue_calls_them():
         == "20 T-shirts, 1 caps, 3 blue mugs"
     )
     assert items.find("a tee", CATALOGUE).value == [{"item": "T-shirts", "quantity": 1}]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("20 tshrits n 5 cpas pls", "20 T-shirts, 5 caps"),
+        ("20 tshirs and 5 capss thx", "20 T-shirts, 5 caps"),
+        ("20 shorts", "20 shorts"),
+        ("5 cups", "5 cups"),
+        ("3 maps", "3 maps"),
+    ],
+)
+def test_items_that_are_misspelt_are_those_of_the_catalogue_and_others_stay(text, expected):
+    assert items.shown(items.find(text, CATALOGUE).value) == expected
 
 
 def test_what_is_not_in_a_closed_catalogue_is_named():

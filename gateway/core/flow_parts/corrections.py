@@ -1,8 +1,10 @@
 """Corrections: "Hari, not Harry", "make it 30 shirts", "also 5 mugs", "remove the caps"."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from gateway.core.flow_parts.answers import Answer, answer, shown
 from gateway.core.flow_parts.definition import Field, Kind
@@ -11,16 +13,23 @@ from gateway.core.recognise import items, numbers
 from gateway.core.recognise.words import folded, without_politeness
 
 _REMOVE = re.compile(
-    r"\b(?:remove|drop|without|delete|no more|leave out|take out|no)\s+(?:the\s+)?(?P<noun>[^\W\d_][^\n,.;]{0,60})",
+    r"\b(?:remove|drop|without|delete|scrap|ditch|skip|cancel|forget(?: about)?|lose|no more|leave out|leave off"
+    r"|take out|take off|(?:don't|dont|do not) (?:want|need)|no)\s+(?:the\s+)?(?P<noun>[^\W\d_][^\n,.;]{0,60})",
     re.IGNORECASE,
 )
 _OTHERWISE = re.compile(r"^(?:it|that)\s+|[\s,]+(?:instead|rather|please|then)\W*$", re.IGNORECASE)
+_INSTEAD = re.compile(
+    r"[\s,]+(?:instead|rather)(?:\s+(?:of|than)\s+(?:the\s+|my\s+|\d+\s+)*(?P<noun>[^\W\d_][^\n,.;]{0,60}))?",
+    re.IGNORECASE,
+)
+_BEFORE_NOT = re.compile(r"^\W*(?:(?:no|nope|sorry|actually|wait|oops)\b[\s,.!]*)+(?=not\b)", re.IGNORECASE)
 _ADD = re.compile(r"\b(?:add|also|plus|more)\b", re.IGNORECASE)
 
 
 def read_replaced(reading: Reading) -> None:
     """Read "Hari, not Harry" and "not Harry but Hari": what is denied tells the field."""
-    text = MARKED.sub("", reading.rest).strip() if not DENIED.match(reading.rest) else reading.rest.strip()
+    text = _BEFORE_NOT.sub("", reading.rest).strip()
+    text = text if DENIED.match(text) else MARKED.sub("", text).strip()
     halves = re.split(r"[\s,]+(?:but|rather|it's|it is)\s+", text, maxsplit=1, flags=re.IGNORECASE)
     denied = DENIED.match(text)
     if denied and len(halves) == 2:
@@ -34,13 +43,17 @@ def read_replaced(reading: Reading) -> None:
         one = reading.flow.fields.get(name)
         if one is None or name in reading.values or not value:
             continue
-        if one.kind is Kind.ITEMS and not new.isdecimal():
+        if one.kind is Kind.ITEMS and not (new.isdecimal() and _is_one_quantity(value, old.strip(" ,.!\n"))):
             continue  # quantities are changed by what they are of
         if (whole := _put_right(shown(one, value), old.strip(" ,.!\n"), new)) and reading.take(
             one, answer(one, whole, reading.heard), cut=False
         ):
             reading.rest = ""
             return
+
+
+def _is_one_quantity(listed: Sequence[Mapping[str, Any]], said: str) -> bool:
+    return said.isdecimal() and [one["quantity"] for one in listed].count(int(said)) == 1
 
 
 def _put_right(value: str, old: str, new: str) -> str:
@@ -64,13 +77,27 @@ def read_changed_items(reading: Reading) -> None:
             reading.values[name] = rest
             reading.rest = reading.rest.replace(gone[0], "\n")
             return
-        found = items_or_count(reading, one, MARKED.sub("", reading.rest).removeprefix("it "))
+        instead = _INSTEAD.search(reading.rest)
+        said = reading.rest[: instead.start()] if instead else reading.rest
+        found = items_or_count(reading, one, MARKED.sub("", said).removeprefix("it "))
         if found and not found.wrong:
-            adds = reading.free or _ADD.search(reading.rest) or items.share(value, found.value)
-            changed = items.merged(value, found.value) if adds else None
+            changed = _changed(reading, value, found.value, instead)
             if changed and reading.take(one, found._replace(value=changed), cut=False):
                 reading.rest = ""
                 return
+
+
+def _changed(
+    reading: Reading, old: list[dict[str, Any]], new: list[dict[str, Any]], instead: re.Match[str] | None
+) -> list[dict[str, Any]] | None:
+    """Put new things into a list, in the place of what they are to be instead of; None where that is not clear."""
+    if instead and instead["noun"]:
+        left = items.without(old, without_politeness(instead["noun"]))
+        return items.merged(left, new) if left else new if len(old) == 1 else None
+    if instead and not items.share(old, new):
+        return new if len(old) == 1 else None
+    adds = reading.free or _ADD.search(reading.rest) or items.share(old, new)
+    return items.merged(old, new) if adds else None
 
 
 def read_chosen_otherwise(reading: Reading) -> None:
@@ -94,8 +121,10 @@ def read_chosen_otherwise(reading: Reading) -> None:
 
 
 def _at_another_time(reading: Reading, one: Field, text: str, known: str) -> Answer | None:
-    """Read "at 6 pm" as another time of the day that is known."""
+    """Read "at 6 pm", and "make it 11", as another time of the day that is known."""
     day = datetime.fromisoformat(known[:10])
+    if "T" in known and reading.corrects and re.fullmatch(r"\d{1,2}", text):
+        text = f"at {text}"
     return answer(one, text, replace(reading.heard, at=day)) if day > reading.heard.at else None
 
 

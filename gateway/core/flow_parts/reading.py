@@ -18,8 +18,9 @@ PIECES = re.compile(
 # Words by which people take back what they said.
 MARKED = re.compile(
     r"^\W*(?:(?:yes|yeah|yep|ok|okay|well|so|and)\b[\s,.!:;-]*)*"
-    r"(?:(?:but|no|nope|sorry|actually|wait|oops|correction|i meant?|not|instead|hold on|change|update|correct|edit|fix"
-    r"|make|replace|set|wrong|please|add|also|remove|drop|without|delete)\b[\s,.!:;-]*)+",
+    r"(?:(?:but|no|nope|sorry|actually|wait|oops|correction|i meant?|not|instead|hold on|i(?:'ve)? changed my mind"
+    r"|change|update|correct|edit|fix"
+    r"|make|replace|set|wrong|please|add|also|remove|drop|scrap|ditch|without|delete)\b[\s,.!:;-]*)+",
     re.IGNORECASE,
 )
 DENIED = re.compile(r"(?:^|[\s,])(?:and\s+|but\s+)?not\s+", re.IGNORECASE)

@@ -1,10 +1,11 @@
-"""What begins a flow: words of a message, the intent a responder saw in it, or an event."""
+"""What begins a flow (words of a message, the intent a responder saw in it, an event), and the words that end it."""
 
 import re
 from collections.abc import Iterable
 
 from gateway.core.flow_parts.definition import Flow
-from gateway.core.recognise.words import clean, folded, phrase_in
+from gateway.core.recognise.vocabulary import CANCEL
+from gateway.core.recognise.words import clean, folded, is_phrase, phrase_in
 
 
 def starts(flows: Iterable[Flow], text: str) -> Flow | None:
@@ -34,3 +35,18 @@ def without_trigger(flow: Flow, text: str) -> str:
         if count:
             break
     return plain.strip(" ,.:;!-\n")
+
+
+# What comes before "cancel", and is all there is of a part of "no, sorry, cancel".
+_LEADS_UP = re.compile(
+    r"^\W*(?:(?:no|nope|sorry|actually|wait|hmm*|just|please|ok|okay|oh|well|you know what|let's|i want to"
+    r"|i would like to|i'd like to|i need to|can you|could you)(?:\W+|$))+",
+    re.IGNORECASE,
+)
+
+
+def cancels(flow: Flow, text: str) -> bool:
+    """Tell whether somebody has enough: each part of what they say is a word for that, however it is led up to."""
+    words = (*CANCEL, *flow.answers.get("cancel", ()))
+    parts = [part for part in (_LEADS_UP.sub("", part) for part in re.split(r"[,.!;\n]+", text)) if part.strip()]
+    return is_phrase(words, text) or bool(parts and all(is_phrase(words, part) for part in parts))

@@ -29,6 +29,7 @@ TEXTS: Mapping[str, Wording] = {
     "confirm": Wording("{summary}\n\nIs that right? (yes or no)", "I have: {summary} Is that right?"),
 }
 
+_YES_NO_SPOKEN = "Say yes or press 1, no or press 2."
 # What is asked for a field without a prompt of its own, and said again after an answer that is none.
 _PROMPTS: Mapping[Kind, Wording] = {
     Kind.NAME: Wording("What is your name?"),
@@ -52,10 +53,9 @@ _RETRIES: Mapping[Kind, Wording] = {
         "Please say a day, such as tomorrow or next Friday.",
     ),
     Kind.ITEMS: Wording("Please send how many of what, such as 20 shirts and 5 caps.", "Please say how many of what."),
-    Kind.CHOICE: Wording("Please choose one of these.", "Please choose."),
-    Kind.YES_NO: Wording("Please answer yes or no.", "Please say yes or no."),
+    Kind.CHOICE: Wording("Please choose one of these."),
+    Kind.YES_NO: Wording("Please answer yes or no.", _YES_NO_SPOKEN),
 }  # fmt: skip
-_YES_NO_SPOKEN = "Say yes or press 1, no or press 2."
 _OPTIONAL_SPOKEN = "Or press star to skip."
 
 

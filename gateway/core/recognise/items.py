@@ -1,5 +1,6 @@
 """Lists of things and quantities: "20 shirts and 5 caps", "shirts x 20, caps: 5", 1*20 on a keypad."""
 
+import difflib
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,22 +12,24 @@ from gateway.core.recognise.words import folded
 ITEMS_LIMIT, NOUN_LIMIT, MOST = 20, 60, 1_000_000
 
 _ENDS = (
-    r"please|thanks|thank|for|by|to|at|on|in|from|with|my|i|i'd|i'll|we|we'd|we'll|you|it|they|need|needed|delivered|tomorrow"
+    r"please|pls|plz|thanks|thank|thx|for|by|to|at|on|in|from|with|my|i|i'd|i'll|we|we'd|we'll|you|it|they|need|needed|delivered|tomorrow"
     r"|today|next|this|asap|is|are|was|not|instead|if|when|because|but|so|about|only|each|total|am|pm|hours?"
     r"|should|must|will|would|can|be"
     r"|minutes?|days?|weeks?"
 )
+# "20 shirts n 5 caps" as people type, and the and of our neighbours.
+_JOINS = "and|or|plus|n|und|et|y"
 # How far before a number its noun may begin.
 _BEFORE = 80
 # What counts things and is none.
 _NO_THING = (
     "(?:the |my )?(?:quantity|quantities|amount|order|number|numbers|items?|total|qty|count|pieces?|pcs|things?)"
 )
-_WORD = rf"(?!(?:{_ENDS}|and|or|plus)\b)[^\W\d_][^\s\d,;:+=*×()!?\"/|]*"
+_WORD = rf"(?!(?:{_ENDS}|{_JOINS})\b)[^\W\d_][^\s\d,;:+=*×()!?\"/|]*"
 _NOUN = rf"(?:(?:pcs?\.?|pieces?|units?|boxes|packs|x|×|\*)\s*(?:of\s+)?|of\s+)?(?P<noun>{_WORD}(?:\s+{_WORD}){{0,4}})"
 _AFTER_NUMBER = re.compile(rf"\s*[x×*]?\s*{_NOUN}", re.IGNORECASE)
 _BEFORE_NUMBER = re.compile(
-    rf"(?:^|[,;\n.+&]|\band\b)\s*(?:\d+[.)]\s*)?(?P<noun>{_WORD}(?:\s+{_WORD}){{0,4}})"
+    rf"(?:^|[,;\n.+&]|\b(?:{_JOINS})\b)\s*(?:\d+[.)]\s*)?(?P<noun>{_WORD}(?:\s+{_WORD}){{0,4}})"
     r"\s*(?:[x×:=*-]|\b(?:to|is|are|should be|must be|will be)\b)?\s*$",
     re.IGNORECASE,
 )
@@ -101,7 +104,19 @@ def _known(options: Sequence[Choosable], noun: str, *, other: bool) -> str | Non
         for option in options:
             if folded(spelling) in {folded(name) for name in (option.value, *option.words)}:
                 return option.value
-    return None if other else choices.choose(options, noun)
+    return _misspelt(options, noun) if other else choices.choose(options, noun)
+
+
+def _misspelt(options: Sequence[Choosable], noun: str) -> str | None:
+    """Give the option that a noun was to be: letters changed places in it, or one is too many or missing."""
+    spelt = folded(noun).replace(" ", "").rstrip("s")
+    for option in options:
+        for name in (folded(name).replace(" ", "").rstrip("s") for name in (option.value, *option.words)):
+            swapped = spelt[:1] == name[:1] and sorted(spelt) == sorted(name)
+            slipped = len(spelt) != len(name) and difflib.SequenceMatcher(None, spelt, name).ratio() > 0.9
+            if len(name) > 2 and (swapped or (len(name) > 4 and slipped)):
+                return option.value
+    return None
 
 
 def keyed(digits: str, options: Sequence[Choosable]) -> list[dict[str, Any]] | None:

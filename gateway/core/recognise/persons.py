@@ -14,7 +14,7 @@ FEWEST_DIGITS, MOST_DIGITS = 7, 15
 INTRODUCTION = r"(?:i'?m|i am|this is|it'?s|it is|call me|they call me|you can call me|speaking is|am)"
 _INTRODUCED = re.compile(
     rf"^(?:(?:and|but|no|hi|hello|hey|yes|sure|sorry|actually)\b[\s,]*)*"
-    r"(?:(?:my|the|our|his|her)?\s*(?:full )?name(?:'s| is| was|:| =)?"
+    r"(?:(?:my|the|our|his|her)?\s*(?:full )?(?:name|nme|nam|naem|nmae)(?:'s| is| was|:| =)?"
     rf"|(?:(?:the |my )?(?:order|it|this|that)(?: is|'?s) )?(?:for|under)|{INTRODUCTION})\b[\s:=,-]*",
     re.IGNORECASE,
 )
@@ -30,6 +30,8 @@ def name(text: str, *, asked: bool = True) -> str | None:
     if not 1 <= len(words) <= 6 or len(text) > NAME_LIMIT or not all(map(_is_name_like, words)):
         return None
     if not any(map(str.isalpha, text)) or folded(words[0]) in NO_NAMES or folded(text) in NO_NAMES:
+        return None
+    if {"is", "are", "was"} & set(map(str.lower, words)):
         return None
     if words[0].islower() and words[0].endswith("ing") and len(words) > 1:
         return None

@@ -33,6 +33,9 @@ SKIP = _phrases(
 CANCEL = _phrases(
     "cancel|cancel it|cancel that|cancel this|cancel my order|cancel the order|cancel everything|never mind|nevermind"
     "|forget it|forget about it|abort|stop it|i changed my mind|i don't want it"
+    "|forget the whole thing|forget everything|forget the order|forget all of it|scrap it|scrap that|scrap everything"
+    "|scrap the order|scrap the whole thing|drop it|i don't want this|i don't want it anymore|i don't need it anymore"
+    "|not interested|no longer interested|i am not interested|i'm not interested"
 )
 # What takes a yes back: "yes, but change the quantity".
 BUT = _phrases(
@@ -52,6 +55,7 @@ NO_NAMES = frozenset(
         "|you|they|and|or|but|if|because|my|your|i|idk|dunno|wrong|right|correct|change|back|repeat|pardon|maybe|later"
         "|now|today|tomorrow|order|want|need|like|have|hm|hmm|huh|eh|um|uh|blah|good|great|fine|again|remove|add"
         "|drop|delete|make|set|update|actually|wait|edit|replace|fix|let|get|give|take|send|put|more|less|also"
+        "|forget|scrap|ditch|leave|call|tell|lol|haha|gonna|don't|dont|won't|can't|cannot|isn't|changed|did not|didn't"
         "|any|anytime|anyone|whenever|time|noon|midday|tonight|morning|afternoon|evening|next|see|skip"
     )
 )
