@@ -467,3 +467,28 @@ def test_an_hour_alone_is_another_time_of_the_day_that_was_said():
 def test_a_caller_who_chose_nothing_hears_the_choices_again():
     asked = talk(shipped("bulk_order"), "1*20", "*", "8848850922", "*", "7", spoken=True)
     assert asked.spoken.endswith("Please choose one of these. For Main Street press 1, for Airport Road press 2.")
+
+
+TABLE = """
+title = "Book a table"
+
+[steps.guests]
+kind = "number"
+prompt = "For how many people?"
+
+[steps.day]
+kind = "date"
+prompt = "For which day and time?"
+
+[steps.name]
+kind = "name"
+prompt = "What name?"
+"""
+
+
+def test_what_was_said_is_put_right_while_something_else_is_asked():
+    asked = talk(parsed(TABLE), "4", "saturday 8pm", "no, 7:30")
+    assert values(asked) == {"guests": 4, "day": "2026-11-28T19:30"}
+    assert asked.text == "Noted, Day: Sat 28 Nov, 19:30.\nWhat name?"
+    assert values(talk(parsed(TABLE), "4", "saturday 8pm", "5 people actually"))["guests"] == 5
+    assert values(talk(parsed(TABLE), "4", "saturday 8pm", "no, 9 am"))["day"] == "2026-11-28T09:00"

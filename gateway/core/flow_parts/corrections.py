@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.core.flow_parts.answers import Answer, answer, shown
@@ -17,11 +17,13 @@ _REMOVE = re.compile(
     r"|take out|take off|(?:don't|dont|do not) (?:want|need)|no)\s+(?:the\s+)?(?P<noun>[^\W\d_][^\n,.;]{0,60})",
     re.IGNORECASE,
 )
-_OTHERWISE = re.compile(r"^(?:it|that)\s+|[\s,]+(?:instead|rather|please|then)\W*$", re.IGNORECASE)
+_OTHERWISE = re.compile(r"^(?:it|that)\s+|[\s,]+(?:instead|rather|please|then|actually|i meant?)\W*$", re.IGNORECASE)
 _INSTEAD = re.compile(
     r"[\s,]+(?:instead|rather)(?:\s+(?:of|than)\s+(?:the\s+|my\s+|\d+\s+)*(?P<noun>[^\W\d_][^\n,.;]{0,60}))?",
     re.IGNORECASE,
 )
+_HALF = re.compile(r"\b[ap]\.?\s?m\b|morning|noon|midday|evening|night", re.IGNORECASE)
+_HALF_A_DAY, _FAR_APART = timedelta(hours=12), timedelta(hours=10)
 _BEFORE_NOT = re.compile(r"^\W*(?:(?:no|nope|sorry|actually|wait|oops)\b[\s,.!]*)+(?=not\b)", re.IGNORECASE)
 _ADD = re.compile(r"\b(?:add|also|plus|more)\b", re.IGNORECASE)
 
@@ -125,7 +127,16 @@ def _at_another_time(reading: Reading, one: Field, text: str, known: str) -> Ans
     day = datetime.fromisoformat(known[:10])
     if "T" in known and reading.corrects and re.fullmatch(r"\d{1,2}", text):
         text = f"at {text}"
-    return answer(one, text, replace(reading.heard, at=day)) if day > reading.heard.at else None
+    if day <= reading.heard.at:
+        return None
+    found = answer(one, text, replace(reading.heard, at=day))
+    return found._replace(value=_same_half(known, found.value)) if found and not re.search(_HALF, text) else found
+
+
+def _same_half(known: str, said: str) -> str:
+    """Read 7:30 as half past seven in the evening where eight in the evening was said before."""
+    before, after = datetime.fromisoformat(known), datetime.fromisoformat(said)
+    return (after + _HALF_A_DAY).isoformat(timespec="minutes") if before - after > _FAR_APART else said
 
 
 def items_or_count(reading: Reading, one: Field, part: str) -> Answer | None:

@@ -38,7 +38,8 @@ def find(flow: Flow, wanted: Sequence[Field], known: Mapping[str, Any], heard: H
     read_replaced(reading)
     read_changed_items(reading)
     _by_form(reading)
-    if free and not reading.values.keys() - {one.name for one in wanted if reading.values.get(one.name) == "no"}:
+    confirmed = {one.name for one in wanted if reading.values.get(one.name) == "no"}
+    if (free or (reading.corrects and not reading.values)) and not reading.values.keys() - confirmed:
         read_chosen_otherwise(reading)
     _by_place(reading)
     if first and not reading.values and first.optional and is_phrase((*SKIP, *heard.words.get("skip", ())), heard.text):

@@ -23,6 +23,7 @@ MARKED = re.compile(
     r"|make|replace|set|wrong|please|add|also|remove|drop|scrap|ditch|without|delete)\b[\s,.!:;-]*)+",
     re.IGNORECASE,
 )
+_MARKED_AFTER = re.compile(r"[\s,](?:actually|instead|rather|i mean|i meant)\W*$", re.IGNORECASE)
 DENIED = re.compile(r"(?:^|[\s,])(?:and\s+|but\s+)?not\s+", re.IGNORECASE)
 
 
@@ -52,7 +53,7 @@ class Reading:
     @property
     def corrects(self) -> bool:
         """Tell whether the message says that something was wrong."""
-        return bool(MARKED.match(self.heard.text)) or bool(DENIED.search(self.heard.text))
+        return any(form.search(self.heard.text) for form in (MARKED, DENIED, _MARKED_AFTER))
 
     def take(self, one: Field, found: Answer | None, offset: int = 0, cut: bool = True) -> bool:
         """Keep an answer, and leave it out of the rest; one that does not fit is only remembered."""
