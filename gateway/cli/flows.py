@@ -3,10 +3,11 @@
 None of it needs a database.
 """
 
+import contextlib
 import json
 import secrets
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from rich.table import Table
 
 from gateway import settings
 from gateway.core import flows as core
+from gateway.core.errors import ConfigError
 from gateway.core.flows import Advance, Flow, State
 from gateway.core.times import floor_ms
 from gateway.responders import flow_files
+from gateway.settings import Settings
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
@@ -126,6 +129,8 @@ def check(files: tuple[Path, ...], as_json: bool) -> None:
     """
     configured = settings.load()
     found = [_read(file, configured.reply.timezone) for file in files] if files else list(_known().values())
+    if faults := core.check_together([*_others(configured, found), *found]):
+        raise click.ClickException("\n".join(faults))
     if as_json:
         click.echo(json.dumps([{"name": flow.name, "version": flow.version} for flow in found]))
         return
@@ -133,6 +138,14 @@ def check(files: tuple[Path, ...], as_json: bool) -> None:
         click.echo(f"{flow.name}, version {flow.version}: {len(flow.steps)} steps, no fault.")
     if not found:
         click.echo("There are no flows to check.")
+
+
+def _others(configured: Settings, found: Sequence[Flow]) -> Iterator[Flow]:
+    """Give the flows of the folder beside these; what is at fault itself is not asked about."""
+    for file in sorted(configured.flow_folder.glob("*.toml")):
+        if file.stem not in {one.name for one in found}:
+            with contextlib.suppress(ConfigError, click.ClickException):
+                yield _read(file, configured.reply.timezone)
 
 
 def _read(file: Path, timezone: str) -> Flow:
@@ -143,19 +156,22 @@ def _read(file: Path, timezone: str) -> Flow:
 
 
 @flows.command("try")
-@click.argument("name")
-@click.option("--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="This file's flow instead.")
+@click.argument("name", required=False)
+@click.option("--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The flow of this file.")
 @click.option("--spoken", is_flag=True, help="Play it as on a call; a line of digits is keyed.")
 @_as_json
-def try_(name: str, file: Path | None, spoken: bool, as_json: bool) -> None:
+def try_(name: str | None, file: Path | None, spoken: bool, as_json: bool) -> None:
     """Play a flow here: a line is a message. Shows what is answered, and what is known after each.
 
     Nothing is stored or sent; what its end would do is listed. Ctrl-D ends it.
 
     \b
-    Example:  gateway flows try callback
+    Examples:  gateway flows try callback
+               gateway flows try --file draft.toml
     """
-    flow = _read(file, settings.load().reply.timezone) if file else _named(name)
+    if bool(name) == bool(file):
+        raise click.UsageError("Say which flow, by its NAME or by --file.")
+    flow = _read(file, settings.load().reply.timezone) if file else _named(str(name))
     run, now = secrets.token_hex(4), _now()
     advance = core.begin(flow, run=run, at=now, by="begin", spoken=spoken)
     number = 0

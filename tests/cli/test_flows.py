@@ -37,6 +37,8 @@ def test_files_are_checked_and_faults_name_file_step_and_key(gateway, tmp_path):
     wrong = gateway("check", str(draft))
     assert wrong.exit_code == 1
     assert all(word in wrong.stderr for word in ("draft.toml", "where", "kind"))
+    draft.write_text(ORDER)
+    assert 'key "words" has' in gateway("check", str(draft)).stderr
     draft.write_text("title = ")
     assert "no valid TOML" in gateway("check", str(draft)).stderr
 
@@ -56,5 +58,7 @@ def test_a_flow_is_played_in_the_terminal(gateway):
     assert "Market" in spoken.splitlines()[-2]
 
 
-def test_an_end_of_input_ends_it(gateway):
+def test_an_end_of_input_ends_it(gateway, tmp_path):
     assert gateway("try", "order").exit_code == 0
+    assert gateway("try", "--file", str(tmp_path / "order.toml")).exit_code == 0
+    assert "by its NAME or by --file" in gateway("try").stderr
