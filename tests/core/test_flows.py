@@ -135,6 +135,10 @@ def test_what_is_known_otherwise_is_not_asked_for():
     ("said", "field", "value"),
     [
         ("no, the e-mail is x@y.com", "email", "x@y.com"),
+        ("no, x@y.com", "email", "x@y.com"),
+        ("nope. x@y.com", "email", "x@y.com"),
+        ("yes, x@y.com", "email", "x@y.com"),
+        ("no, 98765 43210", "phone", "9876543210"),
         ("x@y.com", "email", "x@y.com"),
         ("my new number is 030 1234567", "phone", "0301234567"),
         ("my name is Hari not Harry", "name", "Hari"),

@@ -74,10 +74,20 @@ def _free_text(reading: Reading, first: Field) -> None:
 
 def _by_form(reading: Reading) -> None:
     """Read what is known by its form wherever it stands: e-mail addresses, telephone numbers, dates."""
-    first = reading.first
+    first, text = reading.first, reading.rest
     if first and first.kind in (Kind.CHOICE, Kind.NUMBER, Kind.REGEX, Kind.YES_NO) and not reading.values:
         _by_place(reading, only=first)
-    for kind in STRONG:
+    if first and first.kind is Kind.YES_NO and first.name in reading.values:
+        # "No, h2@example.com" says more than no. A date beside it may be what was asked about: "yes, see you tomorrow".
+        reading.rest = text
+        _strong(reading, (Kind.EMAIL, Kind.PHONE))
+        reading.rest = ""
+    else:
+        _strong(reading, STRONG)
+
+
+def _strong(reading: Reading, kinds: Sequence[Kind]) -> None:
+    for kind in kinds:
         for one in _in_order(reading, kind):
             asked, corrected = one in reading.wanted, reading.corrects and kind is not Kind.DATE
             if reading.lacks(one) or (corrected and one.name not in reading.values):
