@@ -359,6 +359,26 @@ def test_a_text_with_the_words_of_a_template_is_not_filled_in_again():
     assert "Wish: {phone} [{name}]" in asked.text
 
 
+@pytest.mark.parametrize(
+    ("said", "begun"),
+    [
+        ("please don't call me back", None),
+        ("I never asked for a callback", None),
+        ("cancel my bulk order", None),
+        ("I do not want to place a bulk order", None),
+        ("no need to call me back", None),
+        ("I work in wholesale", None),
+        ("Don't worry, call me back tomorrow", "callback"),
+        ("no please call me back", "callback"),
+        ("you did not answer so call me back", "callback"),
+        ("Not a callback! Well, yes, a callback", "callback"),
+    ],
+)
+def test_words_that_somebody_refuses_begin_no_flow(said, begun):
+    found = flows.starts([shipped("callback"), shipped("bulk_order")], said)
+    assert (found and found.name) == begun
+
+
 def test_what_begins_a_flow_is_its_longest_phrase_as_whole_words():
     both = [shipped("callback"), shipped("bulk_order")]
     assert flows.starts(both, "Hello, a BULK order please").name == "bulk_order"

@@ -7,13 +7,30 @@ from gateway.core.flow_parts.definition import Flow
 from gateway.core.recognise.vocabulary import CANCEL
 from gateway.core.recognise.words import clean, folded, is_phrase, phrase_in
 
+_CLAUSES = re.compile(r"[,.;:!?\n]+")
+# "Don't call me back", "I never asked for a callback", "cancel my bulk order".
+_DENIED = re.compile(
+    r" (?:not|never|without|cancel|stop|no need|(?:do|did|does|wo|ca|need)n'?t)"
+    r"(?: (?:a|an|any|the|my|your|this|that|please|i|you|it|to|for|want|wanted|need|like|ask|asked|have|make|place))*$"
+)
+
 
 def starts(flows: Iterable[Flow], text: str) -> Flow | None:
-    """Find the flow that a message begins by its words, wherever in it they stand; the longest wins."""
+    """Find the flow that a message begins by its words, wherever in it they stand; the longest wins.
+
+    Words that somebody only refuses begin nothing.
+    """
     plain = clean(text)
     found = [(phrase_in(flow.words, plain), flow) for flow in flows]
     phrase, flow = max(found, key=lambda one: len(one[0]), default=("", None))
-    return flow if phrase else None
+    return flow if phrase and not _is_refused(phrase, plain) else None
+
+
+def _is_refused(phrase: str, plain: str) -> bool:
+    """Tell whether a phrase stands in a text only as what somebody does not want; in English, like all we read."""
+    clauses = [f" {folded(clause)} " for clause in _CLAUSES.split(plain)]
+    before = [clause.partition(f" {phrase} ")[0] for clause in clauses if f" {phrase} " in clause]
+    return bool(before) and all(_DENIED.search(one) for one in before)
 
 
 def by_intent(flows: Iterable[Flow], intent: str) -> Flow | None:
