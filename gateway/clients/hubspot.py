@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway.clients.asking import Answer, Api, NoAnswer
+from gateway.clients.hubspot_answers import id_of, objects, properties
 from gateway.clients.hubspot_refusals import refused
 from gateway.core.crm import CrmConflict, CrmFailed, CrmGone, Entry, Facts, Known
 from gateway.core.times import epoch_ms
@@ -57,8 +58,8 @@ class HubSpot:
     def create(self, facts: Facts) -> Known:
         """Make a contact, with our key, so that one whose answer was lost is found by it."""
         self._prepare("contacts", CONTACT_KEY)
-        properties = _empty_ones(Known(""), facts) | {CONTACT_KEY: facts.key}
-        return self._known(self._done("POST", self._objects("contacts"), send={"properties": properties}).body)
+        wanted = _empty_ones(Known(""), facts) | {CONTACT_KEY: facts.key}
+        return self._known(self._done("POST", self._objects("contacts"), send={"properties": wanted}).body)
 
     def fill(self, known: Known, facts: Facts) -> None:
         """Write name, e-mail and phone where HubSpot has none."""
@@ -76,10 +77,7 @@ class HubSpot:
         self._prepare(kind, ENTRY_KEY)
         wanted = {"id": entry.key, "idProperty": ENTRY_KEY, "properties": _properties(entry)}
         answer = self._done("POST", self._objects(kind, "batch/upsert"), send={"inputs": [wanted]})
-        results = answer.body.get("results") or [{}]
-        entry_id = str(results[0].get("id") or "")
-        if not entry_id:
-            raise refused(answer)
+        entry_id = id_of(next(iter(objects(answer.body.get("results"))), {}))
         self._done("PUT", self._objects(kind, f"{entry_id}/associations/default/contacts/{quote(contact_id)}"))
         return entry_id
 
@@ -87,7 +85,7 @@ class HubSpot:
         """Find an entry by its key; empty where there is none."""
         path = self._objects(_kind(communication_type), quote(key, safe=""))
         try:
-            return str(self._done("GET", path, query={"idProperty": ENTRY_KEY}).body.get("id") or "")
+            return id_of(self._done("GET", path, query={"idProperty": ENTRY_KEY}).body)
         except CrmGone:
             return ""
 
@@ -126,17 +124,16 @@ class HubSpot:
             named |= {f"hs_searchable_calculated_{name}": national for name in ("phone_number", "mobile_number")}
             groups = [{"filters": [_equals(*one)]} for one in named.items()]
             wanted = {"filterGroups": groups, "properties": list(_READ), "limit": 20}
-            found = self._done("POST", self._objects("contacts", "search"), send=wanted).body.get("results") or ()
+            found = objects(self._done("POST", self._objects("contacts", "search"), send=wanted).body.get("results"))
             # The oldest first, so that the same one is found every time.
-            for one in sorted(found, key=lambda row: int(row.get("id") or 0)):
-                if any(_same_phone(phone, (one.get("properties") or {}).get(name)) for name in _READ[3:]):
+            for one in sorted(found, key=lambda row: int(id_of(row))):
+                if any(_same_phone(phone, properties(one).get(name)) for name in _READ[3:]):
                     yield self._known(one)
 
     def _known(self, found: Mapping[str, Any]) -> Known:
-        has = found.get("properties") or {}
+        has, contact_id = properties(found), id_of(found)
         name = " ".join(filter(None, (has.get("firstname"), has.get("lastname"))))
         phone = has.get("phone") or has.get("mobilephone") or ""
-        contact_id = str(found.get("id") or "")
         return Known(contact_id, name, has.get("email") or "", phone, self._url(contact_id, found.get("url")))
 
     def _url(self, contact_id: str, told: Any) -> str:

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from gateway.clients.asking import Answer
+from gateway.clients.hubspot_answers import an_object, objects, words
 from gateway.clients.twilio import retry_after
 from gateway.core.crm import CrmConflict, CrmFailed, CrmGone
 
@@ -60,9 +61,9 @@ def refused(answer: Answer) -> CrmFailed:
 
 def _lacks_scope(body: Mapping[str, Any]) -> CrmFailed:
     """Name the scopes that HubSpot misses, wherever in its answer they are."""
-    told = [one.get("context") or {} for one in [*(body.get("errors") or ()), body] if isinstance(one, Mapping)]
-    named = [context.get(name) or () for context in told for name in ("requiredGranularScopes", "requiredScopes")]
-    scopes = sorted({one for some in named for one in _SCOPE.findall(" ".join(map(str, some)))})
+    told = [an_object(one.get("context")) for one in [*objects(body.get("errors")), body]]
+    named = [context.get(name) for context in told for name in ("requiredGranularScopes", "requiredScopes")]
+    scopes = sorted({one for some in named for one in _SCOPE.findall(words(some))})
     lacks = f"lacks the scope {', '.join(scopes[:5])}" if scopes else "lacks a scope"
     return CrmFailed(
         f"The access token {lacks} (403). Add it to the private app in HubSpot (docs/crm.md lists all of them); it is "

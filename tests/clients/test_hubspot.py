@@ -158,3 +158,37 @@ def test_a_conversation_reads_as_one_and_is_parted_where_it_is_too_long() -> Non
     assert fitting(long) == 1
     assert len(body("SMS", long[:1])) < 65_536
     assert fitting([Line(TEN, "Ada", "x")] * 1000) == 200
+
+
+_ODD: list[Any] = [None, 1, True, 1.5, "x", "../../x", "javascript:alert(1)", [], [None], {}, {"id": {}}]
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 409, 429])
+def test_what_hubspot_never_answers_is_an_error_and_leads_nowhere(
+    client: Client, hubspot: HubSpot, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    client._prepare("contacts", "conversation_gateway_id")
+    client._prepare("communications", "conversation_gateway_key")
+    asks = (
+        lambda: client.get("1").id,  # type: ignore[union-attr]
+        lambda: client.create(ADA).id,
+        lambda: client.merge("1", "2").id,
+        lambda: client.log("1", Entry("k", "sms", TEN, "")),
+        lambda: client.entry("sms", "k"),
+        lambda: client.find(Facts("k", phones=("+4915112345678",))),
+    )
+    names = ("id", "properties", "results", "errors", "message", "category", "context", "policyName", "url")
+    bodies = [{"id": "7", name: odd} for name in names for odd in _ODD]
+    bodies += [{"errors": [{"context": odd}]} for odd in _ODD]
+    bodies += [{"errors": [{"context": {"requiredScopes": odd}}]} for odd in _ODD]
+    bodies += [{"id": "7", "properties": {name: odd}} for name in ("email", "firstname", "phone") for odd in _ODD]
+    bodies += [{"results": [{"id": odd, "properties": {"phone": "+4915112345678"}}]} for odd in _ODD]
+    for told in bodies:
+        monkeypatch.setattr(client._api, "ask", lambda *_, told=told, **__: asking.Answer(status, {}, told))
+        for ask in asks:
+            try:
+                given = ask()
+            except CrmFailed:
+                continue
+            given = given.id if isinstance(given, Known) else given
+            assert given is None or given.isdecimal(), told
