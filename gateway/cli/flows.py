@@ -59,10 +59,16 @@ def list_(as_json: bool) -> None:
     if not known:
         click.echo("There are no flows. docs/flows.md says how to write one.")
         return
-    table = Table("flow", "title", "version", "steps", "words", "intents", "events")
+    table = Table()
+    table.add_column("flow", no_wrap=True)
+    table.add_column("title")
+    for column in ("version", "steps"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("begun by", overflow="fold")
     for flow in known.values():
-        triggers = (", ".join(each) for each in (flow.words, flow.intents, flow.events))
-        table.add_row(flow.name, flow.title, str(flow.version), str(len(flow.steps)), *triggers)
+        begun = [f'"{word}"' for word in flow.words]
+        begun += [f"intent {intent}" for intent in flow.intents] + [f"event {event}" for event in flow.events]
+        table.add_row(flow.name, flow.title, str(flow.version), str(len(flow.steps)), ", ".join(begun))
     Console().print(table)
 
 

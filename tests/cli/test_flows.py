@@ -18,8 +18,12 @@ def gateway(tmp_path, monkeypatch):
     return lambda *arguments, said="": CliRunner().invoke(cli, ["flows", *arguments], input=said)
 
 
-def test_flows_are_listed_and_shown(gateway):
+def test_flows_are_listed_and_shown(gateway, tmp_path):
     assert "wants_order" in gateway("list").stdout
+    long = tmp_path / "a_name_that_is_rather_long.toml"
+    long.write_text(ORDER.replace("order", "other"))
+    assert long.stem in gateway("list").stdout
+    long.unlink()
     (order,) = json.loads(gateway("list", "--json").stdout)
     assert [step["name"] for step in order["steps"]] == ["what", "who", "where"]
     shown = gateway("show", "order").stdout
