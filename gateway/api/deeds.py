@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 
-from flask import Response
+from flask import Response, request
 
 from gateway.api import seen, sending, shown
 from gateway.api.auth import access, key, runtime
@@ -113,9 +113,9 @@ def undo_regrouping(path: RegroupingPath) -> Response:
 
 
 def token(header: IdempotencyHeader) -> str:
-    """Give what tells a request that was sent twice from two; empty where nothing does."""
+    """Give what tells a request that was sent twice from two, also to two sessions; empty where nothing does."""
     asked = header.idempotency_key
-    return hashlib.sha256(f"{key().id}\0{asked}".encode()).hexdigest()[:32] if asked else ""
+    return hashlib.sha256(f"{key().id}\0{request.path}\0{asked}".encode()).hexdigest()[:32] if asked else ""
 
 
 def _regrouped(do: Callable[..., stored.Regrouping]) -> Response:

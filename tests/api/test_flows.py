@@ -64,6 +64,15 @@ def test_a_request_that_is_repeated_under_its_key_begins_one_flow(writer, flow_a
     assert db.flow_runs.count_documents({}) == 1
 
 
+def test_one_key_for_two_sessions_begins_a_flow_in_each(writer, flow_at, twilio, db):
+    twilio.sms("hello", From="+15558675311")
+    other = db.sessions.find_one({"metadata.fromNumber": "+15558675311"})["_id"]
+    for where in (flow_at, f"/sessions/{other}/flow"):
+        assert writer.post(where, json={"flow": "order"}, headers={"Idempotency-Key": "one"}).status_code == 200
+    assert db.flow_runs.count_documents({}) == 2
+    assert db.outbox.count_documents({"step": "flow"}) == 2
+
+
 def test_a_key_that_may_only_read_begins_nothing(reader, flow_at):
     problem(reader.post(flow_at, json={"flow": "order"}), 403, "scope_missing")
     problem(reader.delete(flow_at), 403, "scope_missing")
