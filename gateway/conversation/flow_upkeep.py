@@ -1,13 +1,15 @@
 """Flows that somebody has to look at: those that waited too long, and those whose process died in the middle."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway.conversation import flow_effects
 from gateway.conversation.runtime import Runtime
 from gateway.core import flows
+from gateway.core.errors import StoreUnavailable
 from gateway.core.flows import Flow, Outcome
 from gateway.core.messages import VOICE
+from gateway.logs import log, where
 from gateway.store import finding, flow_states
 from gateway.store.connection import deadline
 from gateway.store.flow_states import Waiting
@@ -17,13 +19,23 @@ from gateway.store.outbound import Place
 BATCH = 200
 PASS_SECONDS = 60
 
+# When one is looked at again that nobody could do anything about.
+LATER = timedelta(hours=1)
+
 
 def look(runtime: Runtime) -> int:
     """End the flows whose time is over, and do what still follows from others; gives how many were looked at."""
     with deadline(PASS_SECONDS):
         waiting = list(flow_states.due(runtime.clock.now(), limit=BATCH))
         for one in waiting:
-            _look(runtime, one)
+            try:
+                _look(runtime, one)
+            except StoreUnavailable:
+                raise
+            except Exception as error:
+                # Its text may quote what somebody wrote. The others wait for nothing that is wrong with this one.
+                log.error("flow_upkeep_failed", session_id=one.place.session_id, error=where(error))
+                flow_states.put_due(one.place.session_id, one.state, runtime.clock.now() + LATER)
     return len(waiting)
 
 

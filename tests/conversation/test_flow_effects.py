@@ -271,6 +271,46 @@ def test_a_flow_that_waits_too_long_ends_with_the_words_of_its_file(scene):
     assert scene.carrier.sent == ["We did not hear from you, so we stopped."]
 
 
+def test_one_that_nobody_can_do_anything_about_holds_up_no_other(scene, monkeypatch):
+    scene.play("supply")
+    broken = str(scene.session()["_id"])
+    scene.play("supply", From="+15550001111")
+    scene.clock.tick(2 * 3600)
+    put = flow_effects.put
+
+    def fail(runtime, place, *rest):
+        if place.session_id == broken:
+            raise AssertionError("bob@example.com wrote this")
+        return put(runtime, place, *rest)
+
+    monkeypatch.setattr(flow_effects, "put", fail)
+    with capture_logs() as logged:
+        assert [flow_upkeep.look(scene.runtime) for _ in range(2)] == [2, 0]
+    assert run(scene)["outcome"] == "expired"
+    (said,) = [one for one in logged if one["event"] == "flow_upkeep_failed"]
+    assert said["session_id"] == broken
+    assert "bob" not in str(said)
+    monkeypatch.undo()
+    scene.clock.tick(3600)
+    assert flow_upkeep.look(scene.runtime) == 1
+    assert {one["outcome"] for one in scene.db.flow_runs.find()} == {"expired"}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"waiting_since": "yesterday"}, {"values": "ab"}, {"values": 1}, {"flow": {"a": 1}}, {"said": 7}, {"tries": "x"}],
+    ids=str,
+)
+def test_what_an_older_system_kept_under_our_name_is_no_flow(scene, odd):
+    scene.play("supply")
+    changed = {f"context.flow.{name}": value for name, value in odd.items()}
+    scene.db.sessions.update_one({}, {"$set": changed})
+    assert scene.play("hello") == []
+    scene.clock.tick(3600)
+    assert [flow_upkeep.look(scene.runtime) for _ in range(2)] in ([0, 0], [1, 0])
+    assert scene.play("order") == [ASKED[0]]
+
+
 def test_a_time_out_says_nothing_while_a_person_answers_or_where_the_file_says_nothing(scene):
     scene.play("supply")
     operators.take_over(scene.runtime, str(scene.session()["_id"]), "ada")

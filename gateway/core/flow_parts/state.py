@@ -10,6 +10,16 @@ from gateway.core.flow_parts.definition import Completion, Option, Outcome
 # What BSON may make of a state, with room to spare: the design allows 16 kB.
 STORED_LIMIT = 16_000
 
+# What a state is made of; all else in it is text.
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "version": int,
+    "tries": int,
+    "started_at": datetime,
+    "waiting_since": datetime,
+    "values": Mapping,
+    "said": (list, tuple),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -48,10 +58,15 @@ class State:
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> "State":
-        """Read a state back; what a later or earlier version wrote beside it is left out. KeyError where it is none."""
+        """Read a state back; what a later or earlier version wrote beside it is left out.
+
+        KeyError where it is none, TypeError where something in it is of another kind: it may have been adopted.
+        """
         known = {part.name: stored[part.name] for part in fields(cls) if part.name in stored}
         if missing := {"flow", "step", "run", "started_at", "waiting_since"} - known.keys():
             raise KeyError(min(missing))
+        if odd := sorted(name for name, value in known.items() if not isinstance(value, _KINDS.get(name, str))):
+            raise TypeError(odd[0])
         known["values"], known["said"] = dict(known.get("values", {})), tuple(known.get("said", ()))
         return cls(**{"version": 0} | known)
 
