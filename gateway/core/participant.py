@@ -20,7 +20,8 @@ WITHHELD_NUMBERS = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696
 WITHHELD_WORDS = frozenset({"", "anonymous", "restricted", "unknown", "unavailable", "blocked", "private", "withheld"})
 
 _SEPARATORS = re.compile(r"[\s().\-/\u00a0\u202f]")
-_PHONE = re.compile(r"\+\d{7,15}")
+# The digits of other scripts would be another identity than the same number in these.
+_PHONE = re.compile(r"\+[0-9]{7,15}")
 
 
 @dataclass(frozen=True, slots=True)
