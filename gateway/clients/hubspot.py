@@ -78,7 +78,7 @@ class HubSpot:
         wanted = {"id": entry.key, "idProperty": ENTRY_KEY, "properties": _properties(entry)}
         answer = self._done("POST", self._objects(kind, "batch/upsert"), send={"inputs": [wanted]})
         entry_id = id_of(next(iter(objects(answer.body.get("results"))), {}))
-        self._done("PUT", self._objects(kind, f"{entry_id}/associations/default/contacts/{quote(contact_id)}"))
+        self._done("PUT", self._objects(kind, f"{entry_id}/associations/default/contacts/{quote(contact_id, safe='')}"))
         return entry_id
 
     def entry(self, communication_type: str, key: str) -> str:

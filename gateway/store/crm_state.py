@@ -14,8 +14,9 @@ _BATCH = 500
 
 
 def of(contact: Mapping[str, Any], provider: str) -> Mapping[str, Any]:
-    """Give how a stored contact stands; empty where it was never told of."""
-    found = (contact.get("crm") or {}).get(provider)
+    """Give how a stored contact stands; empty where it was never told of. One that was adopted may hold anything."""
+    known = contact.get("crm")
+    found = known.get(provider) if isinstance(known, Mapping) else None
     return found if isinstance(found, Mapping) else {}
 
 

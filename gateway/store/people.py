@@ -86,11 +86,17 @@ def of(group: Group) -> Person:
         external_ids=group.values("external_ids"),
         emails=group.values("emails"),
         opted_out=tuple(OptOut(line, told.get("at")) for line, told in group.opted_out.items()),
-        crm=group.first("crm") or {},
+        crm=_crm(group),
         members=tuple(str(one) for one in group.ids),
         created_at=group.head.get("createdAt") or group.head["_id"].generation_time,
         claims=claims.of(group),
     )
+
+
+def _crm(group: Group) -> dict[str, Any]:
+    """Give what is kept of each CRM; a contact that was adopted may have anything else there."""
+    known = group.first("crm")
+    return known if isinstance(known, dict) else {}
 
 
 def sessions_of(

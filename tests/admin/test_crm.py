@@ -34,3 +34,12 @@ def test_the_contact_shows_what_failed_and_how_to_mend_it(
     assert "A worker takes what is new to the CRM" in page
     assert "Failed, tried again" in page
     assert db.audit.find_one({"action": "crm_sync_asked"})["by"] == "admin"
+
+
+@pytest.mark.parametrize("adopted", ["x", {"hubspot": {"url": "javascript:alert(1)", "error": {"a": 1}}}], ids=str)
+def test_what_an_older_system_kept_there_breaks_no_page_and_is_no_link(
+    adopted: Any, console: Any, twilio: Any, db: Any, session_id: Any
+) -> None:
+    twilio.sms()
+    db.contacts.update_one({}, {"$set": {"crm": adopted}})
+    assert "javascript:" not in console.page(f"/admin/sessions/{session_id()}")

@@ -30,6 +30,25 @@ def test_a_contact_tells_how_it_stands_and_is_synchronised_on_demand(twilio: Any
     assert (stands["status"], stands["reason"], stands["notes"]) == ("retrying", "HubSpot answered 503.", ["left out"])
 
 
+@pytest.mark.parametrize(
+    "adopted",
+    [
+        "x",
+        ["hubspot"],
+        {"hubspot": "x"},
+        {"hubspot": {"url": "javascript:alert(1)", "error": {"a": 1}, "error_at": "x"}},
+    ],
+    ids=str,
+)
+def test_what_an_older_system_kept_there_breaks_nothing_and_leads_nowhere(
+    adopted: Any, twilio: Any, db: Any, writer: Any
+) -> None:
+    twilio.sms()
+    db.contacts.update_one({}, {"$set": {"crm": adopted}})
+    (contact,) = writer.get("/contacts").get_json()["items"]
+    assert contact["crm"]["url"] is None
+
+
 def test_who_may_not_and_where_there_is_no_crm(app: Any, make_app: Any, twilio: Any, db: Any, program: Any) -> None:
     twilio.sms()
     contact_id, channel = str(db.contacts.find_one()["_id"]), str(db.sessions.find_one()["channel_id"])

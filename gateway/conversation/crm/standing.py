@@ -70,9 +70,9 @@ def _standing(crm: Crm, state: Mapping[str, Any], waits: datetime | None = None)
         label=crm.label,
         status=status,
         contact_id=str(state["contact_id"]) if state.get("contact_id") else None,
-        url=state.get("url") or None,
+        url=_link(state.get("url")),
         last_sync_at=_moment(state.get("last_sync_at")),
-        reason=error or state.get("skipped"),
+        reason=_words(error or state.get("skipped")),
         failed_at=_moment(state.get("error_at")),
         next_at=waits or _moment(state.get("retry_at")),
         notes=tuple(_notes(crm, state)),
@@ -82,6 +82,15 @@ def _standing(crm: Crm, state: Mapping[str, Any], waits: datetime | None = None)
 def _moment(value: Any) -> datetime | None:
     """Take a moment; contacts that were adopted from elsewhere may have something else there."""
     return value if isinstance(value, datetime) else None
+
+
+def _link(url: Any) -> str | None:
+    """Take a link to the CRM's page; nothing that a browser would run."""
+    return url if isinstance(url, str) and url.startswith("https://") else None
+
+
+def _words(told: Any) -> str | None:
+    return str(told) if told else None
 
 
 def _notes(crm: Crm, state: Mapping[str, Any]) -> Iterator[str]:
