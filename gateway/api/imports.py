@@ -104,7 +104,7 @@ def get_rejected_rows(path: ImportPath) -> Response:
 def _lines(import_id: str) -> Iterator[bytes]:
     try:
         for one in imports.rejections(import_id):
-            yield orjson.dumps({"row": one.row, "reason": one.reason, "text": one.text}) + b"\n"
+            yield orjson.dumps(one.as_json()) + b"\n"
     except StoreUnavailable as error:
         log.error("store_unavailable", message=str(error)[:300])
         yield orjson.dumps({"incomplete": "MongoDB did not answer: ask again."}) + b"\n"

@@ -1,29 +1,29 @@
-"""`gateway import`: conversations from a file, in the foreground, and what became of imports."""
+"""`gateway import`: conversations from files or a database, in the foreground, and what became of imports."""
 
-import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from gateway.cli import importing as importing_cli
 from gateway.cli import serving
-from gateway.conversation import importing
+from gateway.conversation import importing, origins
 from gateway.conversation.importing import Hands
 from gateway.conversation.layouts import LAYOUTS
+from gateway.conversation.staging import Options
 from gateway.core.errors import GatewayError
-from gateway.core.imported import Tally
 from gateway.store import imports
 from gateway.store.connection import deadline
-from gateway.store.imports import DONE, RUNNING, Import
+from gateway.store.imports import DONE
 
 BY = "gateway import"
 READ_SECONDS = 10
+_LONGEST_THRESHOLD = 10**9
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
@@ -47,54 +47,87 @@ class FileOrCommand(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group("import", cls=FileOrCommand, subcommand_metavar="FILE | COMMAND")
+@click.group("import", cls=FileOrCommand, subcommand_metavar="SOURCE... | COMMAND")
 def import_() -> None:
-    """Bring in conversations from a file: an export of a gateway.
+    """Bring in conversations: from files, a folder of them, or the database of another program.
 
-    What is here already stays as it is, so a file may be imported again; one that was stopped goes on where it was.
-    Nobody is written to, answered or alerted.
+    What is here already stays as it is, so a source may be imported again; one that was stopped goes on where it was.
+    Nobody is written to, answered or alerted, and nothing is written to the source. The layouts are in
+    docs/moving-in.md; `gateway import file --help` lists the options.
 
     \b
     Examples:  gateway import march.jsonl
+               gateway import --dry-run sms-log.csv
+               gateway import exported/ --layout node
+               gateway import mongodb://old-host/app --layout node
                gateway import list
                gateway import show 65f000000000000000000000
     """
 
 
-@import_.command("file", hidden=True)
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--layout", type=click.Choice(list(LAYOUTS)), help="What the file is; recognised unless given.")
+def _threshold(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | str | None:
+    """Read seconds as milliseconds; `never` is None, and what was not given is empty."""
+    if value is None:
+        return ""
+    if value == "never":
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < _LONGEST_THRESHOLD:
+        raise click.BadParameter(f"{value!r} is neither a number of seconds nor `never`.")
+    return round(seconds * 1000)
+
+
+def _zone(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise click.BadParameter(f"{value!r} is no time zone such as Europe/Berlin.") from None
+
+
+@import_.command("file")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option("--layout", type=click.Choice(LAYOUTS), help="What the source is; recognised unless given.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen, and write nothing.")
+@click.option("--rethread", is_flag=True, help="Make sessions of the messages by the rules that hold here.")
+@click.option("--threshold", callback=_threshold, help="With --rethread: the pause in seconds that ends a session.")
+@click.option("--dates", type=click.Choice(["us", "eu"]), help="Whether 03/04/2026 is 4 March (us) or 3 April (eu).")
+@click.option("--timezone", default="UTC", callback=_zone, help="Where times are from that say no zone; UTC else.")
+@click.option("--line", default="", help="Our number (or site) where the source names none.")
+@click.option("--rejected", type=click.Path(dir_okay=False, path_type=Path), help="Write the rejected rows to a file.")
 @as_json
-def import_file(file: Path, layout: str | None, as_json: bool) -> None:
-    """Import a file."""
+def import_file(sources: tuple[str, ...], dry_run: bool, rejected: Path | None, as_json: bool, **given: Any) -> None:
+    """Import files, a folder of them, or a database (mongodb://host/name)."""
     runtime = serving.build()
     try:
-        with _bar(file.stat().st_size) as tell:
-            run = importing.run_file(runtime, file, BY, Hands(tell=tell), layout=layout or "")
+        origin = origins.find(sources, given["layout"] or "", _options(given), runtime.settings.mongodb_uri)
+        if dry_run:
+            importing_cli.rehearse(runtime, origin, rejected, as_json)
+            return
+        with importing_cli.bar("Importing", origin.size) as bar:
+            run = importing.run_here(runtime, origin, BY, Hands(tell=bar.told, read=bar.read))
     except OSError as error:
-        raise GatewayError(f"{file} cannot be read: {error.strerror or type(error).__name__}.") from error
-    _print(run, as_json)
+        named = error.filename or sources[0]
+        raise GatewayError(f"{named} cannot be read: {error.strerror or type(error).__name__}.") from error
+    if rejected:
+        importing_cli.keep_rejected(run, rejected)
+    importing_cli.show(run, as_json)
     if run.state != DONE:
         sys.exit(1)
 
 
-@contextlib.contextmanager
-def _bar(size: int) -> Iterator[Callable[[Import], object]]:
-    """Show a bar on a terminal, nothing elsewhere; gives what to tell how far it is."""
-    columns = (
-        TextColumn("Importing"),
-        BarColumn(),
-        DownloadColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
+def _options(given: dict[str, Any]) -> Options:
+    if given["threshold"] != "" and not given["rethread"] and given["layout"] != "twilio":
+        raise GatewayError("--threshold says how sessions are made anew: give --rethread with it.")
+    return Options(
+        rethread=given["rethread"],
+        threshold_ms=given["threshold"],
+        dates=given["dates"] or "",
+        zone=given["timezone"],
+        line=given["line"].strip(),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
-        task = progress.add_task("", total=size, rate="")
-
-        def tell(run: Import) -> None:
-            progress.update(task, completed=run.position.offset, rate=f"{run.rows_per_second or 0:,.0f} rows/s")
-
-        yield tell
 
 
 @import_.command("list")
@@ -106,7 +139,7 @@ def list_imports(limit: int, as_json: bool) -> None:
     with deadline(READ_SECONDS):
         found = imports.page(cursor=None, limit=limit).imports
     if as_json:
-        click.echo(json.dumps([_as_json(run) for run in found], indent=2))
+        click.echo(json.dumps([importing_cli.as_json(run) for run in found], indent=2))
         return
     if not found:
         click.echo("Nothing was imported yet. Try: gateway import FILE")
@@ -117,12 +150,10 @@ def list_imports(limit: int, as_json: bool) -> None:
     table.add_column("file, by", overflow="fold")
     for run in found:
         amounts = (f"{run.tally.messages_imported:,}", f"{run.tally.rejected:,}")
-        table.add_row(run.id, f"{run.created_at:%Y-%m-%d %H:%M}", _state(run), *amounts, f"{run.file_name}, {run.by}")
+        table.add_row(
+            run.id, f"{run.created_at:%Y-%m-%d %H:%M}", importing_cli.state(run), *amounts, f"{run.file_name}, {run.by}"
+        )
     Console().print(table)
-
-
-def _state(run: Import) -> str:
-    return f"{run.state} {run.position.offset / run.size:.0%}" if run.state == RUNNING and run.size else run.state
 
 
 @import_.command("show")
@@ -138,65 +169,6 @@ def show_import(import_id: str, rejected: bool, as_json: bool) -> None:
         raise click.ClickException(f"There is no import {import_id}. `gateway import list` shows which there are.")
     if rejected:
         for one in imports.rejections(run.id):
-            click.echo(json.dumps({"row": one.row, "reason": one.reason, "text": one.text}, ensure_ascii=False))
+            click.echo(json.dumps(one.as_json(), ensure_ascii=False))
         return
-    _print(run, as_json)
-
-
-def _print(run: Import, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(_as_json(run), indent=2))
-        return
-    tally = run.tally
-    click.echo(f"Import {run.id} of {run.file_name}, layout {run.layout}: {_state(run)}.")
-    click.echo(f"  sessions  {tally.sessions_created:,} new, {tally.sessions_existing:,} here already")
-    click.echo(f"  messages  {tally.messages_imported:,} new, {tally.messages_duplicate:,} here already")
-    for name, (new, here) in _others(tally).items():
-        if new or here:
-            click.echo(f"  {name:8}  {new:,} new, {here:,} here already")
-    click.echo(f"  rejected  {tally.rejected:,} of {run.position.rows:,} rows")
-    for problem in tally.problems:
-        click.echo(f"  {problem}")
-    if tally.rejected:
-        click.echo(f"`gateway import show {run.id} --rejected` gives the rejected rows with their reasons.")
-    if run.is_complete is False:
-        click.echo("The file is not complete: its last line is missing. What came before it is here.")
-    if run.error:
-        click.echo(run.error)
-
-
-def _others(tally: Tally) -> dict[str, tuple[int, int]]:
-    """Give what came along with conversations: how many are new, and how many were here."""
-    return {
-        "channels": (tally.channels_created, tally.channels_existing),
-        "contacts": (tally.contacts_created, tally.contacts_existing),
-        "files": (tally.files_imported, tally.files_existing),
-    }
-
-
-def _as_json(run: Import) -> dict[str, Any]:
-    tally = run.tally
-    return {
-        "id": run.id,
-        "state": run.state,
-        "layout": run.layout,
-        "file_name": run.file_name,
-        "by": run.by,
-        "created_at": run.created_at.isoformat(),
-        "finished_at": run.finished_at and run.finished_at.isoformat(),
-        "bytes": run.size,
-        "bytes_read": run.position.offset,
-        "rows_read": run.position.rows,
-        "sessions": {
-            "created": tally.sessions_created,
-            "existing": tally.sessions_existing,
-            "closed": tally.sessions_closed,
-        },
-        "messages": {"imported": tally.messages_imported, "duplicate": tally.messages_duplicate},
-        **{name: {"created": new, "existing": here} for name, (new, here) in _others(tally).items()},
-        "rejected": tally.rejected,
-        "rows_per_second": run.rows_per_second,
-        "complete": run.is_complete,
-        "problems": tally.problems,
-        "error": run.error or None,
-    }
+    importing_cli.show(run, as_json)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gateway.conversation import optouts
 from gateway.core import carried, identifiers
 from gateway.core.imported import CarriedRow, PieceRow, Read
-from gateway.core.participant import address
+from gateway.core.participant import Address, address
 from gateway.store import carried as store
 from gateway.store import channels
 from gateway.store.groups import IDENTIFIERS, unescaped
@@ -36,6 +36,27 @@ def put(batch: "Batch", reads: Sequence[Read]) -> None:
             )
 
 
+def known(reads: Sequence[Read]) -> set[str]:
+    """Tell which channels, contacts and files of some rows are here, under their own id or another; writes nothing."""
+    rows = [(read, read.row) for read in reads if isinstance(read.row, CarriedRow)]
+    lines = [row for _, row in _of(rows, carried.CHANNEL)]
+    people = [row for _, row in _of(rows, carried.CONTACT)]
+    for row in people:
+        _identify(row)
+    holders = store.holders(people)
+    return {
+        *store.here(carried.CHANNEL, [row.id for row in lines]),
+        *(row.id for row in lines if channels.find(row.document["communication_type"], _number(row))),
+        *store.here(carried.CONTACT, [row.id for row in people]),
+        *(row.id for row in people if _holder(row, holders)),
+        *store.whole([read.row for read in reads if isinstance(read.row, PieceRow)]),
+    }
+
+
+def _number(row: CarriedRow) -> Address:
+    return address(row.document["phone_number"])
+
+
 def _of(rows: _Rows, kind: str) -> list[tuple[Read, CarriedRow]]:
     return [(read, row) for read, row in rows if row.kind == kind]
 
@@ -43,8 +64,7 @@ def _of(rows: _Rows, kind: str) -> list[tuple[Read, CarriedRow]]:
 def _channels(batch: "Batch", rows: _Rows) -> None:
     here = store.here(carried.CHANNEL, [row.id for _, row in rows], batch.run.id) if rows else {}
     for _, row in rows:
-        kind, number = row.document["communication_type"], row.document["phone_number"]
-        line = address(number)
+        kind, line = row.document["communication_type"], _number(row)
         known = None if row.id in here else channels.find(kind, line)
         if known is None and row.id not in here and store.put([row], batch.run.id):
             known = channels.find(kind, line)  # somebody texted that number at this very moment

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.conversation import alerts, carried, optouts
+from gateway.conversation.layouts import OWN
 from gateway.conversation.runtime import Runtime
 from gateway.core.daily import day_of
 from gateway.core.imported import MessageRow, Read, Rejected, Remark, SessionRow, Tally
@@ -29,7 +30,8 @@ BATCH_SECONDS = 60
 
 # Clocks differ, but not by that.
 LATEST = timedelta(days=1)
-_MOMENTS = ("createdAt", "first_message_at", "last_message_at", "last_inbound_at")
+SAID = ("createdAt", "storedAt")
+MOMENTS = ("createdAt", "first_message_at", "last_message_at", "last_inbound_at")
 
 # Beside those who are known by what they write by, `people` keeps those that are known by id.
 _CONTACT = "contact"
@@ -56,7 +58,9 @@ class Batch:
         """Leave a row out, and keep it with the reason."""
         self.tally.rejected += 1
         written = read.written.decode("utf-8", "replace").strip()
-        self.rejections.append(Rejection(read.position.rows, reason, written))
+        self.rejections.append(
+            Rejection(read.position.rows, reason, written, read.place or f"row {read.position.rows}")
+        )
 
 
 def look(reads: Sequence[Read]) -> dict[str, list[str]]:
@@ -111,7 +115,7 @@ def _sessions(batch: Batch, reads: Sequence[Read]) -> None:
         if row.id in here:
             batch.tally.sessions_existing += 1
             _carry_over(batch, importing.contact_of(row.id), row.document)
-        elif reason := _future(batch, row.document, *_MOMENTS):
+        elif reason := future(batch.now, row.document, *MOMENTS):
             batch.reject(read, reason)
         else:
             document = _session(batch, row)
@@ -123,10 +127,10 @@ def _sessions(batch: Batch, reads: Sequence[Read]) -> None:
 def _session(batch: Batch, row: SessionRow) -> dict[str, Any]:
     """Prepare a session; one that is open is stored at once, for it may have to be closed."""
     document = {name: one for name, one in row.document.items() if name not in _NOT_STORED["sessions"]}
-    document["channel_id"] = _channel(batch, document)
+    document |= {"channel_id": _channel(batch, document), "import_id": batch.run.id}
     moment = document.get("createdAt") or document["last_message_at"]
     document |= {name: document.get(name) or moment for name in ("createdAt", "last_message_at")}
-    document["keys"] = document.get("keys") or _keys(document)
+    document["keys"] = document.get("keys") or keys_of(document)
     _give_contact(batch, document)
     if document["status"] == "active":
         if document["keys"]:
@@ -162,7 +166,7 @@ def _channel(batch: Batch, document: Mapping[str, Any]) -> str:
     return batch.channels[theirs]
 
 
-def _keys(document: Mapping[str, Any]) -> list[str]:
+def keys_of(document: Mapping[str, Any]) -> list[str]:
     """Give what a session is found by where it does not say so itself: its sender's number on our line."""
     metadata = document.get("metadata") or {}
     person, ours = str(metadata.get("fromNumber") or ""), str(metadata.get("toNumber") or "")
@@ -174,13 +178,11 @@ def _keys(document: Mapping[str, Any]) -> list[str]:
 def _give_contact(batch: Batch, document: dict[str, Any]) -> None:
     """Let a session belong to whoever is behind it, who is made with the id they had unless they are here."""
     number = (document.get("metadata") or {}).get("fromNumber")
-    person = Participant(_identities(document), number, str(number or ""))
+    person = Participant(identities(document), number, str(number or ""))
     theirs = document.get("contact_id")
     same = _same(batch, theirs) if theirs else None
     known = (
-        same
-        or batch.people.get(person.identities)
-        or (contacts.resolve(person, batch.now, as_id=theirs) if person.identities else None)
+        same or batch.people.get(person.identities) or (_behind(batch, document, person) if person.identities else None)
     )
     document["contact_id"] = theirs if same else known.id if known else None
     if known is None:
@@ -195,6 +197,19 @@ def _give_contact(batch: Batch, document: dict[str, Any]) -> None:
         document["opted_out"] = list(dict.fromkeys([*(document.get("opted_out") or ()), *out]))
 
 
+def _behind(batch: Batch, document: Mapping[str, Any], person: Participant) -> Contact | None:
+    """Find whose session it is as if its first message came in now, or make them."""
+    ours = (document.get("metadata") or {}).get("toNumber")
+    return contacts.resolve(
+        person,
+        batch.now,
+        as_id=document.get("contact_id"),
+        line=address(str(ours)).number if ours else None,
+        shared=batch.runtime.settings.contacts.shared,
+        import_id=batch.run.id,
+    )
+
+
 def _same(batch: Batch, contact_id: str) -> Contact | None:
     """Give the contact of that id, if it is here: whoever it was merged into, and whatever is known of it by now."""
     known = batch.people.get((_CONTACT, contact_id)) or importing.person(contact_id)
@@ -203,7 +218,7 @@ def _same(batch: Batch, contact_id: str) -> Contact | None:
     return known
 
 
-def _identities(document: Mapping[str, Any]) -> tuple[str, ...]:
+def identities(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Read who a session is with from the keys it is found by: `type|our number|identity`, or the identity alone."""
     kind = f"{document['communication_type']}|"
     keys = [key.split("|", 2)[-1] if key.startswith(kind) else key for key in document["keys"]]
@@ -229,8 +244,8 @@ def _messages(batch: Batch, reads: Sequence[Read]) -> None:
         if row.id in here:
             batch.tally.messages_duplicate += 1
         elif home is None:
-            batch.reject(read, f"Its session {row.session_id} is not here.")
-        elif reason := _future(batch, row.document, "createdAt", "storedAt"):
+            batch.reject(read, not_here(row.session_id))
+        elif reason := future(batch.now, row.document, *SAID):
             batch.reject(read, reason)
         else:
             new.append(_message(batch, row, home, people))
@@ -241,12 +256,19 @@ def _messages(batch: Batch, reads: Sequence[Read]) -> None:
     batch.touched |= {message["session_id"] for message in new}
 
 
+def not_here(session_id: str) -> str:
+    """Say why a message is not taken that has no session."""
+    return f"Its session {session_id} is not here."
+
+
 def _message(batch: Batch, row: MessageRow, home: Here, people: Collection[str]) -> dict[str, Any]:
     document = {name: one for name, one in row.document.items() if name not in _NOT_STORED["messages"]}
-    document["storedAt"] = document.get("storedAt") or document["createdAt"]
+    document |= {"storedAt": document.get("storedAt") or document["createdAt"], "import_id": batch.run.id}
     if theirs := document.get("channel_id"):
         document["channel_id"] = batch.channels.get(theirs) or batch.run.channels.get(theirs) or home.channel_id
-    if document.get("contact_id") and document["contact_id"] not in people:
+    whose = document.get("contact_id")
+    # In an export of ours nobody is somebody too: who withheld their number.
+    if whose not in people and (whose or batch.run.layout != OWN.name):
         document["contact_id"] = home.contact_id
     is_waiting = document.get("status") == "queued" and not document.get("provider_sid")
     if document.get("direction") == "outbound" and is_waiting:
@@ -258,7 +280,7 @@ def _message(batch: Batch, row: MessageRow, home: Here, people: Collection[str])
     return document
 
 
-def _future(batch: Batch, document: Mapping[str, Any], *names: str) -> str:
-    """Say which moment lies ahead, as nothing that happened does."""
-    ahead = next((name for name in names if document.get(name) and document[name] > batch.now + LATEST), "")
+def future(now: datetime, document: Mapping[str, Any], *names: str) -> str:
+    """Say which moment lies ahead, as nothing that happened does; empty where none does."""
+    ahead = next((name for name in names if document.get(name) and document[name] > now + LATEST), "")
     return f"{ahead}: {document[ahead].isoformat()} lies in the future." if ahead else ""

@@ -6,18 +6,19 @@ counted was counted once. One process at a time is at work on an import.
 """
 
 import secrets
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, BinaryIO
 
-from gateway.conversation import daily, imported, whatif
-from gateway.conversation.layouts import BEGINNING, LAYOUTS, BadFile, choose
+from gateway.conversation import daily, imported, origins, staged, whatif
+from gateway.conversation.layouts import BEGINNING, OWN, BadFile
+from gateway.conversation.origins import Origin, as_stored
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError, StoreRefused, StoreUnavailable
 from gateway.core.imported import Read
+from gateway.core.sessions import Scope
 from gateway.logs import log
 from gateway.store import audit, imports, uploads
 from gateway.store.connection import deadline
@@ -48,12 +49,20 @@ class _Lost(Exception):
     """The claim ran out, or the import was canceled."""
 
 
+class _Stopped(Exception):
+    """Whoever runs the process wants it to end; somebody goes on."""
+
+
 @dataclass(frozen=True)
 class Hands:
-    """How an import is worked on. `wait` sleeps some seconds and says True to stop; `tell` hears how far it is."""
+    """How an import is worked on. `wait` sleeps some seconds and says True to stop; `tell` hears how far it is.
+
+    `read` hears how many records of another program's source were read before any of them is imported.
+    """
 
     wait: Callable[[float], object] = lambda _seconds: False
     tell: Callable[[Import], object] = lambda _run: None
+    read: Callable[[int], object] = lambda _records: None
     rest: float = 0
 
 
@@ -62,13 +71,11 @@ def order(runtime: Runtime, stream: BinaryIO, file_name: str, by: str, *, layout
 
     BadFile where it is of no layout, TooLarge where it has too many bytes. It is stored piece by piece.
     """
-    beginning = stream.read(BEGINNING)
-    chosen = choose(layout, beginning).name
+    beginning, name = stream.read(BEGINNING), _printable(file_name)
+    chosen = origins.recognise(layout, name, beginning)
     now = runtime.clock.now()
     with deadline():
-        run_id = imports.add(
-            now, state=imports.UPLOADING, layout=chosen, file_name=_printable(file_name), size=0, by=by
-        )
+        run_id = imports.add(now, state=imports.UPLOADING, layout=chosen, file_name=name, size=0, by=by)
     size = uploads.keep(run_id, _pieces(beginning, stream), runtime.settings.imports.max_bytes)
     with deadline():
         is_queued = imports.queue(run_id, size)
@@ -107,37 +114,36 @@ def cancel(runtime: Runtime, run_id: str, by: str) -> bool:
     return True
 
 
-def run_file(runtime: Runtime, path: Path, by: str, hands: Hands, *, layout: str = "") -> Import:
-    """Import a file that lies here, or go on with it where a process before was stopped. Busy where one is at it."""
-    place = _place(path)
-    with path.open("rb") as stream:
-        chosen = choose(layout, stream.read(BEGINNING)).name
-        now, owner = runtime.clock.now(), secrets.token_hex(8)
-        with deadline():
-            if imports.unfinished_at(place) is None:
-                size = path.stat().st_size
-                run_id = imports.add(
-                    now,
-                    state=imports.QUEUED,
-                    layout=chosen,
-                    file_name=_printable(path.name),
-                    size=size,
-                    by=by,
-                    place=place,
-                )
-                audit.note(now, by, "import_ordered", import_id=run_id, layout=chosen, bytes=size)
-            run = imports.claim(owner, now, now + LEASE, place=place)
-        if run is None:
-            raise Busy(f"{path} is being imported by another process. Should that be dead, try again in two minutes.")
-        _do(runtime, run, stream, hands)
+def run_here(runtime: Runtime, origin: Origin, by: str, hands: Hands) -> Import:
+    """Import what this host can read, or go on with it where a process before was stopped. Busy where one is at it."""
+    now, owner = runtime.clock.now(), secrets.token_hex(8)
+    with deadline():
+        if imports.unfinished_at(origin.place) is None:
+            run_id = imports.add(
+                now,
+                state=imports.QUEUED,
+                layout=origin.layout,
+                file_name=_printable(origin.name),
+                size=origin.size,
+                by=by,
+                place=origin.place,
+                options=as_stored(origin.options),
+            )
+            audit.note(now, by, "import_ordered", import_id=run_id, layout=origin.layout, bytes=origin.size)
+        run = imports.claim(owner, now, now + LEASE, place=origin.place)
+    if run is None:
+        named = f"{origin.name} is being imported by another process."
+        raise Busy(f"{named} Should that be dead, try again in two minutes.")
+    _sweep_stages(runtime)
+    _do(runtime, run, origin, hands)
     with deadline():
         return imports.get(run.id) or run
 
 
-def _place(path: Path) -> str:
-    """Name a file by where it is, how long and of when: another one in its place is another import."""
-    facts = path.stat()
-    return f"{socket.gethostname()}:{path.resolve()}:{facts.st_size}:{facts.st_mtime_ns}"
+def _sweep_stages(runtime: Runtime) -> None:
+    with deadline():
+        held = imports.unfinished()
+    origins.sweep(runtime, held)
 
 
 def work_off(runtime: Runtime, wait: Callable[[float], object]) -> int:
@@ -151,12 +157,11 @@ def work_off(runtime: Runtime, wait: Callable[[float], object]) -> int:
         if run is None:
             break
         worked += 1
-        stream = uploads.open_at(run.id, run.position.offset)
-        if stream is None:
+        origin = origins.of_upload(run)
+        if origin is None:
             _finish(runtime, run, imports.FAILED, error="Its file is not here any more. Upload it again.")
             continue
-        with stream:
-            _do(runtime, run, stream, Hands(wait, rest=REST))
+        _do(runtime, run, origin, Hands(wait, rest=REST))
     return worked
 
 
@@ -169,15 +174,19 @@ def _sweep(runtime: Runtime) -> None:
         held = imports.unfinished()
     for run_id in {*broken, *here} - held:
         uploads.drop(run_id)
+    origins.sweep(runtime, held)
 
 
-def _do(runtime: Runtime, run: Import, stream: BinaryIO, hands: Hands) -> None:
+def _do(runtime: Runtime, run: Import, origin: Origin, hands: Hands) -> None:
     """Go on with an import to its end, or until told to stop."""
     log.info("import_started", import_id=run.id, layout=run.layout, offset=run.position.offset)
     try:
-        _read(runtime, run, stream, hands)
+        _read(runtime, run, origin, hands)
     except _Lost:
         log.info("import_left", import_id=run.id)
+    except _Stopped:
+        with deadline():
+            imports.release(run)
     except StoreRefused as error:
         _fail(runtime, run, f"MongoDB cannot hold one of the rows that come next: {error}")
     except StoreUnavailable:
@@ -200,21 +209,46 @@ def _fail(runtime: Runtime, run: Import, error: str) -> None:
     _finish(runtime, replace(now, owner=run.owner), imports.FAILED, error=error)
 
 
-def _read(runtime: Runtime, run: Import, stream: BinaryIO, hands: Hands) -> None:
-    stream.seek(run.position.offset)
-    for reads in _batches(LAYOUTS[run.layout].read(stream, run.position), run.position.offset):
-        run, seconds = _step(runtime, run, reads)
-        hands.tell(run)
-        if run.tally.rejected > MOST_REJECTED:
-            raise BadFile(f"More than {MOST_REJECTED:,} rows were rejected. Is this the right file?")
-        if hands.wait(seconds * hands.rest):
-            with deadline():
-                imports.release(run)
-            return
+def _read(runtime: Runtime, run: Import, origin: Origin, hands: Hands) -> None:
+    offset = run.position.offset
+    with closing(_rows(runtime, run, origin, hands)) as rows:
+        for reads in batches(rows, offset):
+            run, seconds = _step(runtime, run, reads)
+            hands.tell(run)
+            if run.tally.rejected > MOST_REJECTED:
+                raise BadFile(f"More than {MOST_REJECTED:,} rows were rejected. Is this the right file?")
+            if hands.wait(seconds * hands.rest):
+                raise _Stopped
     _finish(runtime, run, imports.DONE, is_complete=bool(run.is_complete))
 
 
-def _batches(reads: Iterator[Read], offset: int) -> Iterator[list[Read]]:
+def _rows(runtime: Runtime, run: Import, origin: Origin, hands: Hands) -> Generator[Read, None, None]:
+    """Read what comes after the rows that were imported."""
+    if origin.stream:
+        with origin.stream() as stream:
+            stream.seek(run.position.offset)
+            yield from OWN.read(stream, run.position)
+        return
+
+    def tick(records: int) -> None:
+        _hold(lambda run, _, lease: imports.renew(run, lease), runtime, run, None)
+        hands.read(records)
+        if hands.wait(0):
+            raise _Stopped
+
+    with closing(origins.stage(runtime, origin, origins.stage_path(runtime, run.id), tick)) as stage:
+        facts = stage.facts()
+        if run.fingerprint not in ("", facts["fingerprint"]):
+            raise BadFile("What is imported has changed since it was begun. Import it again: nothing comes in twice.")
+        size = run.size or facts["rows"]
+        known = {"fingerprint": facts["fingerprint"], "people": facts["people"], "size": size}
+        _hold(imports.note_source, runtime, run, known)
+        scope = Scope(runtime.settings.sessions.scope)
+        yield from staged.reads(stage, run.position.rows, size, scope, origin.options.line)
+
+
+def batches(reads: Iterator[Read], offset: int) -> Iterator[list[Read]]:
+    """Give rows as they are stored together, from a place in the source on."""
     batch: list[Read] = []
     for read in reads:
         batch.append(read)
@@ -228,9 +262,9 @@ def _batches(reads: Iterator[Read], offset: int) -> Iterator[list[Read]]:
 def _step(runtime: Runtime, run: Import, reads: list[Read]) -> tuple[Import, float]:
     """Store a batch and note it; gives how the import stands, and how long that took."""
     known = run.intent
-    if known.get("offset") != run.position.offset:
+    if known.get("rows") != run.position.rows:
         known = imported.look(reads)
-        _hold(imports.intend, runtime, run, {**known, "offset": run.position.offset})
+        _hold(imports.intend, runtime, run, {**known, "rows": run.position.rows})
     step = imported.put(runtime, run, reads, {name: known[name] for name in ("sessions", "messages")})
     try:
         _hold(imports.advance, runtime, run, step)
@@ -262,6 +296,7 @@ def _finish(runtime: Runtime, run: Import, state: str, *, is_complete: bool | No
     log.info("import_finished", import_id=run.id, state=state, rows=run.position.rows, **counted)
     if not run.place:
         uploads.drop(run.id)
+    origins.stage_path(runtime, run.id).unlink(missing_ok=True)
 
 
 def _amounts(run: Import) -> dict[str, Any]:
@@ -283,4 +318,4 @@ def _count_again(runtime: Runtime, run: Import, stored: Import | Step) -> None:
             whatif.count_again_from(stored.oldest_stored, run.id)
 
 
-__all__ = ["BadFile", "Busy", "Hands", "TooLarge", "cancel", "order", "run_file", "work_off"]
+__all__ = ["BadFile", "Busy", "Hands", "TooLarge", "batches", "cancel", "order", "run_here", "work_off"]

@@ -93,11 +93,12 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One row of a file: as what it was read, the position after it, and how it is written there."""
+    """One row of a file: as what it was read, the position after it, how it is written there, and where."""
 
     row: SessionRow | MessageRow | CarriedRow | PieceRow | Rejected | Remark
     position: Position
     written: bytes
+    place: str = ""
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
-"""Stored messages filed again by the real rules at another threshold, in the order they were sent."""
+"""Messages filed by the real rules in the order they were said: stored ones again, or bare ones for the first time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -101,3 +101,39 @@ def _active_at(view: SessionView, moment: datetime) -> SessionView:
 def cuts(pieces: Sequence[Piece]) -> list[str]:
     """Give the messages that begin all sessions but the first."""
     return [piece.messages[0] for piece in pieces[1:]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """A message that was in no session yet."""
+
+    id: str
+    at: datetime
+    inbound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Threaded:
+    """Where a bare message belongs: the session, and the decision that said so."""
+
+    message: Bare
+    session_id: str
+    decision: SessionDecision
+
+
+def thread(messages: Iterable[Bare], policy: Policy, named: Callable[[Bare], str]) -> Iterator[Threaded]:
+    """File the messages of one sender, given in the order they were said, as they would have been had they come here.
+
+    What we sent is judged like what was received, as when it is read from the provider's log. `named` gives the id of
+    the session that begins with a message.
+    """
+    view: SessionView | None = None
+    for message in messages:
+        decision = decide(Neighbours(before=view), message.at, policy)
+        if view is None or decision.session_id is None:
+            view = SessionView(named(message), message.at, message.at, message.at)
+        if message.inbound:
+            view = _active_at(view, message.at)
+        else:
+            view = replace(view, last_message_at=max(view.last_message_at, message.at))
+        yield Threaded(message, view.id, decision)

@@ -45,11 +45,11 @@ _NEVER_EMPTY = ("phones", "external_ids", "identifiers")
 UNIQUE = (*IDENTIFIERS, "identifiers")
 
 
-def here(kind: str, ids: Collection[str], import_id: str) -> dict[str, bool]:
+def here(kind: str, ids: Collection[str], import_id: str | None = None) -> dict[str, bool]:
     """Tell which of these are here, and whether this import brought them."""
     also = [ObjectId(one) for one in ids if ObjectId.is_valid(one)]
     found = collection(_KINDS[kind]).find({"_id": {"$in": [*ids, *also]}}, {"import_id": 1})
-    return {str(row["_id"]): row.get("import_id") == ObjectId(import_id) for row in found}
+    return {str(row["_id"]): str(row.get("import_id")) == import_id for row in found}
 
 
 def put(rows: Sequence[CarriedRow], import_id: str) -> list[CarriedRow]:
@@ -129,11 +129,11 @@ def named(pieces: Sequence[PieceRow]) -> set[str]:
     return {str(entry.get("file_id")) for row in found for entry in row.get("media") or () if entry.get("stored")}
 
 
-def whole(pieces: Sequence[PieceRow], import_id: str) -> dict[str, bool]:
+def whole(pieces: Sequence[PieceRow], import_id: str | None = None) -> dict[str, bool]:
     """Tell which of these files are here, and whether this import brought them."""
     files = collection(MessageDocument).database[f"{BUCKET}.files"]
     found = files.find({"_id": {"$in": sorted({one.file_id for one in pieces})}}, {"import_id": 1})
-    return {row["_id"]: row.get("import_id") == ObjectId(import_id) for row in found}
+    return {row["_id"]: str(row.get("import_id")) == import_id for row in found}
 
 
 def take_files() -> None:

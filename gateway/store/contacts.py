@@ -42,17 +42,21 @@ def resolve(
     as_id: str | None = None,
     line: str | None = None,
     shared: Collection[str] = (),
+    import_id: str | None = None,
 ) -> Contact | None:
     """Find the contact behind a sender, or make it; None for a caller who withholds the number.
 
     `as_id` is the id a new one gets; where a contact has that already, it is this one. `line` is the number of ours
     whose country a number without one is read in. `shared` is left out where they are known by something else too.
+    `import_id` is the import that brings a new one.
     """
     if sender.withheld:
         return None
     person = identifiers.told_apart(sender, shared)
     forms = numbers.forms(person, line)
-    found = _found_or_made(person, forms, now, as_id)
+    new = {"createdAt": now} | ({"_id": ObjectId(as_id)} if as_id else {})
+    new |= {"import_id": ObjectId(import_id)} if import_id else {}
+    found = _found_or_made(person, forms, new)
     if not found:
         return None
     mine, *others = groups.distinct(found)
@@ -62,9 +66,9 @@ def resolve(
     return _contact(mine)
 
 
-def _found_or_made(person: Participant, forms: Mapping[str, str], now: datetime, as_id: str | None) -> list[Document]:
+def _found_or_made(person: Participant, forms: Mapping[str, str], new: Document) -> list[Document]:
     for _ in range(_ATTEMPTS):
-        found = _known(person, forms) or _made(person, forms, now, as_id)
+        found = _known(person, forms) or _made(person, forms, new)
         if found and _learn(found, person, forms):
             return found
     return _known(person, forms)
@@ -82,7 +86,7 @@ def _place(contact: Document, forms: Mapping[str, str]) -> int:
     return next((place for place, form in enumerate(forms.values()) if form in theirs), len(forms))
 
 
-def _made(person: Participant, forms: Mapping[str, str], now: datetime, as_id: str | None) -> list[Document]:
+def _made(person: Participant, forms: Mapping[str, str], new: Document) -> list[Document]:
     """Make a contact; none where somebody else was faster, unless it has the id that this one was to have."""
     phones, others = _by_kind(person)
     # Who was forgotten keeps what they said STOP to.
@@ -91,24 +95,22 @@ def _made(person: Participant, forms: Mapping[str, str], now: datetime, as_id: s
         "name": person.name,
         "emails": [one.removeprefix(EMAIL) for one in others if one.startswith(EMAIL)],
         "identifiers": list(dict.fromkeys(forms.values())),
-        "opted_out": {escaped(line): {"at": now, "message_id": None} for line in said_stop},
+        "opted_out": {escaped(line): {"at": new["createdAt"], "message_id": None} for line in said_stop},
         "crm": {},
-        "createdAt": now,
-    }
+    } | new
     # An array that is not there keeps out of the unique index; an empty one would be in it as null.
     document |= {"phones": phones} if phones else {}
     document |= {"external_ids": others} if others else {}
-    document |= {"_id": ObjectId(as_id)} if as_id else {}
     try:
         collection(ContactDocument).insert_one(document)
     except DuplicateKeyError:
-        return list(collection(ContactDocument).find({"_id": ObjectId(as_id)})) if as_id else []
+        return list(collection(ContactDocument).find({"_id": new["_id"]})) if "_id" in new else []
     return [document]
 
 
-def find(person: Participant) -> Contact | None:
-    """Find the contact behind a person, and make none."""
-    found = _known(person, numbers.forms(person, None))
+def find(person: Participant, *, line: str | None = None) -> Contact | None:
+    """Find the contact behind a person, as `resolve` does, and make none."""
+    found = _known(person, numbers.forms(person, line))
     return _contact(groups.of(found[0])) if found else None
 
 

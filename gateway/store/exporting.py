@@ -24,7 +24,8 @@ _SESSIONS_AT_ONCE, _MESSAGES_AT_ONCE = 50, 200
 # Most sessions are short: so many messages of several are read in one round trip.
 _TOGETHER = 1000
 
-# What keeps races apart while a session lives, and what a redelivery is answered with, are no part of what was said.
+# What keeps races apart while a session lives, what a redelivery is answered with, and which import brought it here
+# are no part of what was said.
 WITHOUT = {
     "sessions": (
         "open_keys",
@@ -37,8 +38,9 @@ WITHOUT = {
         "retired",
         "absorbed",
         "heir",
+        "import_id",
     ),
-    "messages": ("answer",),
+    "messages": ("answer", "import_id"),
 }
 
 

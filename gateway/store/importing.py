@@ -17,11 +17,12 @@ from gateway.store.documents import ChannelDocument, MessageDocument, SessionDoc
 IMPORTED = "imported"
 
 _IDS = {
-    "sessions": ("_id", "contact_id", "previous_session_id", "merged_into"),
-    "messages": ("session_id", "contact_id"),
+    "sessions": ("_id", "contact_id", "previous_session_id", "merged_into", "import_id"),
+    "messages": ("session_id", "contact_id", "import_id"),
 }
 # A message that comes at the very moment is looked at again.
 _TRIES = 5
+_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,17 @@ def known_messages(ids: Collection[str]) -> set[str]:
     also = [ObjectId(one) for one in sorted(ids) if ObjectId.is_valid(one)]
     found = collection(MessageDocument).find({"_id": {"$in": [*sorted(ids), *also]}}, {"_id": 1})
     return {str(row["_id"]) for row in found}
+
+
+def homes_of(ids: Sequence[str]) -> dict[str, str]:
+    """Tell which session each of these messages is in, of those that are here."""
+    homes: dict[str, str] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        wanted = {"_id": {"$in": list(ids[start : start + _AT_ONCE])}}
+        homes |= {
+            row["_id"]: str(row["session_id"]) for row in collection(MessageDocument).find(wanted, {"session_id": 1})
+        }
+    return homes
 
 
 def put_closed(documents: Sequence[Mapping[str, Any]]) -> None:

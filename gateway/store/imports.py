@@ -35,7 +35,8 @@ _SUMS = tuple(one.name for one in fields(Tally) if one.name != "problems")
 class Import:
     """An import. `place` is where the file lies; empty where it was uploaded. `seconds` is how long it was worked on.
 
-    `is_complete` is None until the file was read to its end.
+    `is_complete` is None until the file was read to its end. `options` say how another program's source is read, and
+    `fingerprint` which rows it had; `people` is None where nobody counted them.
     """
 
     id: str
@@ -58,6 +59,9 @@ class Import:
     channels: Mapping[str, str] = field(default_factory=dict)
     days: Sequence[datetime] = ()
     oldest_stored: datetime | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+    people: int | None = None
 
     @property
     def rows_per_second(self) -> float | None:
@@ -96,7 +100,17 @@ class Page:
     next_cursor: str | None
 
 
-def add(now: datetime, *, state: str, layout: str, file_name: str, size: int, by: str, place: str = "") -> str:
+def add(
+    now: datetime,
+    *,
+    state: str,
+    layout: str,
+    file_name: str,
+    size: int,
+    by: str,
+    place: str = "",
+    options: Mapping[str, Any] | None = None,
+) -> str:
     """Note that a file is to be imported; gives the import's id."""
     document = {
         "_id": ObjectId(),
@@ -106,6 +120,7 @@ def add(now: datetime, *, state: str, layout: str, file_name: str, size: int, by
         "size": size,
         "by": by,
         "place": place,
+        "options": dict(options or {}),
         "createdAt": now,
         "unfinished": now,
     }
@@ -138,6 +153,16 @@ def unfinished_at(place: str) -> Import | None:
     """Give the import of the file at a place that is not at its end."""
     found = collection(ImportDocument).find_one({"unfinished": {"$exists": True}, "place": place})
     return _import(found) if found else None
+
+
+def renew(run: Import, lease: datetime) -> bool:
+    """Hold on to an import; False where the claim was lost."""
+    return _note(run, {"$set": {"lease": lease}})
+
+
+def note_source(run: Import, facts: Mapping[str, Any], lease: datetime) -> bool:
+    """Note what its source is like: its size, its fingerprint, and how many people are in it."""
+    return _note(run, {"$set": {**facts, "lease": lease}})
 
 
 def intend(run: Import, intent: Mapping[str, Any], lease: datetime) -> bool:
@@ -244,16 +269,24 @@ def _import(row: Mapping[str, Any]) -> Import:
         channels=dict(row.get("channels") or ()),
         days=row.get("days") or (),
         oldest_stored=row.get("oldest_stored"),
+        options=row.get("options") or {},
+        fingerprint=row.get("fingerprint") or "",
+        people=row.get("people"),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A row that was not taken: which one of the file, why, and what it was."""
+    """A row that was not taken: its number, why, what it was, and where a person finds it."""
 
     row: int
     reason: str
     text: str
+    place: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as people are shown it."""
+        return {"row": self.row, "place": self.place, "reason": self.reason, "text": self.text}
 
 
 def reject(import_id: str, rejections: Sequence[Rejection], now: datetime) -> None:
@@ -273,7 +306,7 @@ def rejections(import_id: str) -> Iterator[Rejection]:
         wanted = {"import_id": ObjectId(import_id), "row": {"$gt": after}}
         with deadline(READ_SECONDS):
             rows = list(collection(RejectionDocument).find(wanted).sort("row", 1).limit(_AT_ONCE))
-        yield from (Rejection(row["row"], row["reason"], row["text"]) for row in rows)
+        yield from (Rejection(row["row"], row["reason"], row["text"], row.get("place") or "") for row in rows)
         if len(rows) < _AT_ONCE:
             return
         after = rows[-1]["row"]

@@ -73,9 +73,9 @@ def test_an_import_is_canceled_once(app, send, owner, db):
 
 def test_what_is_no_file_of_ours_is_refused(send, owner, db):
     told = problem(send(b"a,b\n1,2\n"), 409, "bad_file")
-    assert "known here (gateway)" in told["detail"]
-    told = problem(send(written(session()), layout="twilio"), 409, "bad_file")
-    assert "There is no layout 'twilio'. Known: gateway." in told["detail"]
+    assert "known here (gateway, twilio" in told["detail"]
+    told = problem(send(written(session()), layout="teletext"), 409, "bad_file")
+    assert "There is no layout 'teletext'. Known: gateway, twilio" in told["detail"]
     problem(owner.post("/imports", data={"file": "just text"}), 422, "wrong_value")
     problem(owner.post("/imports", json={}), 422, "wrong_value")
     problem(send(written(session()), mode="fast"), 422, "wrong_value")

@@ -9,9 +9,10 @@ import mongoengine
 import pytest
 from bson import ObjectId
 
-from gateway.conversation import daily, export, importing, upkeep, whatif
+from gateway.conversation import daily, export, importing, origins, upkeep, whatif
 from gateway.conversation.export import Order
 from gateway.conversation.importing import BadFile, Busy, Hands
+from gateway.conversation.staging import Options
 from gateway.conversation.whatif import Question
 from gateway.core.errors import StoreUnavailable
 from gateway.store import analytics, gaps, imports, uploads
@@ -373,9 +374,10 @@ def test_files_go_when_they_are_of_no_use(runtime, db, clock, monkeypatch):
     ("file", "layout", "reason"),
     [
         (b"", "", "empty"),
-        (b'{"user_id": 1}\n', "", "a layout that is known here (gateway)"),
+        (b'{"user_id": 1}\n', "", "of no layout that is known here (gateway, twilio, embedded"),
         (written(session(), head={"layout": "gateway", "version": 3}), "", "known here"),
-        (written(session()), "twilio", "There is no layout 'twilio'. Known: gateway."),
+        (written(session()), "teletext", "There is no layout 'teletext'. Known: gateway, twilio"),
+        (written(session()), "twilio", "not of the layout twilio, which needs Twilio's message log with From, To"),
         (b"a,b\n1,2\n", "gateway", "not of the layout gateway"),
     ],
 )
@@ -443,12 +445,14 @@ def test_a_file_on_this_host_is_imported_in_the_foreground_and_by_one_at_a_time(
     path.write_bytes(written(session(), *map(message, range(9))))
     told = []
 
+    origin = origins.find([str(path)], "", Options(), runtime.settings.mongodb_uri)
+
     def tell(run):
         told.append(run.position.rows)
         with pytest.raises(Busy):
-            importing.run_file(runtime, path, "gateway import", Hands())
+            importing.run_here(runtime, origin, "gateway import", Hands())
 
-    run = importing.run_file(runtime, path, "gateway import", Hands(tell=tell))
+    run = importing.run_here(runtime, origin, "gateway import", Hands(tell=tell))
     assert (run.state, run.tally.messages_imported) == ("done", 9)
     assert told == [2, 4, 6, 8, 10, 12]
     assert importing.work_off(runtime, lambda seconds: False) == 0

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from gateway.core.rethreading import Said, cuts, rethread
+from gateway.core.rethreading import Bare, Said, cuts, rethread, thread
 from gateway.core.sessions import Anchor, Policy
 from tests.conftest import TEN
 
@@ -52,3 +52,24 @@ def test_messages_that_came_late_are_filed_by_when_they_were_sent():
 
 def test_what_we_sent_before_anything_came_is_left_out():
     assert drawn(said(0, "r", None), said(1, "a")) == ["a"]
+
+
+def threaded(*messages, policy=FIVE):
+    bare = [Bare(name, TEN + timedelta(minutes=minute), name.islower()) for minute, name in messages]
+    return [(one.session_id, one.decision) for one in thread(bare, policy, lambda message: message.id)]
+
+
+def test_bare_messages_are_filed_as_if_they_had_come_here():
+    filed = threaded((0, "a"), (5, "b"), (10.001, "c"))
+    assert [session for session, _ in filed] == ["a", "a", "c"]
+    assert [str(decision.rule) for _, decision in filed] == ["first_message", "within_threshold", "past_threshold"]
+    assert filed[2][1].previous_session_id == "a"
+    assert filed[2][1].as_stored()["gap_seconds"] == 300.06
+    assert [one for one, _ in threaded((0, "a"), (1, "b"), policy=Policy(0))] == ["a", "b"]
+    assert [one for one, _ in threaded((0, "a"), (9999, "b"), policy=Policy(None))] == ["a", "a"]
+
+
+def test_what_we_sent_opens_a_session_and_keeps_it_alive_unless_only_the_sender_does():
+    assert [one for one, _ in threaded((0, "A"), (4, "b"), (8, "C"), (12, "d"))] == ["A"] * 4
+    by_sender = Policy(300_000, anchor=Anchor.INBOUND)
+    assert [one for one, _ in threaded((0, "a"), (4, "B"), (8, "c"), policy=by_sender)] == ["a", "a", "c"]

@@ -1,15 +1,19 @@
-"""The layouts of files that can be imported: by name, each with how it is recognised and how its rows are read.
+"""The layouts in which conversations can be imported: by name, each with how it is recognised and read.
 
-A new layout is a module with the two functions, and a row in the table. Rows come in an order in which a message
-never comes before its session, and carry where in the file reading goes on after them.
+`gateway` is our own, and is read as it stands: a message never comes before its session. The others are tables of
+other programs; a new one is a module with two functions, and a row here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import BinaryIO
 
-from gateway.conversation.layouts import own
+from gateway.conversation.layouts import embedded, flat, node, own, relational, twilio
+from gateway.conversation.layouts.reading import Roles, Tables
+from gateway.conversation.sources import Table
 from gateway.core.errors import GatewayError
+from gateway.core.foreign import shape
 from gateway.core.imported import Position, Read
 
 
@@ -19,7 +23,7 @@ class BadFile(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One way in which conversations are written down. `recognises` is given the beginning of a file.
+    """A layout whose rows are read as they stand. `recognises` is given the beginning of a file.
 
     `read` is given the file, from wherever it is on, and that position.
     """
@@ -29,23 +33,49 @@ class Layout:
     read: Callable[[BinaryIO, Position], Iterator[Read]]
 
 
-LAYOUTS: dict[str, Layout] = {
-    "gateway": Layout("gateway", own.recognises, own.read),
+OWN = Layout("gateway", own.recognises, own.read)
+
+# In the order they are tried: what says most of itself comes first.
+TABLES: dict[str, Tables] = {
+    "twilio": Tables("twilio", twilio.NEEDS, twilio.roles, twilio.read, bare=True),
+    "embedded": Tables("embedded", embedded.NEEDS, embedded.roles, embedded.read),
+    "node": Tables("node", node.NEEDS, node.roles, node.read),
+    "relational": Tables("relational", relational.NEEDS, relational.roles, relational.read),
+    "flat": Tables("flat", flat.NEEDS, flat.roles, flat.read),
 }
+LAYOUTS = (OWN.name, *TABLES)
 
-# So much of a file is looked at to recognise it.
-BEGINNING = 65_536
+# So much of a file is looked at to recognise it, and so many rows of a table.
+BEGINNING = 1 << 20
+_LOOKED_AT = 20
 
 
-def choose(name: str, beginning: bytes) -> Layout:
-    """Give the layout that was named, or is recognised; BadFile where there is none, or the file is of another."""
-    known = ", ".join(LAYOUTS)
+def is_own(name: str, beginning: bytes) -> bool:
+    """Tell whether a file is of the layout `gateway`; BadFile where it is named to be, and is not."""
     if name and name not in LAYOUTS:
-        raise BadFile(f"There is no layout {name[:40]!r}. Known: {known}.")
+        raise BadFile(f"There is no layout {name[:40]!r}. Known: {', '.join(LAYOUTS)}.")
     if not beginning.strip():
         raise BadFile("The file is empty.")
-    for layout in LAYOUTS.values():
-        if name in ("", layout.name) and layout.recognises(beginning):
-            return layout
-    what = f"of the layout {name}" if name else f"of a layout that is known here ({known})"
-    raise BadFile(f'The file is not {what}. A file of `gateway export` begins with {{"layout":"gateway",...}}.')
+    recognised = OWN.recognises(beginning)
+    if name == OWN.name and not recognised:
+        raise BadFile(
+            f'The file is not of the layout {name}. A file of `gateway export` begins with {{"layout":"gateway",...}}.'
+        )
+    return recognised and name in ("", OWN.name)
+
+
+def choose(name: str, tables: Sequence[Table]) -> tuple[Tables, Roles]:
+    """Give the layout that was named, or is recognised, and which table holds what; BadFile where there is none."""
+    shapes = {
+        table.name: shape([dict(one.fields) for one in islice(table.read(), _LOOKED_AT) if not one.problem])
+        for table in tables
+    }
+    for layout in TABLES.values():
+        if name in ("", layout.name) and (roles := layout.roles(shapes)):
+            return layout, roles
+    found = "; ".join(f"{table}: {', '.join(sorted(names)[:12]) or 'nothing'}" for table, names in shapes.items())[:500]
+    if name:
+        raise BadFile(
+            f"This is not of the layout {name}, which needs {TABLES[name].needs}. Found: {found or 'nothing'}."
+        )
+    raise BadFile(f"This is of no layout that is known here ({', '.join(LAYOUTS)}). Found: {found or 'nothing'}.")

@@ -147,6 +147,7 @@ class SessionDocument(Document):
     merged_at = DateTimeField()
     absorbed = DictField()
     heir = ListField(StringField())
+    import_id = ObjectIdField()
 
 
 class MessageDocument(Document):
@@ -207,6 +208,7 @@ class MessageDocument(Document):
     answer = DictField()
     moved = ListField(DictField())
     crm = DictField()
+    import_id = ObjectIdField()
     metadata = DictField()
     createdAt = DateTimeField()  # noqa: N815 - indexes name it as stored
     storedAt = DateTimeField()  # noqa: N815

@@ -17,7 +17,8 @@ class ImportDocument(Document):
     """One import, kept for two years. `unfinished` is there, with the moment it was ordered, until it ends.
 
     `offset` and `rows` say how far the file was read, and everything counted is true of exactly so much. `intent` is
-    what of the next batch was here before the first attempt at it. `channels` are pairs: theirs, ours.
+    what of the next batch was here before the first attempt at it. `channels` are pairs: theirs, ours. `options` say
+    how another program's source is read; `fingerprint` names its rows, for a source that changed is another one.
     """
 
     meta = {  # noqa: RUF012
@@ -39,6 +40,9 @@ class ImportDocument(Document):
     layout = StringField()
     file_name = StringField()
     place = StringField()
+    options = DictField()
+    fingerprint = StringField()
+    people = IntField()
     size = IntField()
     by = StringField()
     created_at = DateTimeField(db_field="createdAt")
@@ -76,6 +80,7 @@ class RejectionDocument(Document):
     id = StringField(primary_key=True)
     import_id = ObjectIdField()
     row = IntField()
+    place = StringField()
     reason = StringField()
     text = StringField()
     at = DateTimeField()

@@ -115,6 +115,7 @@ class ContactDocument(Document):
     merged_into = ObjectIdField()
     absorbed = ListField(ObjectIdField())
     to_forget = DictField()
+    import_id = ObjectIdField()
     created_at = DateTimeField(db_field="createdAt")
 
 

@@ -1,0 +1,194 @@
+"""What `gateway import` shows: how far an import is, and what came of it, or would come."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from gateway.conversation import rehearsal
+from gateway.conversation.origins import Origin
+from gateway.conversation.rehearsal import Rehearsal, Told
+from gateway.conversation.runtime import Runtime
+from gateway.core.imported import Position, Tally
+from gateway.store import imports
+from gateway.store.imports import RUNNING, Import, Rejection
+
+# The most frequent reasons; the rows themselves say all of them.
+_REASONS = 10
+
+
+@dataclass
+class Bar:
+    """A bar on a terminal: first what is read of the source, then what of it is imported."""
+
+    progress: Progress
+    task: TaskID
+    what: str
+
+    def read(self, records: int) -> None:
+        """Hear how many records were read."""
+        self.progress.update(self.task, description="Reading", note=f"{records:,} records")
+
+    def told(self, run: Import) -> None:
+        """Hear how far an import is."""
+        note = f"{run.rows_per_second or 0:,.0f} rows/s"
+        self.progress.update(
+            self.task, description=self.what, total=run.size or 1, completed=run.position.offset, note=note
+        )
+
+    def at(self, position: Position) -> None:
+        """Hear how far a rehearsal is."""
+        note = f"{position.rows:,} rows"
+        self.progress.update(self.task, description=self.what, completed=position.offset, note=note)
+
+
+@contextlib.contextmanager
+def bar(what: str, size: int) -> Iterator[Bar]:
+    """Show a bar on a terminal, nothing elsewhere."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
+        yield Bar(progress, progress.add_task(what, total=size or 1, note=""), what)
+
+
+def rehearse(runtime: Runtime, origin: Origin, rejected: Path | None, wants_json: bool) -> None:
+    """Say what would come of an import."""
+    with contextlib.ExitStack() as held:
+        shown = held.enter_context(bar("Checking", origin.size))
+        lines = _Lines(held.enter_context(rejected.open("w", encoding="utf-8")) if rejected else None)
+        done = rehearsal.rehearse(runtime, origin, Told(lines.write, shown.read, shown.at))
+    if wants_json:
+        click.echo(json.dumps(_rehearsed(done), indent=2))
+        return
+    click.echo(f"Dry run of {done.name}, layout {done.layout}. Nothing was written. An import would bring:")
+    _amounts(done.tally, done.rows)
+    click.echo(f"  people    {done.people_new:,} new, {done.people - done.people_new:,} here already")
+    for reason, count in done.reasons.most_common(_REASONS):
+        click.echo(f"  {count:,} x {reason}")
+    for problem in done.tally.problems:
+        click.echo(f"  {problem}")
+    if not done.is_complete:
+        click.echo("The source is not complete: its end is missing.")
+    if done.tally.rejected:
+        click.echo(_where(rejected, "--rejected FILE writes the rejected rows to a file."))
+
+
+@dataclass
+class _Lines:
+    file: TextIO | None = field(default=None)
+
+    def write(self, rejection: Rejection) -> None:
+        if self.file:
+            self.file.write(json.dumps(rejection.as_json(), ensure_ascii=False) + "\n")
+
+
+def _where(rejected: Path | None, otherwise: str) -> str:
+    return f"The rejected rows with their reasons are in {rejected}." if rejected else otherwise
+
+
+def keep_rejected(run: Import, path: Path) -> None:
+    """Write the rows that were not taken to a file, each with its reason."""
+    with path.open("w", encoding="utf-8") as file:
+        lines = _Lines(file)
+        for one in imports.rejections(run.id):
+            lines.write(one)
+
+
+def state(run: Import) -> str:
+    """Say how an import stands."""
+    return f"{run.state} {run.position.offset / run.size:.0%}" if run.state == RUNNING and run.size else run.state
+
+
+def _amounts(tally: Tally, rows: int) -> None:
+    click.echo(f"  sessions  {tally.sessions_created:,} new, {tally.sessions_existing:,} here already")
+    click.echo(f"  messages  {tally.messages_imported:,} new, {tally.messages_duplicate:,} here already")
+    for name, (new, here) in _others(tally).items():
+        if new or here:
+            click.echo(f"  {name:8}  {new:,} new, {here:,} here already")
+    click.echo(f"  rejected  {tally.rejected:,} of {rows:,} rows")
+
+
+def _others(tally: Tally) -> dict[str, tuple[int, int]]:
+    """Give what came along with conversations: how many are new, and how many were here."""
+    return {
+        "channels": (tally.channels_created, tally.channels_existing),
+        "contacts": (tally.contacts_created, tally.contacts_existing),
+        "files": (tally.files_imported, tally.files_existing),
+    }
+
+
+def show(run: Import, wants_json: bool) -> None:
+    """Say what came of an import."""
+    if wants_json:
+        click.echo(json.dumps(as_json(run), indent=2))
+        return
+    click.echo(f"Import {run.id} of {run.file_name}, layout {run.layout}: {state(run)}.")
+    _amounts(run.tally, run.position.rows)
+    if run.people is not None:
+        click.echo(f"  people    {run.people:,}")
+    for problem in run.tally.problems:
+        click.echo(f"  {problem}")
+    if run.tally.rejected:
+        click.echo(f"`gateway import show {run.id} --rejected` gives the rejected rows with their reasons.")
+    if run.is_complete is False:
+        click.echo("The source is not complete: its end is missing. What came before it is here.")
+    if run.error:
+        click.echo(run.error)
+
+
+def _counted(tally: Tally) -> dict[str, Any]:
+    return {
+        "sessions": {
+            "created": tally.sessions_created,
+            "existing": tally.sessions_existing,
+            "closed": tally.sessions_closed,
+        },
+        "messages": {"imported": tally.messages_imported, "duplicate": tally.messages_duplicate},
+        **{name: {"created": new, "existing": here} for name, (new, here) in _others(tally).items()},
+        "rejected": tally.rejected,
+        "problems": tally.problems,
+    }
+
+
+def _rehearsed(done: Rehearsal) -> dict[str, Any]:
+    return {
+        "dry_run": True,
+        "layout": done.layout,
+        "file_name": done.name,
+        "rows_read": done.rows,
+        "people": {"new": done.people_new, "existing": done.people - done.people_new},
+        "reasons": dict(done.reasons.most_common()),
+        "complete": done.is_complete,
+    } | _counted(done.tally)
+
+
+def as_json(run: Import) -> dict[str, Any]:
+    """Give an import as it is printed for programs."""
+    return {
+        "id": run.id,
+        "state": run.state,
+        "layout": run.layout,
+        "file_name": run.file_name,
+        "by": run.by,
+        "created_at": run.created_at.isoformat(),
+        "finished_at": run.finished_at and run.finished_at.isoformat(),
+        "bytes": run.size,
+        "bytes_read": run.position.offset,
+        "rows_read": run.position.rows,
+        "people": run.people,
+        "rows_per_second": run.rows_per_second,
+        "complete": run.is_complete,
+        "error": run.error or None,
+    } | _counted(run.tally)

@@ -1,0 +1,272 @@
+"""Sessions and messages of other programs, read into the fields of ours; ids are always the same for the same rows.
+
+A record says who spoke in many words (`role: assistant`, `direction: outbound-api`, `message_type: user`), and when in
+many spellings. What has no field here is kept in `metadata`, under its own name.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from gateway.core.checking import BadRow, Document
+from gateway.core.messages import CHAT, SMS, VOICE, WHATSAPP
+from gateway.core.moments import Spelling, read_moment
+from gateway.core.participant import CHAT as CHAT_PREFIX
+from gateway.core.participant import Address, address
+from gateway.core.plain import Fields, flag, known_as, listing, number, text
+
+# What stands for our side where a source does not name it.
+NOWHERE = "imported"
+
+_KINDS = {"sms": SMS, "mms": SMS, "text": SMS, "whatsapp": WHATSAPP, "voice": VOICE, "call": VOICE, "phone": VOICE}
+_KINDS |= {"chat": CHAT, "web": CHAT, "webchat": CHAT, "website": CHAT}
+
+_THEIRS = ("user", "human", "customer", "contact", "client", "visitor", "guest", "person", "inbound", "incoming", "in")
+_SPEAKERS = dict.fromkeys((*_THEIRS, "received", "lead"), "contact")
+_SPEAKERS |= dict.fromkeys(("assistant", "ai", "bot", "model", "chatbot"), "ai")
+_SPEAKERS |= dict.fromkeys(("agent", "operator", "human_agent", "admin", "staff", "support", "employee"), "agent")
+_SPEAKERS |= dict.fromkeys(("outbound", "outgoing", "out", "sent"), "agent")
+_SPEAKERS |= dict.fromkeys(("outbound-api", "outbound-reply", "outbound-call"), "agent")
+_SPEAKERS |= dict.fromkeys(("system", "tool", "function"), "system")
+
+_STATES = {"active": "active", "open": "active", "archived": "archived"}
+_STATES |= dict.fromkeys(("closed", "ended", "completed", "complete", "inactive", "resolved", "finished"), "closed")
+
+_PERSON = ("user_id", "customer_id", "contact_phone", "phone_number", "phone")
+
+_SID = re.compile(r"[A-Z]{2}[0-9a-f]{32}(:\d+)?")
+_OBJECT_ID = re.compile(r"[0-9a-f]{24}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
+
+
+@dataclass(slots=True)
+class Talk:
+    """A session of another program. `ref` is its id there; `person` and `ours` are addresses as written there.
+
+    `previous` is the id, there, of the session before it.
+    """
+
+    ref: str
+    person: str = ""
+    ours: str = ""
+    kind: str = ""
+    channel: str = ""
+    previous: str = ""
+    document: Document = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Utterance:
+    """A message of another program; `ref` is its session's id there."""
+
+    id: str
+    ref: str
+    at: datetime
+    inbound: bool
+    person: str = ""
+    ours: str = ""
+    kind: str = ""
+    channel: str = ""
+    document: Document = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Who talks with us, on what, at which address of ours; `ours` is NOWHERE where nobody said."""
+
+    kind: str
+    ours: Address
+    person: Address
+    identity: str
+
+    @property
+    def key(self) -> str:
+        """Give what a sender's sessions on one line are found by."""
+        return f"{self.kind}|{self.ours.identity}|{self.identity}"
+
+
+def line(kind: str, ours: str, person: str) -> Line:
+    """Tell the line of a conversation; its type by the person's address where nobody said."""
+    them = address(person)
+    if not kind:
+        # A number without its + may be a user's in some database, so it is nobody's phone.
+        kind = WHATSAPP if them.prefix == WHATSAPP else SMS if them.identity.startswith("+") else CHAT
+    site = address(ours or NOWHERE)
+    is_named = them.raw.startswith(CHAT_PREFIX)
+    identity = f"{CHAT_PREFIX}{site.identity}:{them.raw}" if kind == CHAT and not is_named else them.identity
+    return Line(kind, site, them, identity)
+
+
+def kind_of(value: str) -> str:
+    """Read a communication type; empty where there is none, BadRow where it is another."""
+    if not value:
+        return ""
+    if found := _KINDS.get(value.strip().lower()):
+        return found
+    raise BadRow(f"communication_type: {value!r:.40} is none of {SMS}, {WHATSAPP}, {VOICE}, {CHAT}.")
+
+
+def session_id(ref: str, person: str) -> str:
+    """Give a session's id here: its own where it is one of MongoDB's, else always the same one for it."""
+    if _OBJECT_ID.fullmatch(ref):
+        return ref
+    # Every program counts from 1, so a number alone is no name: two of them may be brought in here.
+    return _digest("session", ref, "" if _UUID.fullmatch(ref) else person)[:24]
+
+
+def message_id(own: str, *said: str) -> str:
+    """Give a message's id here: its own where nothing else in the world has it, else one made of all it says."""
+    if _SID.fullmatch(own) or _OBJECT_ID.fullmatch(own) or _UUID.fullmatch(own):
+        return own
+    return f"import:{_digest(own, *said)[:32]}"
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
+
+
+def status_of(value: Any) -> str:
+    """Read whether a session is open there: `active`, `ended`, true, false; what is not said is closed."""
+    if value is None or isinstance(value, bool):
+        return "active" if value else "closed"
+    return _STATES.get(text(value).strip().lower()) or ("active" if flag(value) else "closed")
+
+
+def utterance(fields: Fields, spelling: Spelling, *, ref: str = "", said_by: tuple[str, ...] = ()) -> Utterance:
+    """Read a message under the names such programs give its parts; BadRow where it lacks one, or one is wrong.
+
+    `said_by` are further names of who spoke.
+    """
+    ref = ref or fields.text("session_id", "conversation_id", "chat_id", "session", "conversation")
+    own, sid = fields.text("_id", "id", "message_id", "uuid"), fields.text("provider_sid", "message_sid", "sid")
+    at = fields.take("created_at", "timestamp", "sent_at", "sent_date", "date_sent", "date_created", "date", "time")
+    if at is None:
+        raise BadRow("It has no time.")
+    moment = read_moment(at, spelling)
+    content = fields.text("content", "text", "message", "body")
+    theirs, direction = _addresses(fields), fields.text("direction")
+    role = fields.text("role", "sender", "sender_type", *said_by)
+    speaker = _speaker(role, direction, theirs["person"] or theirs["from"])
+    inbound = speaker == "contact"
+    document: Document = {
+        "direction": "inbound" if inbound else "outbound",
+        "sender": speaker,
+        "content": content,
+        "createdAt": moment.isoformat(),
+        **_particulars(fields),
+    }
+    document |= {"status": "received"} if inbound and "status" not in document else {}
+    document |= {"provider_sid": sid} if sid else {}
+    return Utterance(
+        id=message_id(sid or own, ref, own, document["direction"], document["createdAt"], content),
+        ref=ref,
+        at=moment,
+        inbound=inbound,
+        person=theirs["person"] or theirs["from" if inbound else "to"],
+        ours=theirs["to" if inbound else "from"],
+        kind=kind_of(fields.text("communication_type")),
+        channel=fields.text("channel_id"),
+        document=document | {"metadata": fields.rest()},
+    )
+
+
+def _addresses(fields: Fields) -> dict[str, str]:
+    return {
+        "person": fields.text(*_PERSON),
+        "from": fields.text("from", "from_number"),
+        "to": fields.text("to", "to_number"),
+    }
+
+
+def _speaker(role: str, direction: str, person: str) -> str:
+    """Tell who spoke; where only a person is named, and no role, it was them."""
+    words = [one.strip() for one in (role, direction) if one.strip()]
+    if not words and person:
+        return "contact"
+    if not words:
+        raise BadRow("It does not say who spoke: it has neither role nor sender nor direction.")
+    if role and person and (role == person or address(role).number):
+        return "contact" if role == person else "agent"
+    for word in words:
+        if found := _SPEAKERS.get(word.lower()):
+            return found
+    raise BadRow(f"Who spoke is not known: {words[0]!r:.40} is none of user, assistant, agent, system and the like.")
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "tools_used": listing,
+    "processing_time_ms": number,
+    "token_count": number,
+    "has_error": flag,
+    "error_message": text,
+    "error_code": text,
+    "status": lambda value: text(value).lower(),
+}
+
+
+def _particulars(fields: Fields) -> Document:
+    """Take what is kept beside the words: each under its own name."""
+    found: Document = {}
+    for name, read in _READ.items():
+        if (value := fields.take(name)) is not None:
+            try:
+                found[name] = read(value)
+            except BadRow as error:
+                raise BadRow(f"{name}: {error}") from None
+    files = fields.take("media")
+    if isinstance(files, list) and all(isinstance(one, dict) for one in files):
+        return found | {"media": files}
+    return found | ({"files": files} if files else {})
+
+
+def talk(fields: Fields, spelling: Spelling, *, ref: str = "") -> Talk:
+    """Read a session under the names such programs give its parts; BadRow where it lacks one, or one is wrong."""
+    ref = ref or fields.text("_id", "id", "session_id", "uuid")
+    if not ref:
+        raise BadRow("It has no id.")
+    held = fields.take("metadata")
+    within = Fields(held if isinstance(held, dict) else {})
+    document = {name: _moment(fields, spelling, *names) for name, names in _WHEN.items()}
+    document |= {"title": fields.text("title", "session_name", "name", "subject")}
+    document |= {"closed_reason": fields.text("closed_reason")}
+    context, contact = fields.take("context"), fields.text("contact_id")
+    document |= {"contact_id": contact} if _OBJECT_ID.fullmatch(contact) else {}
+    read = Talk(
+        ref=ref,
+        person=within.text("fromNumber")
+        or fields.text("from_number", "user_id", "customer_id", "phone_number", "phone"),
+        ours=within.text("toNumber") or fields.text("to_number"),
+        kind=kind_of(fields.text("communication_type", "channel_type")),
+        channel=fields.text("channel_id"),
+        previous=fields.text("previous_session_id") or within.text("previousSessionId"),
+    )
+    status = status_of(fields.take("status", "is_active"))
+    document["status"] = "closed" if status == "active" and document["closed_at"] else status
+    first = _moment(within, spelling, "firstMessageAt")
+    for name in ("message_count", "__v", "is_active"):
+        fields.take(name)
+    metadata = ({"firstMessageAt": first} if first else {}) | within.rest() | fields.rest()
+    read.document = {name: value for name, value in document.items() if value} | {"metadata": metadata}
+    read.document |= {"context": context} if isinstance(context, dict) else {}
+    return read
+
+
+_WHEN = {
+    "createdAt": ("created_at", "started_at", "start_time", "timestamp"),
+    "updatedAt": ("updated_at",),
+    "last_message_at": ("last_message_at", "last_activity_at", "last_activity"),
+    "closed_at": ("closed_at", "ended_at", "end_time"),
+}
+
+
+def _moment(fields: Fields, spelling: Spelling, *names: str) -> str:
+    value = fields.take(*names)
+    return "" if value is None else read_moment(value, spelling).isoformat()
+
+
+def shape(records: list[dict[str, Any]]) -> frozenset[str]:
+    """Give the names that some records have, as they are compared."""
+    return frozenset(known_as(str(name)) for record in records for name in record)
