@@ -147,7 +147,8 @@ def stage(runtime: Runtime, origin: Origin, path: Path, tick: Callable[[int], ob
         with deadline(_LOOK_SECONDS):
             return importing.homes_of(ids)
 
-    return put_in_order(Plan(layout, origin.tables, roles, origin.options, policy, homes, tick), path)
+    now = runtime.clock.now()
+    return put_in_order(Plan(layout, origin.tables, roles, origin.options, now, policy, homes, tick), path)
 
 
 def as_stored(options: Options) -> dict[str, Any]:

@@ -5,12 +5,14 @@ Sessions are kept as the source has them, or made of its messages by the very `d
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
 
+from gateway.conversation import imported
 from gateway.conversation.layouts.reading import ORDER, SESSIONS, Reading, Roles, Tables
 from gateway.conversation.sources import Record, Table
 from gateway.core import foreign
@@ -47,14 +49,15 @@ class Options:
 class Plan:
     """What is to be put in order: tables with what they hold, and how it is asked what is here already.
 
-    `policy` gives how to judge a type's pauses, `homes` the session here of each of some messages, and `tick` hears
-    every now and then how many records were read.
+    What lies after `now` is not taken. `policy` gives how to judge a type's pauses, `homes` the session here of each of
+    some messages, and `tick` hears every now and then how many records were read.
     """
 
     layout: Tables
     tables: Sequence[Table]
     roles: Roles
     options: Options
+    now: datetime
     policy: Callable[[str], Policy]
     homes: Callable[[Sequence[str]], Mapping[str, str]]
     tick: Callable[[int], object] = lambda _records: None
@@ -171,6 +174,9 @@ class _Order:
         self.repeated += bool(record.text) and not is_new
 
     def _utterance(self, said: Utterance, record: Record) -> None:
+        if ahead := imported.future(self.plan.now, {"createdAt": said.at}, "createdAt"):
+            self._reject(record, ahead)
+            return
         self.stage.add(
             "messages",
             id=said.id,

@@ -135,12 +135,14 @@ def status_of(value: Any) -> str:
     return _STATES.get(text(value).strip().lower()) or ("active" if flag(value) else "closed")
 
 
-def utterance(fields: Fields, spelling: Spelling, *, ref: str = "", said_by: tuple[str, ...] = ()) -> Utterance:
+def utterance(
+    fields: Fields, spelling: Spelling, *, within: Talk | None = None, said_by: tuple[str, ...] = ()
+) -> Utterance:
     """Read a message under the names such programs give its parts; BadRow where it lacks one, or one is wrong.
 
-    `said_by` are further names of who spoke.
+    `within` is the session it is written in, `said_by` are further names of who spoke.
     """
-    ref = ref or fields.text("session_id", "conversation_id", "chat_id", "session", "conversation")
+    ref = within.ref if within else fields.text("session_id", "conversation_id", "chat_id", "session", "conversation")
     own, sid = fields.text("_id", "id", "message_id", "uuid"), fields.text("provider_sid", "message_sid", "sid")
     at = fields.take("created_at", "timestamp", "sent_at", "sent_date", "date_sent", "date_created", "date", "time")
     if at is None:
@@ -160,12 +162,13 @@ def utterance(fields: Fields, spelling: Spelling, *, ref: str = "", said_by: tup
     }
     document |= {"status": "received"} if inbound and "status" not in document else {}
     document |= {"provider_sid": sid} if sid else {}
+    person = within.person if within else theirs["person"] or theirs["from" if inbound else "to"]
     return Utterance(
-        id=message_id(sid or own, ref, own, document["direction"], document["createdAt"], content),
+        id=message_id(sid or own, ref, person, document["direction"], document["createdAt"], content),
         ref=ref,
         at=moment,
         inbound=inbound,
-        person=theirs["person"] or theirs["from" if inbound else "to"],
+        person=person,
         ours=theirs["to" if inbound else "from"],
         kind=kind_of(fields.text("communication_type")),
         channel=fields.text("channel_id"),

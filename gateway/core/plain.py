@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from gateway.core.checking import DEEPEST, BadRow
@@ -13,6 +14,7 @@ from gateway.core.moments import Spelling, read_moment
 
 _BIGGEST = 2**63
 _YES, _NO = frozenset({"true", "t", "yes", "y", "1"}), frozenset({"false", "f", "no", "n", "0"})
+_HALF = re.compile("[\ud800-\udfff]")
 _JOINS = re.compile(r"[\s_\-]+")
 
 
@@ -25,8 +27,10 @@ def plain(value: Any, depth: int = 0) -> Any:
             return _object(value, depth)
         case list() | tuple():
             return [plain(one, depth + 1) for one in value]
-        case None | bool() | str():
+        case None | bool():
             return value
+        case str():
+            return _storable(value)
         case int():
             return value if -_BIGGEST <= value < _BIGGEST else str(value)
         case float():
@@ -54,7 +58,14 @@ def _object(value: Mapping[str, Any], depth: int) -> Any:
 
 
 def _name(name: str) -> str:
-    return str(name).replace("\0", "").lstrip("$") or "_"
+    return _storable(str(name)).replace("\0", "").lstrip("$") or "_"
+
+
+def _storable(written: str) -> str:
+    """Join what was cut in two halves of a sign, and replace a half that stands alone: UTF-8 has none."""
+    if not _HALF.search(written):
+        return written
+    return written.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _whole(value: Any) -> int:
@@ -110,6 +121,7 @@ def listing(value: Any) -> list[Any]:
     return [one.strip().strip('"') for one in written.split(",") if one.strip()]
 
 
+@lru_cache(maxsize=4096)
 def known_as(name: str) -> str:
     """Give what a name is compared by: `session_id`, `sessionId` and `Session ID` are one."""
     return _JOINS.sub("", name).lower()

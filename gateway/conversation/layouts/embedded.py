@@ -35,6 +35,6 @@ def read(_role: str, record: Mapping[str, Any], reading: Reading) -> Iterator[Fo
         try:
             if not isinstance(message, dict):
                 raise BadRow("it is no object.")
-            yield utterance(Fields(message), reading.spelling, ref=session.ref, said_by=("message_type", "type"))
+            yield utterance(Fields(message), reading.spelling, within=session, said_by=("message_type", "type"))
         except BadRow as error:
             yield BadRow(f"messages, no. {number}: {error}")

@@ -30,6 +30,7 @@ def of_files(paths: Sequence[Path]) -> list[Table]:
 
 def of_stream(name: str, opened: Callable[[], BinaryIO], size: int) -> Table:
     """Give something that can be opened again and again as a table."""
+    name = name.encode(errors="replace").decode()
     said: list[str] = []
 
     def read() -> Iterator[Record]:
