@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from gateway.conversation import rehearsal
+from gateway.conversation.layouts import OWN
 from gateway.conversation.origins import Origin
 from gateway.conversation.rehearsal import Rehearsal, Told
 from gateway.conversation.runtime import Runtime
@@ -73,7 +74,7 @@ def rehearse(runtime: Runtime, origin: Origin, rejected: Path | None, wants_json
         click.echo(json.dumps(_rehearsed(done), indent=2))
         return
     click.echo(f"Dry run of {done.name}, layout {done.layout}. Nothing was written. An import would bring:")
-    _amounts(done.tally, done.rows)
+    _amounts(done.tally, done.layout, done.rows)
     click.echo(f"  people    {done.people_new:,} new, {done.people - done.people_new:,} here already")
     for reason, count in done.reasons.most_common(_REASONS):
         click.echo(f"  {count:,} x {reason}")
@@ -111,13 +112,14 @@ def state(run: Import) -> str:
     return f"{run.state} {run.position.offset / run.size:.0%}" if run.state == RUNNING and run.size else run.state
 
 
-def _amounts(tally: Tally, rows: int) -> None:
+def _amounts(tally: Tally, layout: str, rows: int) -> None:
     click.echo(f"  sessions  {tally.sessions_created:,} new, {tally.sessions_existing:,} here already")
     click.echo(f"  messages  {tally.messages_imported:,} new, {tally.messages_duplicate:,} here already")
     for name, (new, here) in _others(tally).items():
         if new or here:
             click.echo(f"  {name:8}  {new:,} new, {here:,} here already")
-    click.echo(f"  rejected  {tally.rejected:,} of {rows:,} rows")
+    # Rows of another program are not those that were put in order: one may hold a session and its messages.
+    click.echo(f"  rejected  {tally.rejected:,}" + (f" of {rows:,} rows" if layout == OWN.name else ""))
 
 
 def _others(tally: Tally) -> dict[str, tuple[int, int]]:
@@ -135,7 +137,7 @@ def show(run: Import, wants_json: bool) -> None:
         click.echo(json.dumps(as_json(run), indent=2))
         return
     click.echo(f"Import {run.id} of {run.file_name}, layout {run.layout}: {state(run)}.")
-    _amounts(run.tally, run.position.rows)
+    _amounts(run.tally, run.layout, run.position.rows)
     if run.people is not None:
         click.echo(f"  people    {run.people:,}")
     for problem in run.tally.problems:

@@ -103,6 +103,8 @@ def import_file(sources: tuple[str, ...], dry_run: bool, rejected: Path | None, 
     runtime = serving.build()
     try:
         origin = origins.find(sources, given["layout"] or "", _options(given), runtime.settings.mongodb_uri)
+        if given["threshold"] != "" and not origins.makes_sessions(origin):
+            raise GatewayError("--threshold says how sessions are made anew: give --rethread with it.")
         if dry_run:
             importing_cli.rehearse(runtime, origin, rejected, as_json)
             return
@@ -119,8 +121,6 @@ def import_file(sources: tuple[str, ...], dry_run: bool, rejected: Path | None, 
 
 
 def _options(given: dict[str, Any]) -> Options:
-    if given["threshold"] != "" and not given["rethread"] and given["layout"] != "twilio":
-        raise GatewayError("--threshold says how sessions are made anew: give --rethread with it.")
     return Options(
         rethread=given["rethread"],
         threshold_ms=given["threshold"],

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gateway.conversation import sources
-from gateway.conversation.layouts import BEGINNING, OWN, BadFile, choose, is_own
+from gateway.conversation.layouts import BEGINNING, OWN, TABLES, BadFile, choose, is_own
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.sources import Record, Table
 from gateway.conversation.staging import Options, Plan, put_in_order
@@ -65,6 +65,11 @@ def find(given: Sequence[str], layout: str, options: Options, ours: str) -> Orig
     if len(paths) > 1 or options.rethread:
         raise BadFile("A file of `gateway export` is imported alone, with the sessions it has.")
     return Origin(OWN.name, paths[0].name, size, _place(paths), stream=lambda: paths[0].open("rb"))
+
+
+def makes_sessions(origin: Origin) -> bool:
+    """Tell whether sessions are made of the messages, and not those of the source."""
+    return origin.options.rethread or (origin.layout != OWN.name and TABLES[origin.layout].bare)
 
 
 def _place(paths: Sequence[Path], options: Options | None = None) -> str:

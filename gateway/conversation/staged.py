@@ -10,7 +10,7 @@ from gateway.core import foreign, imported
 from gateway.core.checking import BadRow
 from gateway.core.foreign import NOWHERE, Line
 from gateway.core.imported import MessageRow, Position, Read, Rejected, Remark, SessionRow
-from gateway.core.messages import WHATSAPP
+from gateway.core.messages import SMS, WHATSAPP
 from gateway.core.sessions import IDLE, Scope
 from gateway.core.times import from_epoch_ms
 from gateway.store.staging import Stage, StagedRow
@@ -65,6 +65,8 @@ def _session(staged: Staged, scope: Scope, ours: str) -> dict[str, Any]:
         "last_message_at": last or document.get("last_message_at"),
         "status": _status(staged, document),
     }
+    if staged["out"] and line.kind in (SMS, WHATSAPP) and line.ours.identity != NOWHERE:
+        document["opted_out"] = [line.ours.identity]
     if document["status"] == "closed":
         document["closed_reason"] = document.get("closed_reason") or IDLE
         document["closed_at"] = document.get("closed_at") or document["last_message_at"]

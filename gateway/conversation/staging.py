@@ -20,6 +20,7 @@ from gateway.core.checking import BadRow
 from gateway.core.foreign import Talk, Utterance
 from gateway.core.identifiers import canonical
 from gateway.core.moments import Spelling
+from gateway.core.optout import Keyword, keyword
 from gateway.core.rethreading import Bare, Threaded, thread
 from gateway.core.sessions import Policy
 from gateway.core.times import epoch_ms, from_epoch_ms, parse_moment
@@ -187,6 +188,7 @@ class _Order:
             ours=said.ours,
             person=said.person,
             channel=said.channel,
+            says=_says(said),
             document=orjson.dumps(said.document),
             place=record.place,
             text=record.text,
@@ -237,6 +239,12 @@ class _Order:
                 )
         rows = [(one.threaded.session_id, one.decision(homes), one.row["n"]) for one in filed]
         staged_sessions.file(self.stage, rows)
+
+
+def _says(said: Utterance) -> str:
+    """Tell whether somebody says STOP or START."""
+    word = keyword(said.document["content"]) if said.inbound else None
+    return str(word) if word in (Keyword.STOP, Keyword.START) else ""
 
 
 @dataclass(frozen=True, slots=True)

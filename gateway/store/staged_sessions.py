@@ -36,6 +36,12 @@ _OLDER = f"FROM sessions s WHERE s.is_open AND EXISTS ({_NEWER})"
 # Only one that began before: so no chain of sessions ends where it began.
 _BEFORE = "SELECT p.id FROM sessions p WHERE p.ref = s.previous AND (p.first, p.n) < (s.first, s.n)"
 
+# The row of the greatest moment is the one whose other columns are given: https://www.sqlite.org/lang_select.html
+_LAST_SAID = """
+CREATE TEMP TABLE said AS SELECT m.ref, m.says, MAX(m.at) FROM messages m JOIN sessions s ON s.ref = m.ref
+WHERE m.says <> '' GROUP BY s.line
+"""
+
 _BY_SENDER = """
 SELECT n, id, at, outbound, line, kind, ours, person, channel FROM messages ORDER BY line, at, outbound, n
 """
@@ -50,12 +56,19 @@ def keep(stage: Stage) -> list[str]:
         stage.do(_OF_MESSAGES.format(column))
     stage.do(_SPANS)
     stage.do("UPDATE sessions SET id = id_of(ref, person), line = line_of(kind, ours, channel, person)")
+    _opt_out(stage)
     return [
         *_close_older(stage),
         *_link(stage),
         *_odd(stage, "FROM sessions s WHERE messages = 0", "sessions have no messages, and come in empty"),
         *_odd(stage, "FROM sessions s WHERE person = ''", "sessions name nobody, and belong to no contact"),
     ]
+
+
+def _opt_out(stage: Stage) -> None:
+    """Mark the session in which a sender said STOP, unless they said START since."""
+    stage.do(_LAST_SAID)
+    stage.do("UPDATE sessions SET out = 1 WHERE ref IN (SELECT ref FROM said WHERE says = 'stop')")
 
 
 def _close_older(stage: Stage) -> list[str]:
@@ -101,6 +114,7 @@ def file(stage: Stage, rows: Sequence[tuple[str, bytes | None, int]]) -> None:
 
 
 def settle(stage: Stage) -> None:
-    """Find how long sessions go that were made here."""
+    """Find how long sessions go that were made here, and who said STOP in them."""
     stage.do("CREATE INDEX messages_of ON messages (ref)")
     stage.do(_SPANS)
+    _opt_out(stage)

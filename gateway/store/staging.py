@@ -5,6 +5,7 @@ the order they were said. The file is only a cache: it is made again from the so
 """
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -23,9 +24,10 @@ _AT_ONCE = 1000
 _TABLES = """
 CREATE TABLE sessions (n INTEGER PRIMARY KEY, ref TEXT UNIQUE, id TEXT, kind TEXT, ours TEXT, person TEXT,
   channel TEXT, line TEXT, previous TEXT, is_open INTEGER NOT NULL DEFAULT 0, first INTEGER, last INTEGER,
-  messages INTEGER NOT NULL DEFAULT 0, here INTEGER NOT NULL DEFAULT 0, document BLOB, place TEXT, text TEXT);
+  messages INTEGER NOT NULL DEFAULT 0, here INTEGER NOT NULL DEFAULT 0, out INTEGER NOT NULL DEFAULT 0,
+  document BLOB, place TEXT, text TEXT);
 CREATE TABLE messages (n INTEGER PRIMARY KEY, id TEXT, ref TEXT, at INTEGER, outbound INTEGER, kind TEXT, ours TEXT,
-  person TEXT, channel TEXT, line TEXT, decision BLOB, document BLOB, place TEXT, text TEXT);
+  person TEXT, channel TEXT, line TEXT, says TEXT, decision BLOB, document BLOB, place TEXT, text TEXT);
 CREATE TABLE rejected (n INTEGER PRIMARY KEY, place TEXT, reason TEXT, text TEXT);
 CREATE TABLE remarks (n INTEGER PRIMARY KEY, reason TEXT);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB);
@@ -130,6 +132,9 @@ class Stage:
         noted = {"fingerprint": self._hash.hexdigest(), "rows": rows, **facts}
         self.change("INSERT INTO facts VALUES (?, ?)", [(name, orjson.dumps(value)) for name, value in noted.items()])
         self._do(lambda: self._file.execute("COMMIT"))
+        # Nothing was waited for so far; a name is only given to what is on the disk.
+        with self.path.open("rb") as written:
+            os.fsync(written.fileno())
         self.path.replace(path)
         self.path = path
 

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.conversation import importing
 from tests.api.conftest import problem
+from tests.conftest import FIXTURES
 from tests.conversation.test_importing import message, session, written
 
 
@@ -52,6 +53,30 @@ def test_a_file_is_taken_in_imported_by_a_worker_and_told_of(app, send, owner, d
     assert "is not here" in line["reason"]
     assert json.loads(line["text"]) == message(3, of=9)
     assert [row["action"] for row in db.audit.find()] == ["import_ordered", "import_finished"]
+
+
+def test_what_another_program_wrote_is_imported_by_a_worker_and_shown_like_the_rest(app, send, owner, db):
+    log = (FIXTURES / "layouts" / "twilio" / "sms-log.csv").read_bytes()
+    run = send(log + b"+1,+2,cut\n").json
+    assert (run["state"], run["layout"]) == ("queued", "twilio")
+    work(app)
+    told = owner.get(f"/imports/{run['id']}").json
+    assert (told["state"], told["complete"], told["rejected"]) == ("done", False, 1)
+    assert told["messages"] == {"imported": 10, "duplicate": 0}
+    assert told["bytes_read"] == told["bytes"] == len(log) + 10
+    assert db["uploads.files"].count_documents({}) == 0
+    (line,) = map(json.loads, owner.get(f"/imports/{run['id']}/rejected").text.splitlines())
+    assert line == {
+        "row": 1,
+        "place": "march.jsonl, line 13",
+        "reason": "It has 3 fields, and there are 13 columns.",
+        "text": "+1,+2,cut",
+    }
+    sessions = owner.get("/sessions").json["items"]
+    assert len(sessions) == 5
+    for one in sessions:
+        assert owner.get(f"/sessions/{one['id']}").status_code == 200
+        assert owner.get(f"/sessions/{one['id']}/messages").json["items"]
 
 
 def test_pages(send, owner):

@@ -10,6 +10,7 @@ import pytest
 from gateway.store import connection
 from tests.cli.test_commands import run
 from tests.cli.test_serve import GATEWAY, ROOT, clean_environment
+from tests.conftest import FIXTURES
 from tests.conversation.test_importing import message, session, written
 
 
@@ -48,6 +49,35 @@ def test_a_file_comes_in_and_can_be_looked_up(gateway, uri, tmp_path):
         assert client.get_default_database().messages.count_documents({}) == 1
 
 
+def test_a_log_is_tried_out_first_and_what_is_rejected_is_in_a_file(gateway, uri, tmp_path):
+    log = (FIXTURES / "layouts" / "twilio" / "sms-log.csv").read_text()
+    path, rejected = tmp_path / "log.csv", tmp_path / "rejected.jsonl"
+    path.write_text(f"{log}+1,+2,cut\n")
+    tried = gateway("import", "--dry-run", str(path), "--rejected", str(rejected))
+    assert tried.returncode == 0, tried.stderr
+    assert tried.stdout.splitlines() == [
+        "Dry run of log.csv, layout twilio. Nothing was written. An import would bring:",
+        "  sessions  5 new, 0 here already",
+        "  messages  10 new, 0 here already",
+        "  rejected  1",
+        "  people    3 new, 0 here already",
+        "  1 x It has 3 fields, and there are 13 columns.",
+        "The source is not complete: its end is missing.",
+        f"The rejected rows with their reasons are in {rejected}.",
+    ]
+    (row,) = rejected.read_text().splitlines()
+    assert json.loads(row)["text"] == "+1,+2,cut"
+    assert json.loads(row)["place"] == "log.csv, line 13"
+    with pymongo.MongoClient(uri) as client:
+        assert client.get_default_database().sessions.count_documents({}) == 0
+    told = json.loads(gateway("import", str(path), "--threshold", "900", "--json").stdout)
+    assert (told["layout"], told["people"], told["complete"]) == ("twilio", 3, False)
+    assert (told["sessions"]["created"], told["messages"]["imported"], told["rejected"]) == (3, 10, 1)
+    tried = json.loads(gateway("import", str(path), "--dry-run", "--json").stdout)
+    assert tried["messages"] == {"imported": 0, "duplicate": 10}
+    assert tried["people"] == {"new": 0, "existing": 3}
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -55,7 +85,7 @@ def test_a_file_comes_in_and_can_be_looked_up(gateway, uri, tmp_path):
         (["{file}"], "of no layout that is known here (gateway, twilio"),
         (["{file}", "--layout", "twilio"], "not of the layout twilio, which needs"),
         (["{file}", "--layout", "teletext"], "'teletext' is not"),
-        (["{file}", "--threshold", "300"], "give --rethread with it"),
+        (["{flat}", "--threshold", "300"], "give --rethread with it"),
         (["{file}", "--rethread", "--threshold", "soon"], "neither a number of seconds nor `never`"),
         (["{file}", "--timezone", "Mars/Base"], "no time zone such as"),
         (
@@ -68,7 +98,8 @@ def test_a_file_comes_in_and_can_be_looked_up(gateway, uri, tmp_path):
 def test_what_is_wrong_is_said_in_a_line(gateway, tmp_path, arguments, reason):
     path = tmp_path / "file.csv"
     path.write_text("a,b\n1,2\n")
-    done = gateway("import", *(one.format(file=path) for one in arguments))
+    flat = FIXTURES / "layouts" / "flat"
+    done = gateway("import", *(one.format(file=path, flat=flat) for one in arguments))
     assert done.returncode != 0
     assert reason in " ".join(done.stderr.split())
     assert "secret" not in done.stderr

@@ -23,10 +23,11 @@ class ImportForm(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     file: Annotated[FileStorage, AfterValidator(_is_file)] = Field(
-        description="The file: JSON lines of `GET /export.jsonl` or `gateway export`."
+        description="The file: JSON lines of `GET /export.jsonl` or `gateway export`, or of another program."
     )
     layout: Annotated[Text, Field(max_length=40)] = Field(
-        "", description="What the file is: `gateway`. It is recognised where this is empty."
+        "",
+        description="What the file is: `gateway`, `twilio`, `embedded` or `flat`. Recognised where this is empty.",
     )
 
 

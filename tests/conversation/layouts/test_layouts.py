@@ -1,13 +1,17 @@
 """Ten rows of each layout, checked by hand: what becomes of every one, once and again."""
 
+import json
 from pathlib import Path
 
+import pymongo
 import pytest
-from bson import ObjectId
+from bson import ObjectId, json_util
 
 from gateway.conversation import importing, origins
 from gateway.conversation.importing import Hands
+from gateway.conversation.layouts import BadFile
 from gateway.conversation.staging import Options
+from gateway.store import imports
 from tests.conftest import FIXTURES
 
 LAYOUTS = FIXTURES / "layouts"
@@ -188,6 +192,19 @@ def test_bare_messages_are_decided_as_those_that_arrive(runtime, db):
     assert db.messages.find_one({"content": "Our sale begins"})["error_code"] == "30003"
 
 
+def test_whoever_said_stop_is_written_to_no_more(runtime, db, tmp_path):
+    bring_in(runtime, LAYOUTS / "twilio")
+    out = {row["phones"][0]: list(row["opted_out"]) for row in db.contacts.find()}
+    assert out == {"+15558675310": [], "+15558675311": ["+15017122661"], "+491701234567": []}
+    assert db.sessions.find_one({"metadata.fromNumber": "+15558675311"})["opted_out"] == ["+15017122661"]
+    log = (LAYOUTS / "twilio" / "sms-log.csv").read_text().splitlines()
+    stop = next(line for line in log if "STOP" in line).replace("5311", "5399").replace("0006,", "0016,")
+    start = stop.replace("STOP", "START").replace("T11:", "T12:").replace("0016,", "0017,")
+    (tmp_path / "log.csv").write_text("\n".join((log[0], start, stop)))
+    bring_in(runtime, tmp_path)
+    assert db.contacts.find_one({"phones": "+15558675399"})["opted_out"] == {}
+
+
 def test_the_threshold_can_be_another(runtime, db):
     bring_in(runtime, LAYOUTS / "twilio", threshold_ms=900_000)
     assert [len(said) for *_, said in conversations(db)] == [5, 2, 3]
@@ -246,3 +263,37 @@ def test_a_conversation_that_was_open_goes_on(app, twilio, runtime, db, clock, t
     twilio.sms("and on", From="+15558675310", To="+15017122661", MessageSid="SM" + "f" * 32)
     assert db.sessions.count_documents({}) == 3
     assert db.sessions.find_one({"_id": ObjectId("64f000000000000000000002")})["message_count"] == 4
+
+
+@pytest.fixture
+def old_database(mongo):
+    uri = mongo.uri.replace("/gateway?", "/old_app?")
+    with pymongo.MongoClient(uri) as client:
+        database = client.get_default_database()
+        yield uri, database
+        client.drop_database(database.name)
+
+
+def test_a_database_is_read_as_it_is_and_never_written(runtime, db, old_database):
+    uri, old = old_database
+    for name in ("sessions", "messages", "channels"):
+        text = (LAYOUTS / "node" / f"{name}.json").read_text()
+        rows = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
+        old[name].insert_many(json_util.loads(json.dumps(row)) for row in rows)
+    old.sessions.insert_one({"_id": ObjectId(), "communication_type": "sms", "channel_id": None, "status": 7})
+    before = {name: list(old[name].find()) for name in old.list_collection_names()}
+    for _ in range(2):
+        run = bring_in(runtime, uri, layout="node")
+        assert (run.state, run.layout, run.is_complete) == ("done", "node", True)
+        assert conversations(db) == EXPECTED["node"]
+    assert (run.tally.messages_duplicate, run.tally.rejected) == (10, 1)
+    (kept,) = imports.rejections(run.id)
+    assert kept.place.startswith("sessions, _id ")
+    assert "7 is neither true nor false" in kept.reason
+    assert {name: list(old[name].find()) for name in old.list_collection_names()} == before
+    assert "@" not in run.file_name
+
+
+def test_our_own_database_is_no_source(runtime, db):
+    with pytest.raises(BadFile, match="own database"):
+        bring_in(runtime, runtime.settings.mongodb_uri)
