@@ -139,6 +139,7 @@ def _shown(run: Stored) -> Import:
         channels=ImportedOthers(created=tally.channels_created, existing=tally.channels_existing),
         contacts=ImportedOthers(created=tally.contacts_created, existing=tally.contacts_existing),
         files=ImportedOthers(created=tally.files_imported, existing=tally.files_existing),
+        people=run.people,
         rejected=tally.rejected,
         rows_per_second=run.rows_per_second,
         seconds_left=run.seconds_left,

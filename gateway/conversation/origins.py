@@ -1,10 +1,10 @@
 """Where an import comes from: a file of ours, files or a database of another program, or what was uploaded."""
 
+import contextlib
 import hashlib
 import io
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +21,8 @@ from gateway.store.imports import Import
 from gateway.store.staging import Stage
 
 _FOLDER = "imports"
+# What the names of those begin with that are only tried out, and how long that takes at most.
+REHEARSAL, _REHEARSAL_SECONDS = "rehearsal-", 24 * 3600
 # Looking up which messages of a thousand are here.
 _LOOK_SECONDS = 60
 _MONGODB = ("mongodb://", "mongodb+srv://")
@@ -111,7 +113,7 @@ def of_upload(run: Import) -> Origin | None:
     stream = uploads.open_at(run.id, 0)
     if stream is None:
         return None
-    with closing(stream):
+    with contextlib.closing(stream):
         options = Options(**run.options)
     if run.layout == OWN.name:
         return Origin(run.layout, run.file_name, run.size, stream=lambda: _uploaded(run))
@@ -132,11 +134,14 @@ def stage_path(runtime: Runtime, name: str) -> Path:
 
 
 def sweep(runtime: Runtime, held: set[str]) -> None:
-    """Delete what imports left on this host that are at their end."""
-    folder = runtime.settings.data_dir / _FOLDER
-    for path in folder.glob("*.sqlite3") if folder.is_dir() else ():
-        if path.stem not in held:
-            path.unlink(missing_ok=True)
+    """Delete what imports left on this host that are at their end, and what rehearsals did that were killed."""
+    folder, now = runtime.settings.data_dir / _FOLDER, runtime.clock.now().timestamp()
+    for path in folder.iterdir() if folder.is_dir() else ():
+        name = path.name.partition(".")[0]
+        with contextlib.suppress(FileNotFoundError):
+            is_new = name.startswith(REHEARSAL) and now - path.stat().st_mtime < _REHEARSAL_SECONDS
+            if name not in held and not is_new:
+                path.unlink()
 
 
 def stage(runtime: Runtime, origin: Origin, path: Path, tick: Callable[[int], object]) -> Stage:

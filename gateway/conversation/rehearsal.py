@@ -62,7 +62,7 @@ class Told:
 
 def rehearse(runtime: Runtime, origin: Origin, told: Told) -> Rehearsal:
     """Say what would come of an import. Nothing is written, but a file on this host that is deleted again."""
-    path = origins.stage_path(runtime, f"rehearsal-{secrets.token_hex(6)}")
+    path = origins.stage_path(runtime, f"{origins.REHEARSAL}{secrets.token_hex(6)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     seen = Seen(path.with_suffix(".seen.sqlite3"))
     done = Rehearsal(origin.layout, origin.name)

@@ -3,6 +3,7 @@
 Sessions are kept as the source has them, or made of its messages by the very `decide` that files what arrives.
 """
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -68,9 +69,8 @@ def put_in_order(plan: Plan, path: Path) -> Stage:
     """Read a whole source; gives its rows in order. What is there under this name, finished, is used again."""
     if path.exists():
         return Stage(path)
-    partial = path.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    stage = Stage(partial)
+    # A name of its own: whoever lost the import may still be at it.
+    stage = Stage(path.with_suffix(f".{secrets.token_hex(4)}.partial"))
     try:
         stage.begin()
         order = _Order(plan, stage)
@@ -92,11 +92,14 @@ def _people(stage: Stage) -> int:
 class _Order:
     plan: Plan
     stage: Stage
+    records: int = 0
     repeated: int = 0
     is_whole: bool = True
     remarks: list[str] = field(default_factory=list)
 
     def make(self) -> None:
+        # Sorting a million rows takes minutes, in which whoever claimed the import must be known to live.
+        self.stage.watch(lambda: self.plan.tick(self.records))
         self.stage.function("line_of", self._line, 4)
         self.stage.function("id_of", foreign.session_id, 2)
         self._read()
@@ -112,7 +115,7 @@ class _Order:
         return foreign.line(kind, ours, person).key
 
     def _read(self) -> None:
-        options, records = self.plan.options, 0
+        options = self.plan.options
         reading = Reading(Spelling(options.dates, ZoneInfo(options.zone)))
         wanted = [
             (role, table) for role in ORDER for table in self.plan.tables if self.plan.roles.get(table.name) == role
@@ -120,10 +123,10 @@ class _Order:
         for role, table in wanted:
             record = None
             for record in table.read():
-                records += 1
+                self.records += 1
                 self._take(role, record, reading)
-                if not records % _TICK:
-                    self.plan.tick(records)
+                if not self.records % _TICK:
+                    self.plan.tick(self.records)
             # A file that was cut off ends in the middle of a row.
             self.is_whole &= record is None or not record.problem
             self.remarks += table.remarks()
@@ -216,6 +219,7 @@ class _Order:
     def _file(self, filed: Sequence["_Filed"]) -> None:
         """Note which message is in which session; one whose messages are here already is the one they are in."""
         here = self.plan.homes([one.row["id"] for one in filed]) if filed else {}
+        self.plan.tick(self.records)
         homes: dict[str, str] = {}
         for one in filed:
             if home := here.get(one.row["id"]):

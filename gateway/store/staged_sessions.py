@@ -90,9 +90,9 @@ def _link(stage: Stage) -> list[str]:
 
 
 def _odd(stage: Stage, among: str, what: str) -> list[str]:
-    refs = [row["ref"] for row in stage.each(f"SELECT ref {among} ORDER BY s.n")]
-    named = ", ".join(ref[:60] for ref in refs[:_NAMED]) + (" ..." if len(refs) > _NAMED else "")
-    return [f"{len(refs):,} {what}: {named}"] if refs else []
+    (amount,) = next(iter(stage.each(f"SELECT COUNT(*) {among}")))
+    refs = [row["ref"][:60] for row in stage.each(f"SELECT ref {among} ORDER BY s.n LIMIT {_NAMED}")]
+    return [f"{amount:,} {what}: {', '.join(refs)}{' ...' if amount > _NAMED else ''}"] if amount else []
 
 
 def by_sender(stage: Stage) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:

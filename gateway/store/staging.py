@@ -7,6 +7,7 @@ the order they were said. The file is only a cache: it is made again from the so
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from gateway.core.errors import GatewayError
 # What SQLite keeps of the file in memory is 16 MB; the rest is on the disk, also while it sorts.
 _CACHE = "cache_size = -16000"
 _AT_ONCE = 1000
+# Some milliseconds of work, after which SQLite asks whether to go on.
+_STEPS = 100_000
+_WATCH_SECONDS = 10
 
 _TABLES = """
 CREATE TABLE sessions (n INTEGER PRIMARY KEY, ref TEXT UNIQUE, id TEXT, kind TEXT, ours TEXT, person TEXT,
@@ -74,6 +78,25 @@ class Stage:
         except sqlite3.Error as error:
             raise _failed(path, error) from None
         self._hash = hashlib.sha256()
+        self._stopped: Exception | None = None
+
+    def watch(self, call: Callable[[], object]) -> None:
+        """Let something be called every few seconds, also while a statement takes long; what it raises ends that."""
+        called = time.monotonic()
+
+        def progress() -> int:
+            nonlocal called
+            if time.monotonic() - called < _WATCH_SECONDS:
+                return 0
+            called = time.monotonic()
+            try:
+                call()
+            except Exception as error:
+                self._stopped = error
+                return 1
+            return 0
+
+        self._file.set_progress_handler(progress, _STEPS)
 
     def begin(self) -> None:
         """Make the tables."""
@@ -155,7 +178,7 @@ class Stage:
         try:
             return what()
         except sqlite3.Error as error:
-            raise _failed(self.path, error) from None
+            raise self._stopped or _failed(self.path, error) from None
 
 
 def _failed(path: Path, error: Exception) -> StageFailed:

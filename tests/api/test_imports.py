@@ -62,7 +62,7 @@ def test_what_another_program_wrote_is_imported_by_a_worker_and_shown_like_the_r
     work(app)
     told = owner.get(f"/imports/{run['id']}").json
     assert (told["state"], told["complete"], told["rejected"]) == ("done", False, 1)
-    assert told["messages"] == {"imported": 10, "duplicate": 0}
+    assert (told["messages"], told["people"]) == ({"imported": 10, "duplicate": 0}, 3)
     assert told["bytes_read"] == told["bytes"] == len(log) + 10
     assert db["uploads.files"].count_documents({}) == 0
     (line,) = map(json.loads, owner.get(f"/imports/{run['id']}/rejected").text.splitlines())

@@ -87,6 +87,7 @@ class Import(BaseModel):
     channels: ImportedOthers
     contacts: ImportedOthers
     files: ImportedOthers
+    people: int | None = Field(description="How many people are in another program's source; null where not counted.")
     rejected: int = Field(description="Rows that were not taken: `GET /imports/{import_id}/rejected` gives them.")
     rows_per_second: float | None
     seconds_left: float | None = Field(description="How long the rest will take at this rate.")

@@ -1,5 +1,7 @@
 """Ten thousand messages of each layout: all of them come in, once, also where the run is stopped on its way."""
 
+import os
+
 import pytest
 
 from gateway.conversation import importing, origins, rehearsal, staging
@@ -7,6 +9,7 @@ from gateway.conversation.importing import Hands
 from gateway.conversation.rehearsal import Told
 from gateway.conversation.staging import Options
 from gateway.store import imports
+from gateway.store import staging as stage
 from tests.conversation.layouts.generated import WRITE, said
 
 MESSAGES, SESSIONS = 10_000, 2_000
@@ -97,3 +100,32 @@ def test_what_was_put_in_order_is_made_again_and_must_be_the_same(runtime, db, t
         assert "has changed since it was begun" in done.error
     else:
         assert (done.state, done.tally.messages_duplicate, done.tally.messages_imported) == ("done", 0, 2_000)
+
+
+def test_whoever_lost_an_import_while_a_long_statement_ran_stops_at_once(runtime, db, tmp_path, monkeypatch):
+    WRITE["flat"](tmp_path, 900)  # fewer than are told of while they are read
+    monkeypatch.setattr(stage, "_WATCH_SECONDS", 0)
+    monkeypatch.setattr(stage, "_STEPS", 100)
+    read = []
+
+    def lost(records):
+        read.append(records)
+        db.imports.update_one({}, {"$set": {"owner": "another"}})
+
+    run = importing.run_here(runtime, origin(runtime, tmp_path), "gateway import", Hands(read=lost))
+    assert (run.state, db.sessions.count_documents({})) == ("running", 0)
+    assert len(read) == 1
+
+
+def test_what_was_left_behind_on_this_host_is_deleted(runtime, db, clock, tmp_path):
+    WRITE["flat"](tmp_path, 10)
+    folder = runtime.settings.data_dir / "imports"
+    folder.mkdir(exist_ok=True)
+    for name in ("65f000000000000000000000.partial", "65f000000000000000000000.sqlite3", "rehearsal-1.seen.sqlite3"):
+        (folder / name).touch()
+        os.utime(folder / name, (clock.now().timestamp(),) * 2)
+    importing.run_here(runtime, origin(runtime, tmp_path), "gateway import", Hands())
+    assert [one.name for one in folder.iterdir()] == ["rehearsal-1.seen.sqlite3"]
+    clock.tick(25 * 3600)
+    importing.work_off(runtime, lambda seconds: False)
+    assert not list(folder.iterdir())
