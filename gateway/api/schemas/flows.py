@@ -70,11 +70,21 @@ class SessionFlow(BaseModel):
     expires_at: Moment | None = Field(description="When it ends unless somebody answers; null where it ended.")
 
 
+def _every_name(schema: dict[str, Any]) -> None:
+    """Say that every name is as the pattern, and not only what is true of those that are."""
+    ((pattern, values),) = schema.pop("patternProperties").items()
+    schema["additionalProperties"] = values
+    schema["propertyNames"] |= {"pattern": pattern}
+
+
 class FlowBody(Body):
     """Which flow is to begin."""
 
     flow: Annotated[Text, StringConstraints(min_length=1, max_length=100)] = Field(examples=["callback"])
     values: dict[FieldName, FieldValue] = Field(
-        {}, description="What is known already, by field; what is understood is not asked for.", max_length=100
+        {},
+        description="What is known already, by field; what is understood is not asked for.",
+        max_length=100,
+        json_schema_extra=_every_name,
     )
     replace: bool = Field(False, description="Cancel the flow that is under way, if there is one.")
