@@ -8,9 +8,12 @@ import random
 import pytest
 from bson import Binary, ObjectId
 
-from gateway.conversation import contacts, export, forget, importing, merging, upkeep
+from gateway.conversation import contacts, export, forget, importing, merging, origins, rehearsal, upkeep
 from gateway.conversation.contacts import Changes
 from gateway.conversation.export import Order
+from gateway.conversation.importing import Hands
+from gateway.conversation.rehearsal import Told
+from gateway.conversation.staging import Options
 from gateway.core.fetching import Fetched
 from gateway.core.messages import CHAT
 from gateway.core.participant import address
@@ -252,3 +255,17 @@ def test_a_limited_export_has_sessions_and_messages_alone(full, db, runtime):
     order = Order(Selected(frozenset({"sms:+15017122661"})), "jsonl", "key:limited")
     lines = [json.loads(line) for line in b"".join(export.export(runtime, order)).splitlines()]
     assert {name for line in lines[1:] for name in line} == {"session", "message", "end"}
+
+
+def test_a_dry_run_foresees_what_moves_and_writes_nothing(full, db, runtime, tmp_path):
+    path = tmp_path / "everything.jsonl"
+    path.write_bytes(full)
+    source = origins.find([str(path)], "", Options(), runtime.settings.mongodb_uri)
+    here = rehearsal.rehearse(runtime, source, Told()).tally
+    assert (here.channels_created, here.contacts_created, here.files_imported, here.messages_imported) == (0, 0, 0, 0)
+    empty(db, runtime)
+    foreseen = rehearsal.rehearse(runtime, source, Told()).tally
+    assert not db.contacts.count_documents({}) + db.channels.count_documents({}) + db["media.files"].count_documents({})
+    assert foreseen == importing.run_here(runtime, source, "gateway import", Hands()).tally
+    moved = (foreseen.channels_created, foreseen.contacts_created, foreseen.files_imported)
+    assert moved == (here.channels_existing, here.contacts_existing, here.files_existing)
