@@ -20,7 +20,7 @@ from gateway.core.sessions import IDLE
 from gateway.store import carried as stored
 from gateway.store import channels, contacts, importing, imports
 from gateway.store.connection import deadline
-from gateway.store.contacts import Contact
+from gateway.store.contacts import Contact, Sender
 from gateway.store.exporting import WITHOUT
 from gateway.store.importing import Here
 from gateway.store.imports import Import, Rejection, Step
@@ -33,15 +33,15 @@ LATEST = timedelta(days=1)
 SAID = ("createdAt", "storedAt")
 MOMENTS = ("createdAt", "first_message_at", "last_message_at", "last_inbound_at")
 
-# Beside those who are known by what they write by, `people` keeps those that are known by id.
-_CONTACT = "contact"
-
 _NOT_STORED = {name: frozenset(fields) | {"message_count"} for name, fields in WITHOUT.items()}
 
 
 @dataclass
 class Batch:
-    """Rows on their way into MongoDB, and what becomes of them."""
+    """Rows on their way into MongoDB, and what becomes of them.
+
+    `people` are those that sessions named by their id, `senders` those they name by how they write.
+    """
 
     runtime: Runtime
     run: Import
@@ -52,7 +52,8 @@ class Batch:
     rejections: list[Rejection] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
     stored: list[dict[str, Any]] = field(default_factory=list)
-    people: dict[tuple[str, ...], Contact] = field(default_factory=dict)
+    people: dict[str, Contact] = field(default_factory=dict)
+    senders: dict[Sender, Contact] = field(default_factory=dict)
 
     def reject(self, read: Read, reason: str) -> None:
         """Leave a row out, and keep it with the reason."""
@@ -108,6 +109,9 @@ def _simple(batch: Batch, read: Read) -> None:
 
 def _sessions(batch: Batch, reads: Sequence[Read]) -> None:
     here, closed = set(batch.known["sessions"]), []
+    new = [read.row.document for read in reads if isinstance(read.row, SessionRow) and read.row.id not in here]
+    asked = {sender(document) for document in new if not document.get("contact_id")}
+    batch.senders |= contacts.resolve_known(asked, batch.runtime.settings.contacts.shared)
     for read in reads:
         if not isinstance(read.row, SessionRow):
             continue
@@ -177,34 +181,37 @@ def keys_of(document: Mapping[str, Any]) -> list[str]:
 
 def _give_contact(batch: Batch, document: dict[str, Any]) -> None:
     """Let a session belong to whoever is behind it, who is made with the id they had unless they are here."""
-    number = (document.get("metadata") or {}).get("fromNumber")
-    person = Participant(identities(document), number, str(number or ""))
-    theirs = document.get("contact_id")
+    whose, theirs = sender(document), document.get("contact_id")
     same = _same(batch, theirs) if theirs else None
-    known = (
-        same or batch.people.get(person.identities) or (_behind(batch, document, person) if person.identities else None)
-    )
+    known = same or (_behind(batch, whose, theirs) if whose.person.identities else None)
     document["contact_id"] = theirs if same else known.id if known else None
     if known is None:
         return
-    if person.identities:
-        batch.people[person.identities] = known
+    batch.senders[whose] = known
     out: Collection[str] = known.opted_out
     if not set(document.get("opted_out") or ()) <= set(out):
         out = _carry_over(batch, known.id, document)
         batch.people.clear()
+        batch.senders.clear()
     if out:
         document["opted_out"] = list(dict.fromkeys([*(document.get("opted_out") or ()), *out]))
 
 
-def _behind(batch: Batch, document: Mapping[str, Any], person: Participant) -> Contact | None:
+def sender(document: Mapping[str, Any]) -> Sender:
+    """Read who a session is with."""
+    metadata = document.get("metadata") or {}
+    number, ours = metadata.get("fromNumber"), str(metadata.get("toNumber") or "")
+    person = Participant(_identities(document), number, str(number or ""))
+    return Sender(person, address(ours).number)
+
+
+def _behind(batch: Batch, whose: Sender, contact_id: str | None) -> Contact | None:
     """Find whose session it is as if its first message came in now, or make them."""
-    ours = (document.get("metadata") or {}).get("toNumber")
-    return contacts.resolve(
-        person,
+    return batch.senders.get(whose) or contacts.resolve(
+        whose.person,
         batch.now,
-        as_id=document.get("contact_id"),
-        line=address(str(ours)).number if ours else None,
+        as_id=contact_id,
+        line=whose.line,
         shared=batch.runtime.settings.contacts.shared,
         import_id=batch.run.id,
     )
@@ -212,16 +219,16 @@ def _behind(batch: Batch, document: Mapping[str, Any], person: Participant) -> C
 
 def _same(batch: Batch, contact_id: str) -> Contact | None:
     """Give the contact of that id, if it is here: whoever it was merged into, and whatever is known of it by now."""
-    known = batch.people.get((_CONTACT, contact_id)) or importing.person(contact_id)
+    known = batch.people.get(contact_id) or importing.person(contact_id)
     if known:
-        batch.people[_CONTACT, contact_id] = known
+        batch.people[contact_id] = known
     return known
 
 
-def identities(document: Mapping[str, Any]) -> tuple[str, ...]:
+def _identities(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Read who a session is with from the keys it is found by: `type|our number|identity`, or the identity alone."""
     kind = f"{document['communication_type']}|"
-    keys = [key.split("|", 2)[-1] if key.startswith(kind) else key for key in document["keys"]]
+    keys = [key.split("|", 2)[-1] if key.startswith(kind) else key for key in document.get("keys") or keys_of(document)]
     return tuple(dict.fromkeys(key for key in keys if key and not key.startswith("call:")))
 
 

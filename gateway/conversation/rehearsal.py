@@ -2,12 +2,11 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from gateway.conversation import carried, imported, origins, staged
 from gateway.conversation.importing import batches
@@ -26,9 +25,8 @@ from gateway.core.imported import (
     SessionRow,
     Tally,
 )
-from gateway.core.participant import Participant, address
 from gateway.core.sessions import Scope
-from gateway.store import contacts, importing
+from gateway.store import contacts, importing, numbers
 from gateway.store.connection import deadline
 from gateway.store.imports import Rejection
 from gateway.store.staging import Seen
@@ -138,15 +136,11 @@ class _Judge:
         else:
             self.done.tally.sessions_created += 1
         self.seen.add(f"s{row.id}")
-        document = row.document | {"keys": row.document.get("keys") or imported.keys_of(row.document)}
-        person = imported.identities(document)
-        if person and self.seen.add(f"p{person[0]}"):
+        sender = imported.sender(row.document)
+        form = next(iter(numbers.forms(sender.person, sender.line).values()), "")
+        if form and self.seen.add(f"p{form}"):
             self.done.people += 1
-            self.done.people_new += self._is_new(person, document)
-
-    def _is_new(self, person: tuple[str, ...], document: Mapping[str, Any]) -> bool:
-        ours = (document.get("metadata") or {}).get("toNumber")
-        return contacts.find(Participant(person, None, ""), line=address(str(ours)).number if ours else None) is None
+            self.done.people_new += contacts.find(sender.person, line=sender.line) is None
 
     def _message(self, read: Read, row: MessageRow, known: set[str], here: set[str]) -> None:
         if row.id in known or f"m{row.id}" in self.seen.among([f"m{row.id}"]):

@@ -19,13 +19,13 @@ from gateway.conversation.sources import Record, Table
 from gateway.core import foreign
 from gateway.core.checking import BadRow
 from gateway.core.foreign import Talk, Utterance
-from gateway.core.identifiers import canonical
 from gateway.core.moments import Spelling
 from gateway.core.optout import Keyword, keyword
+from gateway.core.participant import address
 from gateway.core.rethreading import Bare, Threaded, thread
 from gateway.core.sessions import Policy
 from gateway.core.times import epoch_ms, from_epoch_ms, parse_moment
-from gateway.store import staged_sessions
+from gateway.store import numbers, staged_sessions
 from gateway.store.staging import Stage
 
 # So many messages of a line after the other are looked for here at once.
@@ -83,9 +83,15 @@ def put_in_order(plan: Plan, path: Path) -> Stage:
 
 
 def _people(stage: Stage) -> int:
-    stage.function("who", lambda line: canonical(line.split("|", 2)[-1]), 1)
+    stage.function("who", _who, 1)
     (amount,) = next(iter(stage.each("SELECT COUNT(DISTINCT who(line)) FROM sessions WHERE person <> ''")))
     return int(amount)
+
+
+def _who(line: str) -> str:
+    """Give the form of whoever is at the other end of a line, in which they are one person however it is written."""
+    *_, ours, person = line.split("|", 2)
+    return numbers.form(person, address(ours).number)
 
 
 @dataclass

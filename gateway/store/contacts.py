@@ -1,6 +1,6 @@
 """The people behind the sessions: looked up when a session opens, never on a known sender's message."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -29,6 +29,14 @@ class Contact:
     identities: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Somebody who wrote to a number of ours, whose country a number without one is read in."""
+
+    person: Participant
+    line: str | None
 
 
 # Each attempt that fails means that somebody else made the contact, or that it was just forgotten.
@@ -72,6 +80,29 @@ def _found_or_made(person: Participant, forms: Mapping[str, str], new: Document)
         if found and _learn(found, person, forms):
             return found
     return _known(person, forms)
+
+
+def resolve_known(senders: Iterable[Sender], shared: Collection[str]) -> dict[Sender, Contact]:
+    """Find the contacts behind many senders with one query, and make none.
+
+    Gives those of whom `resolve` would say the same and store nothing; ask it about the others.
+    """
+    asked = {one: numbers.forms(one.person, one.line) for one in senders if not one.person.withheld}
+    values = sorted({form for forms in asked.values() for form in forms.values()})
+    found = collection(ContactDocument).find({"identifiers": {"$in": values}}) if values else ()
+    holders = {form: contact for contact in found for form in contact["identifiers"]}
+    known = {}
+    for sender, forms in asked.items():
+        theirs = [holders.get(form) for form in forms.values()]
+        first = theirs[0] if theirs else None
+        is_plain = forms.keys() <= _written(first or {}) and set(forms.values()).isdisjoint(shared)
+        if first and is_plain and all(one is first for one in theirs):
+            known[sender] = _contact(groups.of(first))
+    return known
+
+
+def _written(contact: Document) -> set[str]:
+    return {value for field in IDENTIFIERS for value in contact.get(field) or ()}
 
 
 def _known(person: Participant, forms: Mapping[str, str]) -> list[Document]:
@@ -167,7 +198,7 @@ def _learn(found: Sequence[Document], person: Participant, forms: Mapping[str, s
     False where a contact that was not found has something of it, which it keeps.
     """
     mine, is_whole = found[0], True
-    written = {value for field in IDENTIFIERS for value in mine.get(field) or ()}
+    written = _written(mine)
     stored = set(mine.get("identifiers") or ())
     others = {form for one in found[1:] for form in groups.forms_of(one)}
     for identity in person.identities:

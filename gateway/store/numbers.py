@@ -16,10 +16,11 @@ _LEAST_DIGITS = 7
 
 def forms(person: Participant, line: str | None) -> dict[str, str]:
     """Give the form of each of a sender's identities; a number without a country is one of the line's country."""
-    return {one: _form(one, line) for one in person.identities}
+    return {one: form(one, line) for one in person.identities}
 
 
-def _form(identity: str, line: str | None) -> str:
+def form(identity: str, line: str | None) -> str:
+    """Give the form that an identity is compared in."""
     written = address(identity).number
     read = at_home(written, [line], assigned=True) if line and written and not written.startswith("+") else None
     return identifiers.canonical(read or identity)

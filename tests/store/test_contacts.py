@@ -6,8 +6,9 @@ import threading
 import pytest
 from bson import ObjectId
 
-from gateway.core.participant import chat_user, participant
+from gateway.core.participant import caller, chat_user, participant
 from gateway.store import contacts, groups, linking, numbers
+from gateway.store.contacts import Sender
 from gateway.store.migrations.m0003_identify_contacts import IDENTIFY_CONTACTS
 from tests.conftest import TEN
 
@@ -159,3 +160,32 @@ def test_who_somebody_is_is_looked_up_over_indexes(db):
     assert "COLLSCAN" not in plan
     found = groups.of(db.contacts.find_one({"phones": "+15550000007"}))
     assert contacts.find(person).id == found.id
+
+
+def test_many_are_found_at_once_as_each_would_be_alone(db):
+    home = contacts.resolve(participant("+5511987654321"), TEN, line=LINE)
+    contacts.record_opt_out([home.id], [LINE], out=True, message_id=None, at=TEN)
+    contacts.resolve(participant("+12015550123"), TEN, line=LINE)
+    desk = contacts.resolve(participant("+15558675310"), TEN, line=LINE)
+    one = contacts.resolve(participant("whatsapp:US.7"), TEN, line=LINE)
+    senders = {
+        name: Sender(person, LINE)
+        for name, person in {
+            "known": participant("+5511987654321"),
+            "known, another spelling": participant("+551187654321"),
+            "known, without the country": participant("2015550123"),
+            "nobody yet": participant("+15558675399"),
+            "shared": participant("+15558675310"),
+            "two": participant("whatsapp:US.7", also="whatsapp:+15558675310"),
+            "withheld": caller("anonymous", "CA1"),
+        }.items()
+    }
+    before = list(db.contacts.find())
+
+    found = contacts.resolve_known(senders.values(), {"+15558675310"})
+
+    assert list(db.contacts.find()) == before, "nothing is made or learned"
+    assert found == {senders["known"]: contacts.resolve(participant("+5511987654321"), TEN, line=LINE)}
+    assert found[senders["known"]].opted_out == (LINE,)
+    assert {desk.id, one.id}.isdisjoint({known.id for known in found.values()})
+    assert contacts.resolve_known([], ()) == {}

@@ -7,12 +7,14 @@ import pymongo
 import pytest
 from bson import ObjectId, json_util
 
-from gateway.conversation import importing, origins
+from gateway.conversation import importing, origins, rehearsal
 from gateway.conversation.importing import Hands
 from gateway.conversation.layouts import BadFile
+from gateway.conversation.rehearsal import Told
 from gateway.conversation.staging import Options
-from gateway.store import imports
-from tests.conftest import FIXTURES
+from gateway.core.participant import participant
+from gateway.store import contacts, imports
+from tests.conftest import FIXTURES, TEN
 
 LAYOUTS = FIXTURES / "layouts"
 NAMES = ("node", "flat", "embedded", "relational", "twilio")
@@ -297,3 +299,26 @@ def test_a_database_is_read_as_it_is_and_never_written(runtime, db, old_database
 def test_our_own_database_is_no_source(runtime, db):
     with pytest.raises(BadFile, match="own database"):
         bring_in(runtime, runtime.settings.mongodb_uri)
+
+
+def test_people_are_found_however_their_numbers_are_written(runtime, db, tmp_path):
+    """By the forms of numbers, as when they write here, whether one is here already or comes in the same source."""
+    here = contacts.resolve(participant("+5511987654321"), TEN)
+    rows = [
+        {"session_id": f"s{number}", "user_id": user, "role": "user", "content": "hi", "timestamp": 1762171200 + number}
+        | {"communication_type": "sms"}
+        for number, user in enumerate(
+            ("+551187654321", "+5491123456789", "+541123456789", "2015550123", "+12015550123")
+        )
+    ]
+    (tmp_path / "messages.json").write_text(json.dumps(rows))
+    source = origins.find([str(tmp_path)], "", Options(line="+15017122661"), runtime.settings.mongodb_uri)
+    foreseen = rehearsal.rehearse(runtime, source, Told())
+    run = bring_in(runtime, tmp_path, line="+15017122661")
+    whose = [str(row["contact_id"]) for row in db.sessions.find().sort("first_message_at")]
+    assert whose[0] == here.id
+    assert whose[1] == whose[2]
+    assert whose[3] == whose[4]
+    assert db.contacts.count_documents({}) == 3
+    assert (foreseen.tally.messages_imported, foreseen.people, foreseen.people_new) == (5, 3, 2)
+    assert run.people == 3
