@@ -31,7 +31,7 @@ def _row(row: StagedRow, scope: Scope, ours: str) -> SessionRow | MessageRow | R
     try:
         match row.what:
             case "session":
-                return Remark() if row.fields["here"] else imported.session(_session(row.fields, scope, ours))
+                return imported.session(_session(row.fields, scope, ours))
             case "message":
                 return imported.message(_message(row.fields, row.session or {}, ours))
             case "rejected":

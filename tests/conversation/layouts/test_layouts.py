@@ -251,6 +251,22 @@ def test_a_message_that_came_here_takes_the_others_into_its_session(app, twilio,
     assert db.sessions.find_one()["message_count"] == mine["message_count"] + 2
 
 
+def test_a_stop_from_before_holds_in_a_conversation_that_goes_on_here(app, twilio, runtime, db, clock, tmp_path):
+    clock.move_to(minutes=5)
+    twilio.sms("hello", MessageSid="SM" + "b" * 32)
+    at = clock.now().replace(second=0, microsecond=0)
+    head = "From,To,Body,Status,SentDate,Sid,Direction\n"
+    line = "+15558675310,+15017122661,{},received,{},SM{},inbound\n"
+    said = (("STOP", at.replace(minute=at.minute - 2), "a" * 32), ("hello", clock.now(), "b" * 32))
+    (tmp_path / "log.csv").write_text(
+        head + "".join(line.format(text, moment.isoformat(), sid) for text, moment, sid in said)
+    )
+    run = bring_in(runtime, tmp_path)
+    assert (run.tally.sessions_created, run.tally.sessions_existing, run.tally.messages_imported) == (0, 1, 1)
+    assert list(db.contacts.find_one()["opted_out"]) == ["+15017122661"]
+    assert db.sessions.find_one()["opted_out"] == ["+15017122661"]
+
+
 def test_a_conversation_that_was_open_goes_on(app, twilio, runtime, db, clock, tmp_path):
     path = tmp_path / "sessions.json"
     session, message = (Path(LAYOUTS / "node" / f"{name}.json").read_text() for name in ("sessions", "messages"))
