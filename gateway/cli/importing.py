@@ -75,7 +75,8 @@ def rehearse(runtime: Runtime, origin: Origin, rejected: Path | None, wants_json
         return
     click.echo(f"Dry run of {done.name}, layout {done.layout}. Nothing was written. An import would bring:")
     _amounts(done.tally, done.layout, done.rows)
-    click.echo(f"  people    {done.people_new:,} new, {done.people - done.people_new:,} here already")
+    if not done.tally.contacts_created + done.tally.contacts_existing:
+        click.echo(f"  people    {done.people_new:,} new, {done.people - done.people_new:,} here already")
     for reason, count in done.reasons.most_common(_REASONS):
         click.echo(f"  {count:,} x {reason}")
     for problem in done.tally.problems:
@@ -131,8 +132,8 @@ def _others(tally: Tally) -> dict[str, tuple[int, int]]:
     }
 
 
-def show(run: Import, wants_json: bool) -> None:
-    """Say what came of an import."""
+def show(run: Import, wants_json: bool, rejected: Path | None = None) -> None:
+    """Say what came of an import; `rejected` is where the rejected rows were written."""
     if wants_json:
         click.echo(json.dumps(as_json(run), indent=2))
         return
@@ -143,7 +144,7 @@ def show(run: Import, wants_json: bool) -> None:
     for problem in run.tally.problems:
         click.echo(f"  {problem}")
     if run.tally.rejected:
-        click.echo(f"`gateway import show {run.id} --rejected` gives the rejected rows with their reasons.")
+        click.echo(_where(rejected, f"`gateway import show {run.id} --rejected` gives the rejected rows."))
     if run.is_complete is False:
         click.echo("The source is not complete: its end is missing. What came before it is here.")
     if run.error:

@@ -115,7 +115,7 @@ def import_file(sources: tuple[str, ...], dry_run: bool, rejected: Path | None, 
         raise GatewayError(f"{named} cannot be read: {error.strerror or type(error).__name__}.") from error
     if rejected:
         importing_cli.keep_rejected(run, rejected)
-    importing_cli.show(run, as_json)
+    importing_cli.show(run, as_json, rejected)
     if run.state != DONE:
         sys.exit(1)
 
