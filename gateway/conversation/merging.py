@@ -176,6 +176,7 @@ def _carry_out(runtime: Runtime, mine: Merge) -> Merge:
         _part(runtime, mine)
         for closed in mine.closed:
             merging.restore(closed, runtime.clock.now())
+            flows.hand_back(closed.session_id, closed.into, runtime.clock.now())
     else:
         groups.link(mine.absorbed, mine.survivor)
         _join(runtime, mine)

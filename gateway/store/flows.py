@@ -103,6 +103,24 @@ def hand_over(session_id: str, into: str, now: datetime) -> None:
         advance(into, seen, moved | {CARRIED_FROM: session_id}, now)
 
 
+def hand_back(session_id: str, by: str, now: datetime) -> None:
+    """Let a flow that went on in a session, which is another person's by now, be its own's again; safe to repeat.
+
+    It is as far as it came. Where another one ran there since it is over, and where that session rolled over it stays.
+    """
+    left, there = held(session_id), held(by)
+    mine, theirs = (left and left.state) or {}, (there and there.state) or {}
+    is_same = bool(mine) and theirs.get("run") == mine.get("run")
+    if is_same and theirs.get(CARRIED_BY):
+        return
+    if mine.get(CARRIED_BY) == by:
+        own = {name: value for name, value in theirs.items() if name != CARRIED_FROM}
+        change = {"$set": {_STATE: own, "updatedAt": now}} if is_same else {"$unset": {_STATE: ""}}
+        collection(SessionDocument).update_one(_as_seen(session_id, mine), change)
+    if is_same and not theirs.get("outcome"):
+        collection(SessionDocument).update_one(_as_seen(by, theirs), {"$unset": {_STATE: ""}})
+
+
 def _as_seen(session_id: str, seen: Mapping[str, Any]) -> dict[str, Any]:
     known = {f"{_STATE}.{name}": seen.get(name) for name in ("advanced_by", CARRIED_BY)}
     return {"_id": ObjectId(session_id), **known}

@@ -188,6 +188,33 @@ def test_contacts_merged_in_the_middle_of_a_flow_go_on_with_it_in_the_session_th
     assert scene.play(SAID[1], From="+15558675399") == [ASKED[2]]
 
 
+def test_contacts_parted_again_have_no_flow_in_common(make_scene):
+    scene = make_scene(sessions={"scope": "contact"})
+    scene.play("order", From="+15558675310")
+    scene.play("hello", From="+15558675399")
+    one, other = (str(scene.db.contacts.find_one({"phones": f"+155586753{end}"})["_id"]) for end in ("10", "99"))
+    merging.merge(scene.runtime, one, other, by="ada")
+    assert scene.play(SAID[0], From="+15558675310") == [ASKED[1]]
+    merging.unmerge(scene.runtime, one, by="ada")
+    merging.settle(scene.runtime)
+    assert scene.play("Somebody else", From="+15558675399") == []
+    assert scene.play(SAID[1], From="+15558675310") == [ASKED[2]]
+    assert scene.play("order", "five mugs", From="+15558675399") == [ASKED[0], "Thanks, five mugs. What is your name?"]
+    assert scene.play(SAID[2], From="+15558675310") == [NOTED]
+
+
+def test_a_flow_begun_since_contacts_were_merged_is_only_theirs_who_began_it(make_scene):
+    scene = make_scene(sessions={"scope": "contact"})
+    scene.play("order", From="+15558675310")
+    scene.play("hello", From="+15558675399")
+    one, other = (str(scene.db.contacts.find_one({"phones": f"+155586753{end}"})["_id"]) for end in ("10", "99"))
+    merging.merge(scene.runtime, one, other, by="ada")
+    scene.play("never mind", "order", "five mugs", From="+15558675399")
+    merging.unmerge(scene.runtime, one, by="ada")
+    assert scene.play("order", From="+15558675310") == [ASKED[0]]
+    assert scene.play("Hari", From="+15558675399") == ["Where, Hari?\n1 Harbour\n2 Market"]
+
+
 def test_a_flow_in_a_session_that_was_closed_waits_until_it_is_opened_again(scene):
     scene.play("order")
     session = str(scene.session()["_id"])
