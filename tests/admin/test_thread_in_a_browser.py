@@ -151,10 +151,13 @@ def test_an_opt_out_and_a_closed_window_are_seen_before_anything_is_written(scen
     scene.twilio.sms("STOP", From="+15558675310")
     scene.twilio.whatsapp()
     scene.clock.move_to(minutes=25 * 60)
+    why = "Bulk order: 20 T-shirts, 5 caps, pickup at Main Street"
+    mongoengine.get_db().sessions.update_many({}, {"$set": {"needs_person": {"reason": why}}})
     log_in(page, scene.base)
     page.goto(scene.path)
     expect(page.get_by_label("Reply", exact=True)).to_be_disabled()
     expect(page.get_by_text("The contact opted out (STOP)")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     page.goto(f"{scene.base}/admin/")
     page.get_by_role("link", name="WhatsApp from").click()
     expect(page.get_by_text("24-hour window is closed")).to_be_visible()
