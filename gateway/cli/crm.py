@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from gateway.cli import serving
 from gateway.conversation.crm import queue, standing
@@ -68,7 +68,7 @@ def _who() -> str:
 
 
 def _table(found: Overview) -> Table:
-    table = Table("contact", "name", "failed at (UTC)", "why", "tried again at")
+    table = Table(Column("contact", no_wrap=True), "name", "failed at (UTC)", "why", "tried again at")
     for contact_id, name, one in found.contacts:
         failed, again = (f"{at:%m-%d %H:%M}" if at else "" for at in (one.failed_at, one.next_at))
         table.add_row(contact_id, name, failed, one.reason or "", again or "by hand, or when a session of theirs ends")

@@ -30,6 +30,7 @@ def test_contacts_are_queued_and_failures_are_shown(gateway: Any, db: Any) -> No
     db.contacts.update_one({}, {"$set": {"name": "Ada", "crm_error_at": TEN, "crm": {"hubspot": state}}})
     shown = gateway("status").stdout
     assert "HubSpot: 1 waiting, 1 of them due, 1 failed." in shown
+    assert contact_id in shown
     assert "Ada" in shown
     found = json.loads(gateway("status", "--json").stdout)
     assert [(one["id"], one["status"], one["reason"]) for one in found["contacts"]] == [
