@@ -161,7 +161,7 @@ def test_the_panel_tells_nothing_of_channels_its_reader_does_not_see(app, db, co
 
 
 def test_all_sessions_of_a_person_come_in_pages(console, db, path, monkeypatch):
-    monkeypatch.setattr("gateway.admin.panel.PAGE_SIZE", 4)
+    monkeypatch.setattr("gateway.admin.contact_pages.PAGE_SIZE", 4)
     session = db.sessions.find_one()
     for number in range(11):
         at = TEN.replace(hour=number % 24, day=2)
@@ -170,7 +170,7 @@ def test_all_sessions_of_a_person_come_in_pages(console, db, path, monkeypatch):
         db.sessions.insert_one(held | copy)
     page = console.page(path)
     assert "All of their sessions" in page
-    found, at = [], re.search(r'href="(/admin/contacts/[^"]+)"', page)
+    found, at = [], re.search(r'href="(/admin/contacts/[^"]+/sessions)"', page)
     while at:
         shown = console.page(at[1])
         found += re.findall(r"<bdi>(Old \d+|SMS from [^<]+)</bdi></a>", shown)

@@ -10,9 +10,11 @@ import mongoengine
 import pytest
 
 from gateway.conversation import actions, alerts, upkeep
+from gateway.conversation.actions import On
 from gateway.core.replies import Action, Reply
 from gateway.core.signing import sign
 from gateway.store import outbox
+from gateway.store.outbound import Place
 from tests.conftest import Twilio
 from tests.conversation.worker import Worker
 
@@ -109,8 +111,9 @@ def hand_over(scene):
     turn = Reply("One moment.", actions=(Action("hand_over", {"reason": "she said: my SECRET"}),))
     scene.twilio.sms("my SECRET")
     session = scene.db.sessions.find_one()
-    actions.apply(scene.runtime, str(session["_id"]), turn.actions)
-    return str(session["_id"])
+    place = Place(str(session["_id"]), session["channel_id"], "sms", None)
+    actions.apply(scene.runtime, On(place, "SM1"), turn)
+    return place.session_id
 
 
 def test_a_webhook_is_told_once_signed_and_without_a_word_of_what_was_said(make_scene, heard):
