@@ -294,14 +294,32 @@ def test_all_faults_of_a_file_are_told_at_once():
 
 @pytest.mark.parametrize(
     "pattern",
-    [r"[A-Z]{2}-?\d{4}", r"\w+", r"\d{3}(?:-\d{3}){2}", r"(?:ab|cd)\d+", r"[^@]+@\w+\.\w+", r"(?i:x)(?=y)y?z"],
+    [
+        r"[A-Z]{2}-?\d{4}",
+        r"\w+",
+        r"\d{3}(?:-\d{3}){2}",
+        r"(?:ab|cd)\d+",
+        r"[^@]+@\w+\.\w+",
+        r"(?i:x)(?=y)y?z",
+        r"(?:\d{1,3}\.){3}\d{1,3}",
+        r"\w+\s?\w+\s?\w+",
+    ],
 )
 def test_an_ordinary_pattern_is_taken(pattern):
     assert fault_of(pattern) == ""
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"(a+)+", r"(a|aa)+", r"(\w+\s?)*x", r"(.*)(.*)(.*)(.*)(.*)x", r"(?:(?:a{1,9}){1,9}){1,9}b"]
+    "pattern",
+    [
+        r"(a+)+",
+        r"(a|aa)+",
+        r"(\w+\s?)*x",
+        r"(.*)(.*)(.*)(.*)(.*)x",
+        r"(?:(?:a{1,9}){1,9}){1,9}b",
+        r"(?:a|a){20}b",
+        r"(?:a|a|a){14}b",
+    ],
 )
 def test_a_pattern_that_could_take_for_ever_is_refused(pattern):
     assert fault_of(pattern).startswith("It could take seconds on some answers")

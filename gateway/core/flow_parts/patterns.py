@@ -7,6 +7,8 @@ from gateway.core.flow_parts.answers import REGEX_INPUT
 
 # About as many steps as take a tenth of a second.
 _MOST_WAYS = 10_000_000
+# Alternatives that are repeated are really gone through, all of them, and again for each word of a message.
+_MOST_REPEATED = 100_000
 
 
 def fault_of(pattern: str) -> str:
@@ -42,6 +44,8 @@ def _ways_of(operator: str, argument: Any) -> int:
         least, most, repeated = argument
         most = min(int(most), REGEX_INPUT)
         inner = _ways(repeated)
+        if inner**most > _MOST_REPEATED:
+            return _MOST_WAYS + 1
         return int(min((most - min(int(least), most) + 1) * inner ** max(most, 1), _MOST_WAYS + 1))
     if operator == "SUBPATTERN":
         return _ways(argument[-1])
