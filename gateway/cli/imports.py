@@ -92,7 +92,7 @@ def _zone(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 @click.option("--layout", type=click.Choice(LAYOUTS), help="What the source is; recognised unless given.")
 @click.option("--dry-run", is_flag=True, help="Say what would happen, and write nothing.")
 @click.option("--rethread", is_flag=True, help="Make sessions of the messages by the rules that hold here.")
-@click.option("--threshold", callback=_threshold, help="With --rethread: the pause in seconds that ends a session.")
+@click.option("--threshold", callback=_threshold, help="Of sessions made here: the pause in seconds that ends one.")
 @click.option("--dates", type=click.Choice(["us", "eu"]), help="Whether 03/04/2026 is 4 March (us) or 3 April (eu).")
 @click.option("--timezone", default="UTC", callback=_zone, help="Where times are from that say no zone; UTC else.")
 @click.option("--line", default="", help="Our number (or site) where the source names none.")
