@@ -4,6 +4,7 @@ The workers are processes of their own, the brokers real, Twilio a stand-in that
 """
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -183,6 +184,10 @@ class Scene:
                 text=text, message_id=f"m-{text}",
             )  # fmt: skip
 
+    def say_nothing_to_the_broker(self) -> None:
+        """Let what is queued from now on be known to MongoDB alone."""
+        self._runtime = dataclasses.replace(self._runtime, notify=lambda _row_id, _due: None)
+
     def sent(self, count: int, seconds: float = 20) -> Counter:
         """Wait until so many are sent and nothing is left to do; gives how often Twilio took each text."""
         rows = self.db.outbox
@@ -309,6 +314,9 @@ def test_what_a_broker_lost_is_published_again(scene, crew):
     crew.server.flush()
     (worker,) = crew.alive(1)
     assert scene.sent(10, seconds=15) == dict.fromkeys(texts, 1)
+    scene.say_nothing_to_the_broker()
+    scene.write("text 10")
+    assert scene.sent(11, seconds=15) == dict.fromkeys([*texts, "text 10"], 1)
     assert worker.lines("outbox_republished")
 
 
