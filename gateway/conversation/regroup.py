@@ -81,13 +81,28 @@ def merge(runtime: Runtime, session_id: str, *, by: str, token: str = "", channe
     def plan(token: str) -> _Plan:
         later = _session(runtime, session_id, channels)
         earlier = _previous(runtime, later, channels)
-        if later.live or earlier.live:
-            raise CannotRegroup(ON_A_CALL)
-        began, now = later.first_message_at, runtime.clock.now()
-        wanted = Regrouping(token, MERGE, CLAIMED, earlier.id, later.id, by, now, began)
-        return _Plan(wanted, earlier, (earlier.channel_id, later.channel_id))
+        return _merging(runtime, earlier, later, by, token)
 
     return _regroup(runtime, plan, token)
+
+
+def join(runtime: Runtime, session_id: str, into: str, *, by: str) -> Regrouping:
+    """Let a session go on in another one of its sender, which may have begun after it; else as `merge`.
+
+    What is open, and what is said of the sender, is as the merged one had it.
+    """
+
+    def plan(token: str) -> _Plan:
+        return _merging(runtime, _session(runtime, into, None), _session(runtime, session_id, None), by, token)
+
+    return _regroup(runtime, plan, "")
+
+
+def _merging(runtime: Runtime, earlier: Side, later: Side, by: str, token: str) -> _Plan:
+    if later.live or earlier.live:
+        raise CannotRegroup(ON_A_CALL)
+    wanted = Regrouping(token, MERGE, CLAIMED, earlier.id, later.id, by, runtime.clock.now(), later.first_message_at)
+    return _Plan(wanted, earlier, (earlier.channel_id, later.channel_id))
 
 
 def _session(runtime: Runtime, session_id: str, channels: Channels) -> Side:
