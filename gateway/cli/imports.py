@@ -12,6 +12,7 @@ from rich.table import Table
 
 from gateway.cli import importing as importing_cli
 from gateway.cli import serving
+from gateway.cli.consolidate import consolidate
 from gateway.conversation import importing, origins
 from gateway.conversation.importing import Hands
 from gateway.conversation.layouts import LAYOUTS
@@ -62,7 +63,11 @@ def import_() -> None:
                gateway import mongodb://old-host/app --layout node
                gateway import list
                gateway import show 65f000000000000000000000
+               gateway import consolidate --dry-run
     """
+
+
+import_.add_command(consolidate)
 
 
 def _threshold(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | str | None:

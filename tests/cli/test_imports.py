@@ -135,3 +135,33 @@ def test_a_run_that_is_killed_goes_on_where_it_was(uri, tmp_path):
         assert told["messages"] == {"imported": 8000, "duplicate": 0}
         assert database.messages.count_documents({}) == 8000
         assert database.sessions.distinct("message_count") == [20]
+
+
+def test_what_is_here_twice_is_told_and_made_one(gateway, uri, tmp_path):
+    began = ("2025-11-03T10:00:00Z", "2025-11-03T10:00:01Z")
+    ids = [f"{number:024x}" for number in (1, 2)]
+    sessions = [
+        {"_id": one, "channel_id": "sms:1", "communication_type": "sms", "from_number": "+15558675310",
+         "to_number": "+15017122661", "createdAt": at} for one, at in zip(ids, began, strict=True)
+    ]  # fmt: skip
+    messages = [
+        {"session_id": one, "role": "user", "text": "Hello", "createdAt": at}
+        for one, at in zip(ids, began, strict=True)
+    ]
+    for name, rows in {"sessions": sessions, "messages": messages}.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    brought = gateway("import", *(str(tmp_path / f"{name}.jsonl") for name in ("sessions", "messages")))
+    assert brought.returncode == 0, brought.stderr
+    tried = gateway("import", "consolidate", "--dry-run")
+    assert tried.returncode == 0, tried.stderr
+    assert tried.stdout.splitlines() == [
+        f"sessions: {ids[1]} into {ids[0]}",
+        "Dry run. Nothing was written. It would come to:",
+        "  people    0 had 0 contacts too many",
+        "  sessions  1 had 1 duplicates",
+        "  messages  0 are there twice and stay",
+    ]
+    group, report = map(json.loads, gateway("import", "consolidate", "--json").stdout.splitlines())
+    assert group == {"what": "sessions", "kept": ids[0], "merged": [ids[1]]}
+    assert (report["dry_run"], report["groups"], report["sessions_merged"], report["left"]) == (False, 1, 1, [])
+    assert gateway("import", "consolidate").stdout == "Nothing is here twice.\n"
