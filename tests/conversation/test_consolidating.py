@@ -30,11 +30,11 @@ def ada(app, clock):
     return Person(Twilio(app.test_client()), clock, "sms")
 
 
-def bring_in(runtime, folder, **tables):
+def bring_in(runtime, folder, options=None, **tables):
     folder.mkdir()
     for name, rows in tables.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    origin = origins.find([str(folder)], "", Options(), runtime.settings.mongodb_uri)
+    origin = origins.find([str(folder)], "", options or Options(), runtime.settings.mongodb_uri)
     run = importing.run_here(runtime, origin, "gateway import", Hands())
     assert (run.state, run.tally.rejected) == ("done", 0)
 
@@ -194,6 +194,31 @@ def test_sessions_that_are_no_duplicates_stay(runtime, db, ada, tmp_path):
     )  # fmt: skip
     assert counts(consolidate(runtime, BY, is_dry=True)) == NOTHING
     assert counts(consolidate(runtime, BY)) == NOTHING
+
+
+def test_sessions_that_the_rules_made_stay_whatever_the_threshold_is_by_now(runtime, db, tmp_path):
+    rethread = Options(rethread=True, threshold_ms=60_000)
+    moments = enumerate((-3, -1, -0.5, -0.1), 1)
+    rows = [node_message(number, of=1, createdAt={"$date": at(minutes=minute)}) for number, minute in moments]
+    bring_in(runtime, tmp_path / "node", rethread, channels=[CHANNEL], sessions=[node_session(1)], messages=rows)
+    assert db.sessions.count_documents({}) == 2
+    assert counts(consolidate(runtime, BY)) == NOTHING
+
+
+def test_the_open_one_stays_open_wherever_it_began(runtime, db, tmp_path):
+    bring_in(
+        runtime,
+        tmp_path / "node",
+        channels=[CHANNEL],
+        sessions=[node_session(1), node_session(2, status="closed")],
+        messages=[node_message(1, of=1), node_message(2, of=2)],
+    )
+    before = whole(db)
+    consolidate(runtime, BY)
+    (session,) = shown(db)
+    assert (session["status"], session["message_count"]) == ("active", 2)
+    regroup.undo(runtime, db.regroupings.find_one()["_id"], by="ada")
+    assert whole(db) == before
 
 
 def test_a_call_that_is_on_is_left_alone(runtime, db, tmp_path):
