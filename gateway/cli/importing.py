@@ -17,6 +17,7 @@ from gateway.conversation.layouts import OWN
 from gateway.conversation.origins import Origin
 from gateway.conversation.rehearsal import Rehearsal, Told
 from gateway.conversation.runtime import Runtime
+from gateway.conversation.verifying import Verified
 from gateway.core.imported import Position, Tally
 from gateway.store import imports
 from gateway.store.imports import RUNNING, Import, Rejection
@@ -43,6 +44,10 @@ class Bar:
         self.progress.update(
             self.task, description=self.what, total=run.size or 1, completed=run.position.offset, note=note
         )
+
+    def counted(self, done: int, of: int) -> None:
+        """Hear how many of something are done."""
+        self.progress.update(self.task, description=self.what, total=of or 1, completed=done, note=f"{done:,}")
 
     def at(self, position: Position) -> None:
         """Hear how far a rehearsal is."""
@@ -110,6 +115,8 @@ def keep_rejected(run: Import, path: Path) -> None:
 
 def state(run: Import) -> str:
     """Say how an import stands."""
+    if run.undoing_since:
+        return "undone" if run.undone_at else "being undone"
     return f"{run.state} {run.position.offset / run.size:.0%}" if run.state == RUNNING and run.size else run.state
 
 
@@ -149,6 +156,56 @@ def show(run: Import, wants_json: bool, rejected: Path | None = None) -> None:
         click.echo("The source is not complete: its end is missing. What came before it is here.")
     if run.error:
         click.echo(run.error)
+    if run.undone_at:
+        click.echo(f"Taken back on {run.undone_at:%Y-%m-%d %H:%M} UTC.")
+    elif run.undoing_since:
+        click.echo(f"It is being taken back. Should nobody do so: `gateway import undo {run.id}` goes on.")
+
+
+def show_verified(done: Verified, wants_json: bool) -> None:
+    """Say what came of a comparison."""
+    if wants_json:
+        click.echo(json.dumps(_verified(done), indent=2))
+        return
+    of = "its source" if done.of_source else "what was noted when it was imported"
+    click.echo(f"Import {done.run.id} of {done.run.file_name}, compared with {of}:")
+    click.echo(f"  sessions  {done.sessions:,}")
+    click.echo(f"  messages  {done.messages:,}")
+    for what, count in done.counts.most_common():
+        click.echo(f"  {what}: {count:,}")
+    if done.extra:
+        click.echo(f"  extra: {done.extra:,}")
+    for what, about, session_id in done.differences:
+        click.echo(f"  {what}: {about}" + (f" of session {session_id}" if about != session_id else ""))
+    click.echo("All of it is here as it came." if done.is_same else "Something differs.")
+
+
+def _verified(done: Verified) -> dict[str, Any]:
+    return {
+        "id": done.run.id,
+        "compared_with": "source" if done.of_source else "notes",
+        "sessions": done.sessions,
+        "messages": done.messages,
+        "same": done.is_same,
+        "extra": done.extra,
+        "counts": dict(done.counts),
+        "by_session": dict(done.by_session),
+        "differences": [
+            {"what": what, "id": about, "session_id": session_id} for what, about, session_id in done.differences
+        ],
+    }
+
+
+def show_undone(run: Import, wants_json: bool) -> None:
+    """Say what was taken back of an import."""
+    if wants_json:
+        click.echo(json.dumps(as_json(run), indent=2))
+        return
+    click.echo(f"Import {run.id} of {run.file_name} is taken back:")
+    for name in ("sessions", "messages", "people"):
+        click.echo(f"  {name:8}  {run.undone.get(name, 0):,}")
+    if kept := run.undone.get("sessions_kept"):
+        click.echo(f"{kept:,} sessions stay: something was said in them since, or somebody split or merged them.")
 
 
 def _counted(tally: Tally) -> dict[str, Any]:
@@ -194,4 +251,6 @@ def as_json(run: Import) -> dict[str, Any]:
         "rows_per_second": run.rows_per_second,
         "complete": run.is_complete,
         "error": run.error or None,
+        "undone_at": run.undone_at and run.undone_at.isoformat(),
+        "undone": dict(run.undone) if run.undone_at else None,
     } | _counted(run.tally)

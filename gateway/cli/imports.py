@@ -13,7 +13,7 @@ from rich.table import Table
 from gateway.cli import importing as importing_cli
 from gateway.cli import serving
 from gateway.cli.consolidate import consolidate
-from gateway.conversation import importing, origins
+from gateway.conversation import importing, origins, undoing, verifying
 from gateway.conversation.importing import Hands
 from gateway.conversation.layouts import LAYOUTS
 from gateway.conversation.staging import Options
@@ -63,6 +63,8 @@ def import_() -> None:
                gateway import mongodb://old-host/app --layout node
                gateway import list
                gateway import show 65f000000000000000000000
+               gateway import verify 65f000000000000000000000
+               gateway import undo 65f000000000000000000000
                gateway import consolidate --dry-run
     """
 
@@ -177,3 +179,39 @@ def show_import(import_id: str, rejected: bool, as_json: bool) -> None:
             click.echo(json.dumps(one.as_json(), ensure_ascii=False))
         return
     importing_cli.show(run, as_json)
+
+
+@import_.command("verify")
+@click.argument("import_id", metavar="IMPORT")
+@as_json
+def verify_import(import_id: str, as_json: bool) -> None:
+    """Count and compare again what an import brought with what is here; exit code 1 where something differs.
+
+    With its source, where that is still on this host as it was; else with what the import noted of each message.
+    """
+    runtime = serving.build()
+    with importing_cli.bar("Comparing", 1) as bar:
+        done = verifying.verify(runtime, import_id, bar.counted)
+    importing_cli.show_verified(done, as_json)
+    if not done.is_same:
+        sys.exit(1)
+
+
+@import_.command("undo")
+@click.argument("import_id", metavar="IMPORT")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+def undo_import(import_id: str, yes: bool, as_json: bool) -> None:
+    """Take an import back: everything is as it was before, but for sessions in which something was said since.
+
+    Those stay, with their people. Should it be stopped, run it again: it goes on.
+    """
+    runtime = serving.build()
+    with deadline(READ_SECONDS):
+        run = imports.get(import_id)
+    if run and not run.undone_at and not yes:
+        told = f"{run.tally.sessions_created:,} sessions and {run.tally.messages_imported:,} messages"
+        click.confirm(f"Take back {told} of {run.file_name}?", abort=True, err=True)
+    with importing_cli.bar("Taking back", 1) as bar:
+        run = undoing.undo(runtime, import_id, BY, undoing.Hands(tell=bar.counted))
+    importing_cli.show_undone(run, as_json)

@@ -30,7 +30,7 @@ def put(batch: "Batch", reads: Sequence[Read]) -> None:
     _contacts(batch, _of(rows, carried.CONTACT))
     _merges(batch, _of(rows, carried.MERGE))
     for read, row in _of(rows, carried.SUPPRESSION):
-        if not store.put_suppression(row):
+        if not store.put_suppression(row, batch.run.id):
             batch.reject(
                 read, "The STOPs of forgotten people here have a salt of their own, so this one means nothing."
             )
@@ -136,9 +136,10 @@ def _is_here(batch: "Batch", row: CarriedRow, contact_id: str) -> None:
     """Leave a contact as it is, but for what it is known by elsewhere and said STOP to."""
     batch.tally.contacts_existing += 1
     if contact_id != row.id:
-        store.learn(contact_id, row.document)
+        store.learn(contact_id, row.document, batch.run.id)
     for line, word in (row.document.get("opted_out") or {}).items():
-        optouts.carry_over(batch.runtime, contact_id, [unescaped(line)], word.get("at") or batch.now)
+        said_at = word.get("at") or batch.now
+        optouts.carry_over(batch.runtime, contact_id, [unescaped(line)], said_at, import_id=batch.run.id)
 
 
 def _merges(batch: "Batch", rows: _Rows) -> None:

@@ -18,7 +18,7 @@ from gateway.core.imported import MessageRow, Read, Rejected, Remark, SessionRow
 from gateway.core.participant import Participant, address
 from gateway.core.sessions import IDLE
 from gateway.store import carried as stored
-from gateway.store import channels, contacts, importing, imports
+from gateway.store import channels, contacts, import_changes, imported_batches, importing, imports
 from gateway.store.connection import deadline
 from gateway.store.contacts import Contact, Sender
 from gateway.store.exporting import WITHOUT
@@ -51,6 +51,7 @@ class Batch:
     channels: dict[str, str] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
+    created: set[str] = field(default_factory=set)
     stored: list[dict[str, Any]] = field(default_factory=list)
     people: dict[str, Contact] = field(default_factory=dict)
     senders: dict[Sender, Contact] = field(default_factory=dict)
@@ -87,6 +88,7 @@ def put(runtime: Runtime, run: Import, reads: Sequence[Read], known: Mapping[str
         _messages(batch, reads)
         carried.put_files(batch, reads)
         importing.recount(batch.touched)
+        imported_batches.keep(run.id, reads[-1].position.rows, sorted(batch.created), batch.stored)
         imports.reject(run.id, batch.rejections, batch.now)
     return Step(
         position=reads[-1].position,
@@ -145,6 +147,7 @@ def _session(batch: Batch, row: SessionRow) -> dict[str, Any]:
         alerts.silence(batch.runtime, row.id, asked)
     batch.tally.sessions_created += 1
     batch.touched.add(row.id)
+    batch.created.add(row.id)
     if "open_keys" in document and not importing.put_open(document):
         batch.tally.sessions_closed += 1
         batch.tally.problems.append(f"Session {row.id} is closed here: its sender has another open session.")
@@ -162,7 +165,7 @@ def _channel(batch: Batch, document: Mapping[str, Any]) -> str:
         line = address(number)
         found = channels.find(kind, line)
         if found is None:
-            importing.add_channel(theirs, kind, line.identity, line.label)
+            importing.add_channel(theirs, kind, line.identity, line.label, batch.run.id)
             batch.runtime.channels.forget()
         batch.channels[theirs] = found.id if found else theirs
     else:
@@ -236,7 +239,9 @@ def _carry_over(batch: Batch, contact_id: str | None, document: Mapping[str, Any
     if contact_id is None:
         return ()
     said_by = document.get("last_message_at") or document["createdAt"]
-    return optouts.carry_over(batch.runtime, contact_id, document.get("opted_out") or (), said_by)
+    return optouts.carry_over(
+        batch.runtime, contact_id, document.get("opted_out") or (), said_by, import_id=batch.run.id
+    )
 
 
 def _messages(batch: Batch, reads: Sequence[Read]) -> None:
@@ -257,6 +262,7 @@ def _messages(batch: Batch, reads: Sequence[Read]) -> None:
         else:
             new.append(_message(batch, row, home, people))
             here.add(row.id)
+    import_changes.note_counts(batch.run.id, {message["session_id"] for message in new})
     importing.put_messages(new)
     batch.stored = new
     batch.tally.messages_imported += len(new)

@@ -128,6 +128,7 @@ def run_here(runtime: Runtime, origin: Origin, by: str, hands: Hands) -> Import:
                 by=by,
                 place=origin.place,
                 options=as_stored(origin.options),
+                sources=origin.given,
             )
             audit.note(now, by, "import_ordered", import_id=run_id, layout=origin.layout, bytes=origin.size)
         run = imports.claim(owner, now, now + LEASE, place=origin.place)

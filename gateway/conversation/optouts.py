@@ -10,7 +10,7 @@ from gateway.core.optout import Keyword, keyword
 from gateway.core.participant import Participant, address
 from gateway.core.sessions import SessionView
 from gateway.logs import log
-from gateway.store import asked, contacts, delivery, groups, keywords, outbox, sessions
+from gateway.store import asked, contacts, delivery, groups, import_changes, keywords, outbox, sessions
 from gateway.store.groups import Group
 from gateway.store.outbox import Address
 
@@ -100,14 +100,17 @@ def record_refusal(runtime: Runtime, contact_id: str, to: Address, message_id: s
     log.info("opted_out", message_id=message_id, by="provider")
 
 
-def carry_over(runtime: Runtime, contact_id: str, lines: Sequence[str], said_by: datetime) -> tuple[str, ...]:
-    """Keep what a person said STOP to elsewhere, by that moment, unless they said something else here since.
+def carry_over(
+    runtime: Runtime, contact_id: str, lines: Sequence[str], said_by: datetime, *, import_id: str
+) -> tuple[str, ...]:
+    """Keep what an import says a person said STOP to, by that moment, unless they said something else here since.
 
     Gives all they are out of now.
     """
     known, group = contacts.opted_out(contact_id), groups.whole(contact_id)
     new = [line for line in lines if line not in known and not keywords.said_since(group, group.id, [line], said_by)]
     if new:
+        import_changes.note_opted_out(import_id, [str(one) for one in group.ids], new, said_by)
         contacts.record_opt_out([group.id], new, out=True, message_id=None, at=said_by)
         spread(runtime, group, new)
     return (*known, *new)

@@ -32,7 +32,7 @@ _MONGODB = ("mongodb://", "mongodb+srv://")
 class Origin:
     """What is to be imported: `stream` opens a file of the layout `gateway`, anything else is `tables`.
 
-    `place` is the same for the same source, read in the same way.
+    `place` is the same for the same source, read in the same way; `given` are its files or folders.
     """
 
     layout: str
@@ -42,6 +42,7 @@ class Origin:
     options: Options = field(default_factory=Options)
     stream: Callable[[], BinaryIO] | None = None
     tables: Sequence[Table] = ()
+    given: Sequence[str] = ()
 
 
 def find(given: Sequence[str], layout: str, options: Options, ours: str) -> Origin:
@@ -58,15 +59,26 @@ def find(given: Sequence[str], layout: str, options: Options, ours: str) -> Orig
         raise BadFile(f"There is no file in it. Looked for: {', '.join(sorted(sources.SUFFIXES))}.")
     with paths[0].open("rb") as stream:
         own = is_own(layout, stream.read(BEGINNING))
-    size = sum(path.stat().st_size for path in paths)
+    size, places = sum(path.stat().st_size for path in paths), [str(Path(one).resolve()) for one in given]
     if not own:
         tables = sources.of_files(paths)
         chosen, _ = choose(layout, tables)
         name = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
-        return Origin(chosen.name, name, size, _place(paths, options), options, tables=tables)
+        return Origin(chosen.name, name, size, _place(paths, options), options, tables=tables, given=places)
     if len(paths) > 1 or options.rethread:
         raise BadFile("A file of `gateway export` is imported alone, with the sessions it has.")
-    return Origin(OWN.name, paths[0].name, size, _place(paths), stream=lambda: paths[0].open("rb"))
+    return Origin(OWN.name, paths[0].name, size, _place(paths), stream=lambda: paths[0].open("rb"), given=places)
+
+
+def again(run: Import) -> Origin | None:
+    """Give what an import was read from; None where that is not on this host any more, or is another one by now."""
+    if not run.sources:
+        return None
+    try:
+        origin = find(run.sources, run.layout, Options(**run.options), "")
+    except (OSError, BadFile):
+        return None
+    return origin if origin.place == run.place else None
 
 
 def makes_sessions(origin: Origin) -> bool:

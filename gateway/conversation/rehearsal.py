@@ -66,7 +66,7 @@ def rehearse(runtime: Runtime, origin: Origin, told: Told) -> Rehearsal:
     done = Rehearsal(origin.layout, origin.name)
     judge = _Judge(done, seen, runtime.clock.now(), told.rejected)
     try:
-        with closing(_rows(runtime, origin, path, told)) as rows:
+        with closing(rows_of(runtime, origin, path, told.read)) as rows:
             for batch in batches(rows, 0):
                 judge.batch(batch)
                 told.judged(batch[-1].position)
@@ -76,12 +76,13 @@ def rehearse(runtime: Runtime, origin: Origin, told: Told) -> Rehearsal:
     return done
 
 
-def _rows(runtime: Runtime, origin: Origin, path: Path, told: Told) -> Generator[Read, None, None]:
+def rows_of(runtime: Runtime, origin: Origin, path: Path, tick: Callable[[int], object]) -> Generator[Read, None, None]:
+    """Read a whole source; `path` is where one of another program is put in order, and deleted by the caller."""
     if origin.stream:
         with origin.stream() as stream:
             yield from OWN.read(stream, Position())
         return
-    with closing(origins.stage(runtime, origin, path, told.read)) as stage:
+    with closing(origins.stage(runtime, origin, path, tick)) as stage:
         size, scope = origin.size or stage.facts()["rows"], Scope(runtime.settings.sessions.scope)
         yield from staged.reads(stage, 0, size, scope, origin.options.line)
 

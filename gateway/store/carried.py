@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError
 
 from gateway.core import carried
 from gateway.core.imported import CarriedRow, PieceRow
-from gateway.store import groups, suppressions
+from gateway.store import groups, import_changes, suppressions
 from gateway.store.connection import collection, insert_new
 from gateway.store.documents import (
     ChannelDocument,
@@ -88,10 +88,12 @@ def holders(rows: Sequence[CarriedRow]) -> dict[tuple[str, str], str]:
     }
 
 
-def learn(contact_id: str, document: Mapping[str, Any]) -> None:
+def learn(contact_id: str, document: Mapping[str, Any], import_id: str) -> None:
     """Give a contact what it is known by elsewhere; what another has stays there."""
+    mine = collection(ContactDocument).find_one({"_id": ObjectId(contact_id)}) or {"_id": ObjectId(contact_id)}
     for name in UNIQUE:
         for value in document.get(name) or ():
+            import_changes.note_learned(import_id, mine, {name: value})
             try:
                 collection(ContactDocument).update_one({"_id": ObjectId(contact_id)}, {"$addToSet": {name: value}})
             except DuplicateKeyError:
@@ -110,14 +112,14 @@ def said_stop(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {groups.escaped(line): {"at": None, "message_id": None} for line in suppressions.lines_of(identities)}
 
 
-def put_suppression(row: CarriedRow) -> bool:
+def put_suppression(row: CarriedRow, import_id: str) -> bool:
     """Store the STOP of somebody who was forgotten; False where it means nothing here, for the salt is another."""
     stops, salt = collection(SuppressionDocument), row.document["salt"]
     stops.update_one({"_id": suppressions.SALT}, {"$setOnInsert": {"salt": salt}}, upsert=True)
     kept = stops.find_one({"_id": suppressions.SALT})
     if kept is None or kept["salt"] != salt:
         return False
-    stop = {"lines": row.document["lines"], "at": row.document["at"]}
+    stop = {"lines": row.document["lines"], "at": row.document["at"], "import_id": ObjectId(import_id)}
     stops.update_one({"_id": row.id}, {"$setOnInsert": stop}, upsert=True)
     return True
 

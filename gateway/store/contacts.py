@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from gateway.core import identifiers
 from gateway.core.participant import EMAIL, Participant
-from gateway.store import groups, numbers, suppressions
+from gateway.store import groups, import_changes, numbers, suppressions
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument
 from gateway.store.groups import IDENTIFIERS, Document, Group, escaped
@@ -77,7 +77,7 @@ def resolve(
 def _found_or_made(person: Participant, forms: Mapping[str, str], new: Document) -> list[Document]:
     for _ in range(_ATTEMPTS):
         found = _known(person, forms) or _made(person, forms, new)
-        if found and _learn(found, person, forms):
+        if found and _learn(found, person, forms, str(new.get("import_id") or "")):
             return found
     return _known(person, forms)
 
@@ -192,8 +192,8 @@ def learn(contact_id: str, person: Participant, *, line: str | None) -> tuple[st
     return tuple(one.id for one in groups.distinct(_known(person, forms)) if one.id != group.id)
 
 
-def _learn(found: Sequence[Document], person: Participant, forms: Mapping[str, str]) -> bool:
-    """Note what the first of some contacts is known by too, and none of the others.
+def _learn(found: Sequence[Document], person: Participant, forms: Mapping[str, str], import_id: str = "") -> bool:
+    """Note what the first of some contacts is known by too, and none of the others; `import_id` is who says so.
 
     False where a contact that was not found has something of it, which it keeps.
     """
@@ -206,6 +206,8 @@ def _learn(found: Sequence[Document], person: Participant, forms: Mapping[str, s
             continue
         known = {"identifiers": forms[identity], "phones" if identity.startswith("+") else "external_ids": identity}
         known |= {"emails": identity.removeprefix(EMAIL)} if identity.startswith(EMAIL) else {}
+        if import_id:
+            import_changes.note_learned(import_id, mine, known)
         try:
             collection(ContactDocument).update_one({"_id": mine["_id"]}, {"$addToSet": known})
         except DuplicateKeyError:

@@ -9,7 +9,7 @@ from typing import Any
 from bson import ObjectId
 
 from gateway.core import identifiers
-from gateway.store import merges
+from gateway.store import import_changes, merges
 from gateway.store.answers import NONE, QUEUED
 from gateway.store.connection import collection
 from gateway.store.documents import (
@@ -124,4 +124,5 @@ def _sids(sessions: Sequence[ObjectId]) -> list[dict[str, Any]]:
 def delete_contacts(contacts: Sequence[ObjectId]) -> int:
     """Delete contacts and what is known of their merges; gives how many."""
     merges.forget(contacts)
+    import_changes.forget(contacts)
     return collection(ContactDocument).delete_many({"_id": {"$in": list(contacts)}}).deleted_count

@@ -162,9 +162,15 @@ def _counts(row: Mapping[str, Any]) -> dict[str, Any]:
     return {operator: fields for operator, fields in change.items() if fields}
 
 
-def add_channel(channel_id: str, communication_type: str, number: str, name: str) -> None:
+def add_channel(channel_id: str, communication_type: str, number: str, name: str, import_id: str) -> None:
     """Store the channel that imported sessions were on, as far as they tell; what is there stays as it is."""
-    document = {"name": name, "phone_number": number, "communication_type": communication_type, "settings": {}}
+    document: dict[str, Any] = {
+        "name": name,
+        "phone_number": number,
+        "communication_type": communication_type,
+        "settings": {},
+    }
+    document |= {"import_id": ObjectId(import_id)}
     try:
         collection(ChannelDocument).update_one({"_id": channel_id}, {"$setOnInsert": document}, upsert=True)
     except DuplicateKeyError:

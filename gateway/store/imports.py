@@ -37,6 +37,7 @@ class Import:
 
     `is_complete` is None until the file was read to its end. `options` say how another program's source is read, and
     `fingerprint` which rows it had; `people` is None where nobody counted them.
+    `sources` are the files it was read from, where this host has them. `undone` counts what was taken back.
     """
 
     id: str
@@ -62,6 +63,10 @@ class Import:
     options: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     people: int | None = None
+    sources: Sequence[str] = ()
+    undoing_since: datetime | None = None
+    undone_at: datetime | None = None
+    undone: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows_per_second(self) -> float | None:
@@ -110,6 +115,7 @@ def add(
     by: str,
     place: str = "",
     options: Mapping[str, Any] | None = None,
+    sources: Sequence[str] = (),
 ) -> str:
     """Note that a file is to be imported; gives the import's id."""
     document = {
@@ -121,6 +127,7 @@ def add(
         "by": by,
         "place": place,
         "options": dict(options or {}),
+        "sources": list(sources),
         "createdAt": now,
         "unfinished": now,
     }
@@ -215,6 +222,21 @@ def cancel(import_id: str, now: datetime) -> bool:
     return done.modified_count == 1
 
 
+def begin_undo(import_id: str, now: datetime, had: Mapping[str, int]) -> bool:
+    """Note that an import is being taken back, and how much of it is here; False where that was noted before."""
+    which = {"_id": ObjectId(import_id), "undoing_since": {"$exists": False}}
+    change = {"$set": {"undoing_since": now, "undone": dict(had)}}
+    return collection(ImportDocument).update_one(which, change).modified_count == 1
+
+
+def end_undo(import_id: str, now: datetime, left: Mapping[str, int], *, kept: int) -> bool:
+    """Note that an import is taken back, but for what is left of it; False where that was noted before."""
+    change = {"$set": {"undone_at": now, "undone.sessions_kept": kept}}
+    change["$inc"] = {f"undone.{name}": -number for name, number in left.items()}
+    which = {"_id": ObjectId(import_id), "undone_at": {"$exists": False}}
+    return collection(ImportDocument).update_one(which, change).modified_count == 1
+
+
 def unfinished() -> set[str]:
     """Give the ids of the imports that are not at their end."""
     return {str(row["_id"]) for row in collection(ImportDocument).find({"unfinished": {"$exists": True}}, {"_id": 1})}
@@ -272,6 +294,10 @@ def _import(row: Mapping[str, Any]) -> Import:
         options=row.get("options") or {},
         fingerprint=row.get("fingerprint") or "",
         people=row.get("people"),
+        sources=row.get("sources") or (),
+        undoing_since=row.get("undoing_since"),
+        undone_at=row.get("undone_at"),
+        undone=row.get("undone") or {},
     )
 
 

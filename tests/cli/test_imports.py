@@ -106,6 +106,42 @@ def test_what_is_wrong_is_said_in_a_line(gateway, tmp_path, arguments, reason):
     assert "Traceback" not in done.stderr
 
 
+def test_an_import_is_checked_and_taken_back(gateway, uri, tmp_path):
+    path = FIXTURES / "layouts" / "flat"
+    run_id = json.loads(gateway("import", str(path), "--json").stdout)["id"]
+    done = gateway("import", "verify", run_id)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"Import {run_id} of messages.jsonl, compared with its source:",
+        "  sessions  4",
+        "  messages  10",
+        "All of it is here as it came.",
+    ]
+    with pymongo.MongoClient(uri) as client:
+        database = client.get_default_database()
+        lost = database.messages.find_one({"import_id": {"$exists": True}})
+        database.messages.delete_one({"_id": lost["_id"]})
+        done = gateway("import", "verify", run_id, "--json")
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["same"], told["counts"]) == (1, False, {"missing": 1, "count is wrong": 1})
+        assert told["by_session"] == {str(lost["session_id"]): 2}
+        assert f"missing: {lost['_id']} of session" in gateway("import", "verify", run_id).stdout
+        refused = gateway("import", "undo", run_id)
+        assert (refused.returncode, "Take back 4 sessions and 10 messages" in refused.stderr) == (1, True)
+        undone = gateway("import", "undo", run_id, "--yes")
+        assert undone.stdout.splitlines() == [
+            f"Import {run_id} of messages.jsonl is taken back:",
+            "  sessions  4",
+            "  messages  9",
+            "  people    3",
+        ]
+        assert sum(database[name].count_documents({}) for name in ("sessions", "messages", "contacts")) == 0
+    again = json.loads(gateway("import", "undo", run_id, "--json").stdout)
+    assert again["undone"] == {"sessions": 4, "messages": 9, "people": 3, "sessions_kept": 0}
+    assert "Taken back on" in gateway("import", "show", run_id).stdout
+    assert "was taken back" in gateway("import", "verify", run_id).stderr
+
+
 def test_help_names_the_commands(gateway):
     assert "gateway import [OPTIONS] SOURCE... | COMMAND" in gateway("import", "--help").stdout
     told = gateway("import", "--help").stdout

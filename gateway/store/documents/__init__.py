@@ -18,7 +18,12 @@ from gateway.store.documents.counts import (
     GapDocument,
 )
 from gateway.store.documents.flows import FlowRunDocument
-from gateway.store.documents.imports import ImportDocument, RejectionDocument
+from gateway.store.documents.imports import (
+    ImportChangeDocument,
+    ImportDocument,
+    ImportedBatchDocument,
+    RejectionDocument,
+)
 from gateway.store.documents.migrations import MigrationDocument
 from gateway.store.documents.people import (
     ApiKeyDocument,
@@ -59,7 +64,9 @@ __all__ = [
     "GapDocument",
     "HeartbeatDocument",
     "IdempotencyDocument",
+    "ImportChangeDocument",
     "ImportDocument",
+    "ImportedBatchDocument",
     "InspectionDocument",
     "JobDocument",
     "MergeDocument",
@@ -108,6 +115,8 @@ DOCUMENTS: tuple[type[Document], ...] = (
     GapDocument,
     ImportDocument,
     RejectionDocument,
+    ImportedBatchDocument,
+    ImportChangeDocument,
     FlowRunDocument,
     MigrationDocument,
 )

@@ -100,6 +100,13 @@ class SessionDocument(Document):
                 "partialFilterExpression": {"context.flow.due": {"$exists": True}},
             },
             {
+                # Only what an import brought, in the order it came: what is compared with its source and taken back.
+                # No live message is ever in it.
+                "name": "imported",
+                "fields": ["import_id", "_id"],
+                "partialFilterExpression": {"import_id": {"$exists": True}},
+            },
+            {
                 # Few at all times: what somebody deleted, until it is removed.
                 "name": "deleted",
                 "fields": ["deleted.at"],
@@ -182,6 +189,13 @@ class MessageDocument(Document):
             },
             # The console's search: words as they are written, in any language.
             {"name": "words", "fields": ["$content"], "default_language": "none", "language_override": "-"},
+            {
+                # Only what an import brought, in the order it came: what is compared with its source and taken back.
+                # No live message is ever in it.
+                "name": "imported",
+                "fields": ["import_id"],
+                "partialFilterExpression": {"import_id": {"$exists": True}},
+            },
         ],
     }
 

@@ -2,6 +2,7 @@
 
 from mongoengine import Document
 from mongoengine.fields import (
+    BinaryField,
     BooleanField,
     DateTimeField,
     DictField,
@@ -19,6 +20,7 @@ class ImportDocument(Document):
     `offset` and `rows` say how far the file was read, and everything counted is true of exactly so much. `intent` is
     what of the next batch was here before the first attempt at it. `channels` are pairs: theirs, ours. `options` say
     how another program's source is read; `fingerprint` names its rows, for a source that changed is another one.
+    `sources` are the files it was read from, `undone` what was taken back of it.
     """
 
     meta = {  # noqa: RUF012
@@ -62,6 +64,10 @@ class ImportDocument(Document):
     channels = ListField(ListField(StringField()))
     days = ListField(DateTimeField())
     oldest_stored = DateTimeField()
+    sources = ListField(StringField())
+    undoing_since = DateTimeField()
+    undone_at = DateTimeField()
+    undone = DictField()
 
 
 class RejectionDocument(Document):
@@ -83,4 +89,56 @@ class RejectionDocument(Document):
     place = StringField()
     reason = StringField()
     text = StringField()
+    at = DateTimeField()
+
+
+class ImportedBatchDocument(Document):
+    """Which sessions and messages a batch brought, with a digest of each message: what they are compared with later.
+
+    `brought` is compressed JSON: a million messages take some 30 MB.
+    """
+
+    meta = {  # noqa: RUF012
+        "collection": "import_batches",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {"name": "of_import", "fields": ["import_id", "rows"]},
+            {"name": "two_years", "fields": ["at"], "expireAfterSeconds": 2 * 365 * 24 * 3600},
+        ],
+    }
+
+    id = StringField(primary_key=True)
+    import_id = ObjectIdField()
+    rows = IntField()
+    brought = BinaryField()
+    at = DateTimeField()
+
+
+class ImportChangeDocument(Document):
+    """How something was that was here before an import changed it; noted before that, and gone once it is restored.
+
+    `_id` is import:kind:what it is about, which is how they are paged through.
+    `kind` says what: the counts of a session, what a session is opted out of, or what a contact is known by and opted
+    out of. It goes when the contact is forgotten.
+    """
+
+    meta = {  # noqa: RUF012
+        "collection": "import_changes",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {"name": "about", "fields": ["ref"]},
+            {"name": "two_years", "fields": ["at"], "expireAfterSeconds": 2 * 365 * 24 * 3600},
+        ],
+    }
+
+    id = StringField(primary_key=True)
+    import_id = ObjectIdField()
+    kind = StringField(choices=("counts", "opted_out", "contact"))
+    ref = ObjectIdField()
+    before = DictField()
+    absent = ListField(StringField())
+    added = DictField()
+    lines = DictField()
     at = DateTimeField()

@@ -99,6 +99,13 @@ class ContactDocument(Document):
                 "fields": ["-crm_error_at"],
                 "partialFilterExpression": {"crm_error_at": {"$exists": True}},
             },
+            {
+                # Only what an import brought, in the order it came: what is compared with its source and taken back.
+                # Nobody who wrote here is in it.
+                "name": "imported",
+                "fields": ["import_id", "_id"],
+                "partialFilterExpression": {"import_id": {"$exists": True}},
+            },
         ],
     }
 
