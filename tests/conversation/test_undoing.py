@@ -95,6 +95,32 @@ def test_what_was_changed_of_what_was_here_is_as_it_was(app, twilio, clock, db, 
     assert snapshot(db) == before
 
 
+@pytest.mark.parametrize("where", ["note_counts", "note_opted_out", "note_learned", "recount"])
+def test_an_import_that_was_killed_and_went_on_is_taken_back_exactly(
+    app, twilio, clock, db, runtime, monkeypatch, where
+):
+    file = mixed(twilio, db, clock)
+    before = snapshot(db)
+    place, name = importing.imported.importing if where == "recount" else import_changes, where
+    real = getattr(place, name)
+
+    def killed(*given):
+        real(*given)
+        raise Killed
+
+    run = importing.order(runtime, io.BytesIO(file), "file.jsonl", "key:test")
+    with monkeypatch.context() as patch:
+        patch.setattr(imports, "release", lambda run: None)
+        patch.setattr(place, name, killed)
+        with pytest.raises(Killed):
+            importing.work_off(runtime, lambda seconds: False)
+    clock.tick(100)
+    importing.work_off(runtime, lambda seconds: False)
+    assert verifying.verify(runtime, run.id).is_same
+    undo(runtime, clock, run)
+    assert snapshot(db) == before
+
+
 PLACES = [
     (steps, "hide"),
     (emptying, "empty"),
