@@ -32,7 +32,11 @@ COMMANDS = [
     ("crm", "crm.crm", "Take contacts and conversations to the CRM of the settings."),
     ("export", "export.export", "Write sessions with all their messages as JSON lines or CSV."),
     ("flows", "flows.flows", "Look at the flows of config/flows, check files of them, and try one out."),
-    ("import", "imports.import_", "Bring in conversations from a file: an export of a gateway."),
+    (
+        "import",
+        "imports.import_",
+        "Bring in conversations: from files, a folder of them, or the database of another program.",
+    ),
     ("keys", "keys.keys", "Look after the keys to the REST API. See docs/console/operations.md."),
     (
         "migrate",
