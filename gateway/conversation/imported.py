@@ -192,10 +192,11 @@ def _give_contact(batch: Batch, document: dict[str, Any]) -> None:
         return
     batch.senders[whose] = known
     out: Collection[str] = known.opted_out
-    if not set(document.get("opted_out") or ()) <= set(out):
+    if document.get("opted_out"):
         out = _carry_over(batch, known.id, document)
-        batch.people.clear()
-        batch.senders.clear()
+        if not set(out) <= set(known.opted_out):
+            batch.people.clear()
+            batch.senders.clear()
     if out:
         document["opted_out"] = list(dict.fromkeys([*(document.get("opted_out") or ()), *out]))
 

@@ -112,7 +112,9 @@ def carry_over(
     if new:
         import_changes.note_opted_out(import_id, [str(one) for one in group.ids], new, said_by)
         contacts.record_opt_out([group.id], new, out=True, message_id=None, at=said_by)
-        spread(runtime, group, new)
+    if lines:
+        # What is recorded already is carried on too: whoever recorded it may have died before that.
+        spread(runtime, group, lines)
     return (*known, *new)
 
 

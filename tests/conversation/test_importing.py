@@ -245,6 +245,16 @@ def test_an_opt_out_comes_along_and_one_taken_back_since_does_not(app, twilio, c
     assert db.contacts.find_one()["opted_out"] == {}
 
 
+def test_an_opt_out_that_was_left_half_carried_reaches_the_sessions_with_the_next_try(twilio, runtime, db, monkeypatch):
+    twilio.sms("Hello")
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.conversation.optouts.sessions.mark_opted_out", None)
+        bring_in(runtime, written(session(opted_out=["+15017122661"]), message(1)))
+    assert list(db.contacts.find_one()["opted_out"]) == ["+15017122661"]
+    bring_in(runtime, written(session(opted_out=["+15017122661"]), message(1)))
+    assert [one["opted_out"] for one in db.sessions.find()] == [["+15017122661"]] * 2
+
+
 def test_an_opt_out_said_here_holds_for_what_comes_in(app, twilio, runtime, db):
     twilio.sms("STOP")
     bring_in(runtime, written(session(), message(1)))
