@@ -38,6 +38,8 @@ class Held:
 
 def held(session_id: str) -> Held | None:
     """Look up how far a session's flow is; None where there is no such session."""
+    if not ObjectId.is_valid(session_id):
+        return None  # what an adopted session says it goes on in
     fields = {_STATE: 1, "status": 1, "keys": 1}
     found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, fields)
     if found is None:

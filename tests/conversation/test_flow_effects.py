@@ -311,6 +311,13 @@ def test_what_an_older_system_kept_under_our_name_is_no_flow(scene, odd):
     assert scene.play("order") == [ASKED[0]]
 
 
+def test_a_flow_that_is_said_to_go_on_nowhere_stands_in_no_others_way(scene):
+    scene.play("supply")
+    scene.db.sessions.update_one({}, {"$set": {"context.flow.carried_by": "elsewhere"}})
+    assert scene.play("3 apples") == []
+    assert scene.play("order") == [ASKED[0]]
+
+
 def test_a_time_out_says_nothing_while_a_person_answers_or_where_the_file_says_nothing(scene):
     scene.play("supply")
     operators.take_over(scene.runtime, str(scene.session()["_id"]), "ada")
