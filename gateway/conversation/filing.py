@@ -151,24 +151,27 @@ def _open(
     new = replace(new, context=context)
     if not sessions.open_session(new):
         return _give_way(message, open_keys, policy, now)
-    view = SessionView(
+    return Filed(_view(new, message, now), decision.as_stored(), message.received_at, opened=True, to_merge=to_merge)
+
+
+def _view(new: sessions.NewSession, message: InboundMessage, now: datetime) -> SessionView:
+    return SessionView(
         id=new.id,
         first_message_at=message.received_at,
         last_message_at=message.received_at,
         created_at=now,
         communication_type=message.communication_type,
-        is_open=bool(open_keys),
+        is_open=bool(new.open_keys),
         previous_session_id=new.previous_session_id,
         contact_id=new.contact_id,
         opened_by=message.id,
-        keys=keys,
+        keys=new.keys,
         opted_out=new.opted_out,
         automatic=new.automatic,
         bot_off=new.bot_off,
         assigned_to=new.assigned_to,
-        flow=context.get(sessions.FLOW),
+        flow=new.context.get(sessions.FLOW),
     )
-    return Filed(view, decision.as_stored(), message.received_at, opened=True, to_merge=to_merge)
 
 
 def _turned_out_one(contact: Contact, message: InboundMessage, now: datetime) -> bool:
