@@ -11,8 +11,8 @@ from typing import Any
 
 from gateway.core.notifications import Event
 from gateway.store import occurrences, streams
-from gateway.store.connection import collection, deadline
-from gateway.store.documents import FlowRunDocument, JobDocument, MessageDocument, SessionDocument
+from gateway.store.connection import deadline
+from gateway.store.documents import FlowRunDocument, MessageDocument, SessionDocument
 from gateway.store.occurrences import Placed
 from gateway.store.streams import Gathered
 
@@ -132,21 +132,3 @@ def _of_session(row: Mapping[str, Any], change: Mapping[str, Any]) -> Iterator[E
 
 
 # Where it goes on
-
-
-def place(job: str) -> tuple[Mapping[str, Any] | None, datetime | None]:
-    """Tell where a job goes on in MongoDB's changes, and up to when it has told everything."""
-    found = collection(JobDocument).find_one({"_id": job}, {"place": 1, "until": 1}) or {}
-    return found.get("place") or None, found.get("until")
-
-
-def keep_place(job: str, owner: str, place: Mapping[str, Any] | None, until: datetime, lease: datetime) -> bool:
-    """Note where a job goes on, and that it does; False where it is somebody else's by now."""
-    fields = {"place": dict(place or {}), "until": until, "lease": lease}
-    done = collection(JobDocument).update_one({"_id": job, "owner": owner}, {"$set": fields})
-    return done.matched_count == 1
-
-
-def forget_place(job: str) -> None:
-    """Begin anew the next time, since nobody listens."""
-    collection(JobDocument).update_one({"_id": job, "place": {"$exists": True}}, {"$unset": {"place": "", "until": ""}})

@@ -12,7 +12,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from gateway.core.errors import GatewayError, StoreUnavailable
 from gateway.store.connection import collection
-from gateway.store.documents import SessionDocument
+from gateway.store.documents import JobDocument, SessionDocument
 
 MOST_GATHERED = 500
 GATHER_SECONDS = 0.2
@@ -93,3 +93,21 @@ def _told() -> Iterator[None]:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
     except PyMongoError as error:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def place(job: str) -> tuple[Mapping[str, Any] | None, datetime | None]:
+    """Tell where a job goes on in MongoDB's changes, and up to when it has told everything."""
+    found = collection(JobDocument).find_one({"_id": job}, {"place": 1, "until": 1}) or {}
+    return found.get("place") or None, found.get("until")
+
+
+def keep_place(job: str, owner: str, place: Mapping[str, Any] | None, until: datetime, lease: datetime) -> bool:
+    """Note where a job goes on, and that it does; False where it is somebody else's by now."""
+    fields = {"place": dict(place or {}), "until": until, "lease": lease}
+    done = collection(JobDocument).update_one({"_id": job, "owner": owner}, {"$set": fields})
+    return done.matched_count == 1
+
+
+def forget_place(job: str) -> None:
+    """Begin anew the next time, since nobody listens."""
+    collection(JobDocument).update_one({"_id": job, "place": {"$exists": True}}, {"$unset": {"place": "", "until": ""}})

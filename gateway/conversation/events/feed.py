@@ -5,31 +5,25 @@ lost on the way, whoever is killed. The place in the changes is noted after thei
 dies in between leads to the same rows again, which are there.
 """
 
-import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from gateway.conversation import following
 from gateway.conversation.events import queue
+from gateway.conversation.following import LATE, LOOK_SECONDS, Turn
 from gateway.conversation.runtime import Runtime
 from gateway.core.notifications import Event
 from gateway.core.times import MILLISECOND
 from gateway.logs import log
-from gateway.store import feed, occurrences, turns
+from gateway.store import feed, occurrences
 from gateway.store.connection import deadline
 from gateway.store.occurrences import HISTORY
 from gateway.store.streams import NoChangeStreams, PlaceLost
 from gateway.store.subscriptions import Subscription
 
 JOB = "events"
-LEASE = timedelta(seconds=30)
-# How often the place is noted while nothing happens: a token too old is worth nothing.
-NOTED_EVERY = timedelta(seconds=5)
-# How often messages are looked for where MongoDB tells nobody of changes.
-LOOK_SECONDS = 5.0
-# What is stored with a moment may come to be there this much later, and hosts' clocks differ.
-LATE = timedelta(seconds=30)
 BATCH = 500
 PASS_SECONDS = 60
 
@@ -37,31 +31,23 @@ PASS_SECONDS = 60
 def follow(runtime: Runtime, stop: threading.Event) -> None:
     """Queue what happens until told to stop, if somebody listens and no other worker does this."""
     with deadline():
-        if not queue.listening(runtime):
-            feed.forget_place(JOB)
-            return
-        owner, now = secrets.token_hex(8), runtime.clock.now()
-        if not turns.take(JOB, owner, now, lease=now + LEASE, due_only=False):
-            return
-    try:
-        Follower(runtime, owner, stop).run()
-    finally:
-        with deadline():
-            turns.give_back(JOB, owner)
+        listening = queue.listening(runtime)
+    with following.turn(runtime, JOB, wanted=bool(listening)) as mine:
+        if mine:
+            Follower(runtime, mine, stop).run()
 
 
 class Follower:
     """One worker's turn at following, from where the last one stopped."""
 
-    def __init__(self, runtime: Runtime, owner: str, stop: threading.Event) -> None:
-        self._runtime, self._owner, self._stop = runtime, owner, stop
-        self._noted = datetime.min.replace(tzinfo=runtime.clock.now().tzinfo)
+    def __init__(self, runtime: Runtime, mine: Turn, stop: threading.Event) -> None:
+        self._runtime, self._turn, self._stop = runtime, mine, stop
         self._told: set[str] = set()
 
     def run(self) -> None:
         """Follow the changes; where they are gone or not told at all, go by when messages were stored."""
+        place, until = self._turn.place()
         with deadline():
-            place, until = feed.place(JOB)
             since = until or _first(queue.listening(self._runtime), self._runtime.clock.now())
         try:
             self._follow(place, since)
@@ -85,7 +71,9 @@ class Follower:
         with feed.follow(place, since - LATE) as batches:
             began = self._runtime.clock.now()
             for batch in batches:
-                if not self._tell(batch.events) or not self._note(batch.place, batch.until or began, batch.events):
+                if not self._tell(batch.events) or not self._turn.note(
+                    batch.place, batch.until or began, now=bool(batch.events)
+                ):
                     return
                 began = self._runtime.clock.now()
 
@@ -94,9 +82,9 @@ class Follower:
         now = self._runtime.clock.now()
         since = max(since - LATE, now - HISTORY)
         for events, _, until in stored(since, now):
-            if not self._tell(events) or not self._note(None, until, events):
+            if not self._tell(events) or not self._turn.note(None, until, now=bool(events)):
                 return
-        self._note(None, now, (), now=True)
+        self._turn.note(None, now, now=True)
 
     def _look(self, since: datetime) -> None:
         """Look for new messages again and again."""
@@ -108,7 +96,7 @@ class Follower:
                 if not self._tell([event for event in events if event.id not in seen]):
                     return
             since = now
-            if not self._note(None, now, (), now=True):
+            if not self._turn.note(None, now, now=True):
                 return
             self._stop.wait(LOOK_SECONDS)
 
@@ -116,25 +104,13 @@ class Follower:
         """Queue events; False where nobody listens any more, or this is to stop."""
         if self._stop.is_set():
             return False
-        now = self._runtime.clock.now()
-        if not events and now - self._noted < NOTED_EVERY:
+        if not events and self._turn.was_noted_lately():
             return True
         # Whoever subscribed before something happened is in the list that is read after it.
         with deadline(PASS_SECONDS):
             listening = queue.listening(self._runtime)
             queue.tell(self._runtime, events, listening)
         return bool(listening)
-
-    def _note(
-        self, place: Mapping[str, Any] | None, until: datetime, events: Sequence[Event], *, now: bool = False
-    ) -> bool:
-        """Note how far this came; False where it is another worker's turn."""
-        moment = self._runtime.clock.now()
-        if not (events or now) and moment - self._noted < NOTED_EVERY:
-            return True
-        self._noted = moment
-        with deadline():
-            return feed.keep_place(JOB, self._owner, place, until, moment + LEASE)
 
 
 def _first(listening: Sequence[Subscription], now: datetime) -> datetime:

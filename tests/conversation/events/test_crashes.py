@@ -8,19 +8,18 @@ import threading
 import pytest
 
 from gateway.conversation.events import deliver, feed, hands, payload, queue
-from gateway.store import connection, occurrences, outbox, subscriptions, turns
-from gateway.store import feed as stored_feed
+from gateway.store import connection, occurrences, outbox, streams, subscriptions, turns
 from tests.conversation.events.conftest import wait_for
 
 FINDING = [
     (turns, "take", "after"),
-    (stored_feed, "place", "after"),
+    (streams, "place", "after"),
     (occurrences, "messages", "before"),
     (queue, "tell", "before"),
     (outbox, "put_all", "before"),
     (outbox, "put_all", "after"),
-    (stored_feed, "keep_place", "before"),
-    (stored_feed, "keep_place", "after"),
+    (streams, "keep_place", "before"),
+    (streams, "keep_place", "after"),
 ]
 TELLING = [
     (outbox, "claim_event", "after"),
