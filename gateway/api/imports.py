@@ -24,7 +24,7 @@ from gateway.conversation import export, importing
 from gateway.conversation.importing import BadFile, TooLarge
 from gateway.core.errors import StoreUnavailable
 from gateway.logs import log
-from gateway.store import imports
+from gateway.store import imports, rejections
 from gateway.store.connection import deadline
 from gateway.store.imports import Import as Stored
 
@@ -103,7 +103,7 @@ def get_rejected_rows(path: ImportPath) -> Response:
 
 def _lines(import_id: str) -> Iterator[bytes]:
     try:
-        for one in imports.rejections(import_id):
+        for one in rejections.of(import_id):
             yield orjson.dumps(one.as_json()) + b"\n"
     except StoreUnavailable as error:
         log.error("store_unavailable", message=str(error)[:300])

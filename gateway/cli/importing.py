@@ -19,8 +19,9 @@ from gateway.conversation.rehearsal import Rehearsal, Told
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.verifying import Verified
 from gateway.core.imported import Position, Tally
-from gateway.store import imports
-from gateway.store.imports import RUNNING, Import, Rejection
+from gateway.store import rejections
+from gateway.store.imports import RUNNING, Import
+from gateway.store.rejections import Rejection
 
 # The most frequent reasons; the rows themselves say all of them.
 _REASONS = 10
@@ -109,7 +110,7 @@ def keep_rejected(run: Import, path: Path) -> None:
     """Write the rows that were not taken to a file, each with its reason."""
     with path.open("w", encoding="utf-8") as file:
         lines = _Lines(file)
-        for one in imports.rejections(run.id):
+        for one in rejections.of(run.id):
             lines.write(one)
 
 

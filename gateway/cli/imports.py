@@ -18,7 +18,7 @@ from gateway.conversation.importing import Hands
 from gateway.conversation.layouts import LAYOUTS
 from gateway.conversation.staging import Options
 from gateway.core.errors import GatewayError
-from gateway.store import imports
+from gateway.store import imports, rejections
 from gateway.store.connection import deadline
 from gateway.store.imports import DONE
 
@@ -175,7 +175,7 @@ def show_import(import_id: str, rejected: bool, as_json: bool) -> None:
     if run is None:
         raise click.ClickException(f"There is no import {import_id}. `gateway import list` shows which there are.")
     if rejected:
-        for one in imports.rejections(run.id):
+        for one in rejections.of(run.id):
             click.echo(json.dumps(one.as_json(), ensure_ascii=False))
         return
     importing_cli.show(run, as_json)

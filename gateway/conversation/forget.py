@@ -15,7 +15,7 @@ from gateway.conversation.crm import erase
 from gateway.conversation.runtime import Runtime
 from gateway.core.participant import address
 from gateway.logs import log
-from gateway.store import audit, contacts, forgetting, imports, inspections, removal, suppressions
+from gateway.store import audit, contacts, forgetting, inspections, rejections, removal, suppressions
 from gateway.store import retention as steps
 from gateway.store.connection import deadline
 from gateway.store.forgetting import Person
@@ -115,7 +115,7 @@ def _forget(
     with emptying.held(runtime) as hold:
         with deadline(SEARCH_SECONDS):
             inspections.forget_words()
-            imports.forget_words()
+            rejections.forget_words()
             who = find()
             sessions = forgetting.sessions_of(who)
             done = Forgotten(suppressed=_keep_opt_out(runtime, who))

@@ -18,12 +18,13 @@ from gateway.core.imported import MessageRow, Read, Rejected, Remark, SessionRow
 from gateway.core.participant import Participant, address
 from gateway.core.sessions import IDLE
 from gateway.store import carried as stored
-from gateway.store import channels, contacts, import_changes, imported_batches, importing, imports
+from gateway.store import channels, contacts, import_changes, imported_batches, importing, rejections
 from gateway.store.connection import deadline
 from gateway.store.contacts import Contact, Sender
 from gateway.store.exporting import WITHOUT
 from gateway.store.importing import Here
-from gateway.store.imports import Import, Rejection, Step
+from gateway.store.imports import Import, Step
+from gateway.store.rejections import Rejection
 
 # Reading, storing and counting a batch takes a tenth of a second; a busy MongoDB may take a while.
 BATCH_SECONDS = 60
@@ -89,7 +90,7 @@ def put(runtime: Runtime, run: Import, reads: Sequence[Read], known: Mapping[str
         carried.put_files(batch, reads)
         importing.recount(batch.touched)
         imported_batches.keep(run.id, reads[-1].position.rows, sorted(batch.created), batch.stored)
-        imports.reject(run.id, batch.rejections, batch.now)
+        rejections.keep(run.id, batch.rejections, batch.now)
     return Step(
         position=reads[-1].position,
         tally=batch.tally,

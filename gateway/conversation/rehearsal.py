@@ -28,7 +28,7 @@ from gateway.core.imported import (
 from gateway.core.sessions import Scope
 from gateway.store import contacts, importing, numbers
 from gateway.store.connection import deadline
-from gateway.store.imports import Rejection
+from gateway.store.rejections import Rejection
 from gateway.store.staging import Seen
 
 

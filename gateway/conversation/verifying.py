@@ -17,7 +17,7 @@ from gateway.conversation.origins import REHEARSAL, Origin
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
 from gateway.core.imported import MessageRow, Read, SessionRow, digest
-from gateway.store import imported_batches, imports
+from gateway.store import imported_batches, imports, rejections
 from gateway.store.connection import deadline
 from gateway.store.imported_batches import Brought, Stored
 from gateway.store.imports import CANCELED, DONE, FAILED, Import
@@ -90,7 +90,7 @@ def verify(runtime: Runtime, import_id: str, tell: Callable[[int, int], object] 
 def _origin(run: Import) -> Origin | None:
     # A source of which only a part came in differs from what is here, and so do rows that were rejected, which are
     # known for thirty days.
-    rejected = sum(1 for _ in imports.rejections(run.id)) if run.tally.rejected else 0
+    rejected = sum(1 for _ in rejections.of(run.id)) if run.tally.rejected else 0
     return origins.again(run) if run.state == DONE and rejected == run.tally.rejected else None
 
 
@@ -109,7 +109,7 @@ def _noted(run: Import) -> Iterator[_Batch]:
 
 def _of_source(runtime: Runtime, run: Import, origin: Origin) -> Iterator[_Batch]:
     """Read the source again, but for the rows that the import rejected."""
-    rejected = {one.row for one in imports.rejections(run.id)}
+    rejected = {one.row for one in rejections.of(run.id)}
     path = origins.stage_path(runtime, f"{REHEARSAL}{secrets.token_hex(6)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,21 +1,21 @@
-"""Imports: who ordered them, who is at work on them, how far they are, and which rows they did not take.
+"""Imports: who ordered them, who is at work on them, and how far they are.
 
 An import is claimed with a lease, and everything its claimant notes is bound to the claim: whoever lost it, or whose
 import was canceled, learns so from the next note. A note says how far the file was read and what came of it in one
 update, so that an import goes on after a crash exactly where it was.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReplaceOne, ReturnDocument
+from pymongo import ReturnDocument
 
 from gateway.core.imported import Position, Tally
-from gateway.store.connection import collection, deadline
-from gateway.store.documents import ImportDocument, RejectionDocument
+from gateway.store.connection import collection
+from gateway.store.documents import ImportDocument
 
 UPLOADING, QUEUED, RUNNING = "uploading", "queued", "running"
 DONE, FAILED, CANCELED = "done", "failed", "canceled"
@@ -23,9 +23,6 @@ STATES = (UPLOADING, QUEUED, RUNNING, DONE, FAILED, CANCELED)
 
 # So many problems of a file are told; all of its rows are counted.
 PROBLEMS = 100
-READ_SECONDS = 10
-# Each may be some megabytes.
-_AT_ONCE = 10
 
 _ENDED = dict.fromkeys(("unfinished", "lease", "owner", "intent"), "")
 _SUMS = tuple(one.name for one in fields(Tally) if one.name != "problems")
@@ -299,45 +296,3 @@ def _import(row: Mapping[str, Any]) -> Import:
         undone_at=row.get("undone_at"),
         undone=row.get("undone") or {},
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A row that was not taken: its number, why, what it was, and where a person finds it."""
-
-    row: int
-    reason: str
-    text: str
-    place: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """Give it as people are shown it."""
-        return {"row": self.row, "place": self.place, "reason": self.reason, "text": self.text}
-
-
-def reject(import_id: str, rejections: Sequence[Rejection], now: datetime) -> None:
-    """Keep rows that were not taken; each once, however often its batch is tried."""
-    if rejections:
-        rows = [
-            {"_id": f"{import_id}:{one.row}", "import_id": ObjectId(import_id), "at": now, **asdict(one)}
-            for one in rejections
-        ]
-        collection(RejectionDocument).bulk_write([ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows])
-
-
-def rejections(import_id: str) -> Iterator[Rejection]:
-    """Give the rows that were not taken, in the order of the file, a few at a time."""
-    after = 0
-    while True:
-        wanted = {"import_id": ObjectId(import_id), "row": {"$gt": after}}
-        with deadline(READ_SECONDS):
-            rows = list(collection(RejectionDocument).find(wanted).sort("row", 1).limit(_AT_ONCE))
-        yield from (Rejection(row["row"], row["reason"], row["text"], row.get("place") or "") for row in rows)
-        if len(rows) < _AT_ONCE:
-            return
-        after = rows[-1]["row"]
-
-
-def forget_words() -> int:
-    """Delete the rows that were not taken: nobody can say whose words are in there."""
-    return collection(RejectionDocument).delete_many({}).deleted_count

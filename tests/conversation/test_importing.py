@@ -15,7 +15,7 @@ from gateway.conversation.importing import BadFile, Busy, Hands
 from gateway.conversation.staging import Options
 from gateway.conversation.whatif import Question
 from gateway.core.errors import StoreUnavailable
-from gateway.store import analytics, gaps, imports, uploads
+from gateway.store import analytics, gaps, imports, rejections, uploads
 from gateway.store.exporting import Selected
 from tests.conftest import TEN
 
@@ -197,7 +197,7 @@ def test_counts_and_times_are_those_of_the_messages(runtime, db):
 def test_a_broken_row_is_kept_with_its_reason_and_the_others_come_in(runtime, db, row, reason):
     file = written(session(2), message(1, of=2), end=None) + row + b"\n" + written(message(2, of=2), head=None)
     run = bring_in(runtime, file)
-    (kept,) = imports.rejections(run.id)
+    (kept,) = rejections.of(run.id)
     assert (run.state, run.tally.rejected, kept.row) == ("done", 1, 4)
     assert any(words in kept.reason for words in reason.split("|")), kept.reason
     assert kept.text.encode()[:20] == row[:20] or b"\xff" in row
@@ -208,7 +208,7 @@ def test_a_line_that_is_too_long_is_passed_over(runtime, db, monkeypatch):
     monkeypatch.setattr("gateway.conversation.layouts.own.LONGEST_LINE", 2000)
     file = written(session(), message(1, content="x" * 9000), message(2))
     run = bring_in(runtime, file)
-    assert [one.row for one in imports.rejections(run.id)] == [3]
+    assert [one.row for one in rejections.of(run.id)] == [3]
     assert [row["content"] for row in db.messages.find()] == ["No. 2"]
 
 

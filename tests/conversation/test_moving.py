@@ -17,7 +17,7 @@ from gateway.conversation.staging import Options
 from gateway.core.fetching import Fetched
 from gateway.core.messages import CHAT
 from gateway.core.participant import address
-from gateway.store import carrying, channels, imports, media, suppressions
+from gateway.store import carrying, channels, imports, media, rejections, suppressions
 from gateway.store.exporting import WITHOUT, Selected
 from tests.conftest import TEN, fixture
 from tests.conversation.test_importing import Killed, bring_in, converse, session, written
@@ -246,7 +246,7 @@ def test_what_does_not_fit_is_rejected_with_a_reason_and_leaves_nothing(db, runt
     db.suppressions.insert_one({"_id": "salt", "salt": Binary(b"ours")})
     db.messages.insert_one({"_id": "SM1", "media": [{"stored": True, "file_id": "SM1/0/a", "sha256": kept}]})
     run = bring_in(runtime, written(row))
-    (rejected,) = imports.rejections(run.id)
+    (rejected,) = rejections.of(run.id)
     assert reason in rejected.reason
     for name in ("contacts", "channels", "merges", "users", "media.files", "media.chunks"):
         assert db[name].count_documents({}) == 0

@@ -9,7 +9,7 @@ from gateway.conversation.importing import Hands
 from gateway.conversation.layouts import BadFile
 from gateway.conversation.rehearsal import Told
 from gateway.conversation.staging import Options
-from gateway.store import imports
+from gateway.store import rejections
 from gateway.store.staging import Stage, StageFailed
 
 GOOD = {"id": 1, "session_id": "s", "user_id": "+15558675310", "role": "user", "content": "hi"}
@@ -29,7 +29,7 @@ def bring_in(runtime, *given, layout="", **options):
     run = importing.run_here(runtime, origin, "gateway import", Hands())
     assert foreseen.tally == run.tally
     assert foreseen.is_complete == run.is_complete
-    assert lines == list(imports.rejections(run.id))
+    assert lines == list(rejections.of(run.id))
     return run, lines
 
 

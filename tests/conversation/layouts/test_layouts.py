@@ -13,7 +13,7 @@ from gateway.conversation.layouts import BadFile
 from gateway.conversation.rehearsal import Told
 from gateway.conversation.staging import Options
 from gateway.core.participant import participant
-from gateway.store import contacts, imports
+from gateway.store import contacts, rejections
 from tests.conftest import FIXTURES, TEN
 
 LAYOUTS = FIXTURES / "layouts"
@@ -305,7 +305,7 @@ def test_a_database_is_read_as_it_is_and_never_written(runtime, db, old_database
         assert (run.state, run.layout, run.is_complete) == ("done", "node", True)
         assert conversations(db) == EXPECTED["node"]
     assert (run.tally.messages_duplicate, run.tally.rejected) == (10, 1)
-    (kept,) = imports.rejections(run.id)
+    (kept,) = rejections.of(run.id)
     assert kept.place.startswith("sessions, _id ")
     assert "7 is neither true nor false" in kept.reason
     assert {name: list(old[name].find()) for name in old.list_collection_names()} == before
