@@ -7,6 +7,7 @@ from gateway.core.identifiers import told_apart
 from gateway.core.limits import slot_of, stale
 from gateway.core.messages import InboundMessage
 from gateway.store import contacts, finding, linking, sessions
+from gateway.store.sessions import Touch
 
 # A call whose end is never reported lets go of its session after this time.
 LIVE_CALL = timedelta(hours=4)
@@ -15,23 +16,12 @@ LIVE_CALL = timedelta(hours=4)
 IN_FLIGHT = timedelta(seconds=4)
 
 
-def count(
-    message: InboundMessage,
-    filed: Filed,
-    *,
-    stored: int,
-    keys: tuple[str, ...],
-    now: datetime,
-    answers: int = 0,
-    notice: str = "",
-    shared: frozenset[str] = frozenset(),
-) -> bool:
-    """Count what was stored in its session, opening that again where it was only idle.
-
-    False where a person closed it meanwhile: the message must be filed again.
-    """
-    begins = message.call is not None and (message.call.number == 0 or filed.opened)
-    touch = sessions.Touch(
+def touch_of(
+    message: InboundMessage, filed: Filed, *, stored: int, now: datetime, answers: int = 0, notice: str = ""
+) -> Touch:
+    """Give what counting a stored turn does to its session."""
+    begins = _begins(message, filed)
+    return Touch(
         session_id=filed.session.id,
         moment=filed.moment,
         now=now,
@@ -43,16 +33,28 @@ def count(
         stale=stale(filed.session.automatic, filed.moment),
         notice=notice,
     )
-    if message.call and not begins:
+
+
+def _begins(message: InboundMessage, filed: Filed) -> bool:
+    """Tell whether a message is where its call begins to hold the session open."""
+    return message.call is not None and (message.call.number == 0 or filed.opened)
+
+
+def count(message: InboundMessage, filed: Filed, touch: Touch, keys: tuple[str, ...], shared: frozenset[str]) -> bool:
+    """Count what was stored in its session, opening that again where it was only idle.
+
+    False where a person closed it meanwhile: the message must be filed again.
+    """
+    if message.call and not _begins(message, filed):
         return sessions.touch_by_id(touch)
-    if filed.session.is_open and sessions.touch(touch):
+    if filed.session.is_open and sessions.touch([touch]):
         if fresh := set(keys) - set(filed.session.keys):
             sessions.add_keys(filed.session.id, sorted(fresh))
             if filed.session.contact_id:
-                _learn(filed.session.contact_id, message, shared, now)
+                _learn(filed.session.contact_id, message, shared, touch.now)
         return True
     # Only the sender's newest session wakes up again; an older one takes late messages as it is.
-    sessions.reopen_idle(filed.session.id, keys, now)
+    sessions.reopen_idle(filed.session.id, keys, touch.now)
     return sessions.touch_closed(touch)
 
 
@@ -75,5 +77,5 @@ def count_ours(session_id: str, moment: datetime, now: datetime, *, messages: in
     if session and not session.is_open:
         sessions.reopen_idle(session_id, session.keys, now)
     sessions.touch_by_id(
-        sessions.Touch(session_id, moment, now, messages=messages, inbound=False, answers=answers, slot=slot_of(moment))
+        Touch(session_id, moment, now, messages=messages, inbound=False, answers=answers, slot=slot_of(moment))
     )

@@ -12,28 +12,24 @@ from gateway.conversation import (
     calls,
     claims,
     counting,
-    filing,
     flow_turns,
+    group_commit,
     guards,
     linking,
-    optouts,
     queue,
-    respond,
     unheard,
 )
 from gateway.conversation.actions import On
-from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
+from gateway.conversation.storing import Arrival
 from gateway.conversation.telling import tell_decision, tell_stored
 from gateway.core.errors import StoreUnavailable
-from gateway.core.messages import AT_ONCE, Channel, Delivery, InboundMessage
+from gateway.core.messages import AT_ONCE, Delivery, InboundMessage
 from gateway.core.replies import FLOW, answer_id
-from gateway.core.sessions import Policy, session_keys
 from gateway.core.statuses import CALL_ENDS
-from gateway.core.times import ms_between
 from gateway.store import answers, messages, sessions
 from gateway.store import calls as store_calls
-from gateway.store.answers import PENDING, QUEUED, Answer
+from gateway.store.answers import PENDING, QUEUED
 from gateway.store.connection import deadline
 from gateway.store.messages import Claimed, StoredTurn
 from gateway.store.outbound import Place
@@ -77,23 +73,23 @@ def _receive(runtime: Runtime, message: InboundMessage, delivery: Delivery) -> O
             return _redelivered(runtime, message, delivery, claimed)
         channel = runtime.channels.resolve(message.communication_type, message.recipient, message.account_sid)
         runtime.channels.hear(channel.id, message.received_at)
-        policy = runtime.policy_for(channel)
-        filed = _file(runtime, message, channel, policy)
-        turn = _turn(runtime, message, channel, filed, delivery) if filed else None
-        stored = messages.insert([turn]) if turn else set()
-        if filed is None or turn is None or message.id not in stored:
+    arrival = Arrival(message, channel, runtime.policy_for(channel), delivery)
+    stored = group_commit.store(runtime, arrival)
+    if stored is None:
+        with deadline():
             return _redelivered(runtime, message, delivery, messages.find_claimed(message.id))
-        runtime.recent.add(message.id)
-        filed, turn = _counted(runtime, turn, filed, len(stored), channel, policy)
+    runtime.recent.add(message.id)
+    with deadline():
         if message.call and message.call.number == 0:
             calls.apply_waiting(runtime, message.call.sid)
             calls.let_go_if_over(runtime, message.call.sid)
-        _follow_up(runtime, turn, delivery)
+        _follow_up(runtime, stored.turn, delivery)
+    filed, turn = stored.filed, stored.turn
     if filed.to_merge:
         linking.link_now(runtime, filed.to_merge)
     claims.said_in(runtime, message, turn.contact_id, filed.session.id)
     tell_decision(runtime, message, filed, channel.id)
-    tell_stored(message, stored, {"session_id": filed.session.id, "channel_id": channel.id})
+    tell_stored(message, stored.ids, {"session_id": filed.session.id, "channel_id": channel.id})
     answer = turn.answer
     waits_for = _waits_for(answer.state, answer.reply.responder)
     return Outcome(
@@ -111,75 +107,6 @@ def _numbered(message: InboundMessage) -> InboundMessage:
         return message
     turn = calls.numbered(message.call)
     return dataclasses.replace(message, id=f"{turn.sid}:{turn.number}", call=turn)
-
-
-def _file(runtime: Runtime, message: InboundMessage, channel: Channel, policy: Policy) -> Filed | None:
-    """Find the message's session; None where the message is stored already."""
-    if message.call and message.call.number and (filed := filing.file_turn(message, message.call, policy)):
-        return filed
-    anew = guards.asks_for_new_session(runtime, message)
-    return filing.find_session(message, channel, policy, runtime.clock.now(), anew=anew)
-
-
-def _turn(
-    runtime: Runtime, message: InboundMessage, channel: Channel, filed: Filed, delivery: Delivery
-) -> StoredTurn | None:
-    """Answer the message in its session; None for a keyword that was taken already."""
-    message = dataclasses.replace(message, received_at=filed.moment)
-    if not delivery.waiting:
-        waited = ms_between(message.received_at, runtime.clock.now()) / 1000
-        message = dataclasses.replace(message, metadata={**message.metadata, "spooledSeconds": waited})
-    word = optouts.read(runtime, message, filed.session)
-    if word:
-        if messages.find_claimed(message.id):
-            return None
-        optouts.record(runtime, message, filed.session, word)
-        message = dataclasses.replace(message, metadata={**message.metadata, "keyword": str(word)})
-    silent = delivery.unanswered or word is not None or optouts.is_out(message, filed.session)
-    answer = (
-        respond.silence(runtime, message, filed.session.id, reason=delivery.unanswered)
-        if silent
-        else respond.compose(runtime, message, channel, filed, delivery)
-    )
-    return StoredTurn(
-        message,
-        session_id=filed.session.id,
-        channel_id=channel.id,
-        contact_id=filed.session.contact_id,
-        decision=filed.decision,
-        answer=_from(delivery, answer),
-        now=runtime.clock.now(),
-    )
-
-
-def _from(delivery: Delivery, answer: Answer) -> Answer:
-    """Note on an answer which webhook is to tell it; should that fail, it is known to be untold."""
-    if not delivery.webhooks or not (answer.pieces or delivery.unanswered):
-        return answer
-    return dataclasses.replace(answer, webhook=delivery.webhooks[0])
-
-
-def _counted(
-    runtime: Runtime, turn: StoredTurn, filed: Filed, stored: int, channel: Channel, policy: Policy
-) -> tuple[Filed, StoredTurn]:
-    """Count a stored turn in its session; file it again if a person closed that at this very moment."""
-    message = turn.message
-    for _ in range(filing.ATTEMPTS):
-        now = runtime.clock.now()
-        keys = session_keys(message, policy.scope)
-        answered, notice = int(bool(turn.answer.pieces)), turn.answer.reason if turn.answer.pieces else ""
-        if counting.count(
-            message, filed, stored=stored, keys=keys, now=now, answers=answered, notice=notice, shared=policy.shared
-        ):
-            return filed, turn
-        again = filing.find_session(message, channel, policy, now, claimed=True)
-        if again is None:
-            break
-        answer = respond.rewrite(runtime, message, channel, turn.answer, again.session.id)
-        moved = dataclasses.replace(turn, session_id=again.session.id, decision=again.decision, answer=answer)
-        messages.relink(moved, away_from=turn.session_id)
-        filed, turn = again, moved
-    raise StoreUnavailable("the message's session is closed faster than it can be counted in one")
 
 
 def _follow_up(runtime: Runtime, turn: StoredTurn, delivery: Delivery) -> None:

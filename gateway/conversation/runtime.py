@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from itsdangerous import URLSafeSerializer
 
@@ -12,6 +13,7 @@ from gateway.clients import Sender, broker
 from gateway.clients import crm as crms
 from gateway.clients.broker import Broker
 from gateway.clients.crm import Crm
+from gateway.core.combining import Combiner
 from gateway.core.errors import StoreUnavailable
 from gateway.core.flows import Flow
 from gateway.core.messages import Channel
@@ -77,6 +79,7 @@ class Runtime:
     """Everything a use case works with. `notify` tells a broker, where there is one, of a row in the outbox.
 
     `blocked` are the identities that are never answered automatically. `recent` hints at what is a redelivery.
+    In `commits` messages that come at the same time are stored together.
     """
 
     settings: Settings
@@ -91,6 +94,7 @@ class Runtime:
     broker: Broker | None = None
     blocked: frozenset[str] = frozenset()
     recent: Recent = field(default_factory=Recent)
+    commits: Combiner[Any, Any] = field(default_factory=Combiner)
     flows: Mapping[str, Flow] = field(default_factory=dict)
     crm: Crm | None = None
     crm_hold: Hold = field(default_factory=Hold)

@@ -1,6 +1,6 @@
 """What log lines and metrics say of a decision; the names are a contract."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from gateway import metrics
@@ -46,7 +46,7 @@ def tell_decision(runtime: Runtime, message: InboundMessage, filed: Filed, chann
     metrics.SESSIONS.labels(kind, message.communication_type, str(restored).lower()).inc()
 
 
-def tell_stored(message: InboundMessage, stored: set[str], facts: Mapping[str, Any]) -> None:
+def tell_stored(message: InboundMessage, stored: Collection[str], facts: Mapping[str, Any]) -> None:
     """Log and count what was stored of a message: itself, and its answer."""
     log.info(
         "message_received",

@@ -94,6 +94,19 @@ def find_neighbours(keys: Sequence[str], moment: datetime) -> Neighbours:
     return Neighbours(view(before) if before else None, view(after) if after else None)
 
 
+def find_newest(keys: Sequence[str], since: datetime) -> list[SessionView]:
+    """Find the sessions of any number of senders that began since a moment, the newest first, in one indexed lookup.
+
+    A sender's newest among them is the newest of all; who has none here may have an older one.
+    """
+    began = {"keys": {"$in": list(keys)}, "first_message_at": {"$gte": since}}
+    return sorted(map(view, collection(SessionDocument).find(began, VIEWED)), key=_began, reverse=True)
+
+
+def _began(session: SessionView) -> datetime:
+    return session.first_message_at
+
+
 def newest_ids(keys: Sequence[str], *, limit: int) -> list[str]:
     """Give the ids of a sender's newest sessions, the oldest of them first."""
     found = collection(SessionDocument).find({"keys": {"$in": list(keys)}}, {"_id": 1})

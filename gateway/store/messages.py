@@ -29,6 +29,12 @@ class StoredTurn:
     answer: Answer
     now: datetime
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Give the ids of all it is stored as: the message, then its answer's pieces."""
+        own = self.message.id
+        return own, *(answer_id(own, number) for number in range(1, len(self.answer.pieces) + 1))
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
@@ -55,10 +61,23 @@ def insert(turns: Sequence[StoredTurn]) -> set[str]:
 
     Whatever is there already stays as it is: the id of the inbound message is the claim.
     """
-    documents = [document for turn in turns for document in _documents(turn)]
-    # Ordered: a claim that is taken must stop its own answer from being stored.
-    taken = insert_new(MessageDocument, documents, ordered=True)
-    return {document["_id"] for document in documents[: taken[0] if taken else None]}
+    waiting, new = [_documents(turn) for turn in turns], set()
+    while waiting:
+        documents = [document for turn in waiting for document in turn]
+        # Ordered: a claim that is taken must stop its own answer from being stored; those behind it go once more.
+        taken = insert_new(MessageDocument, documents, ordered=True)
+        new |= {document["_id"] for document in documents[: taken[0] if taken else None]}
+        waiting = _behind(waiting, taken[0]) if taken else []
+    return new
+
+
+def _behind(turns: list[list[dict[str, Any]]], position: int) -> list[list[dict[str, Any]]]:
+    """Give the turns behind the one that has the document at a position."""
+    for number, turn in enumerate(turns, start=1):
+        position -= len(turn)
+        if position < 0:
+            return turns[number:]
+    return []
 
 
 def _documents(turn: StoredTurn) -> list[dict[str, Any]]:

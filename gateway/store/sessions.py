@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from gateway.core.sessions import IDLE, SessionView
@@ -153,12 +154,27 @@ def keep_empty(session_id: str, now: datetime, *, context: Mapping[str, Any]) ->
     )
 
 
-def touch(touched: Touch) -> bool:
-    """Count a turn in its open session; False where it is open no more."""
-    done = collection(SessionDocument).update_one(
-        {"_id": ObjectId(touched.session_id), "status": "active"}, _changes(touched)
+def touch(turns: Sequence[Touch]) -> bool:
+    """Count turns, each in its open session, in one round trip; False where one of those is open no more."""
+    updates = [UpdateOne({"_id": ObjectId(one.session_id), "status": "active"}, _changes(one)) for one in turns]
+    return collection(SessionDocument).bulk_write(updates, ordered=False).matched_count == len(updates)
+
+
+def uncounted(turns: Sequence[Touch]) -> set[str]:
+    """Tell which sessions did not take their turn, where some were found closed: each that has nothing as new.
+
+    One that is open took it. A closed one that has something newer may have missed its turn all the same; then the
+    worker counts it.
+    """
+    found = collection(SessionDocument).find(
+        {"_id": {"$in": [ObjectId(one.session_id) for one in turns]}}, {"status": 1, "last_message_at": 1}
     )
-    return done.matched_count == 1
+    moments = {one.session_id: one.moment for one in turns}
+    return moments.keys() - {
+        str(row["_id"])
+        for row in found
+        if row.get("status") == "active" or row["last_message_at"] >= moments[str(row["_id"])]
+    }
 
 
 def touch_closed(touched: Touch) -> bool:

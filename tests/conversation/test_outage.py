@@ -11,7 +11,7 @@ import mongoengine
 import pytest
 from pymongo.errors import AutoReconnect
 
-from gateway.conversation import draining, intake, receive
+from gateway.conversation import draining, intake, storing
 from gateway.core.errors import SpoolUnavailable, StoreRefused, StoreUnavailable
 from gateway.core.messages import InboundMessage
 from gateway.responders import Responder
@@ -470,7 +470,7 @@ def test_a_record_nobody_can_read_is_set_aside_and_holds_up_nobody(scene, away):
 
 def test_a_fault_of_ours_costs_no_message(scene, away, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(receive.filing, "find_session", lambda *_, **__: 1 / 0)
+        patch.setattr(storing.filing, "find_session", lambda *_, **__: 1 / 0)
         with captured() as events:
             assert is_empty(scene.twilio.sms("Hello", MessageSid="SM1"))
         assert named(events, "event_failed")

@@ -73,7 +73,7 @@ def test_a_closed_session_leaves_its_key_to_the_next():
 def test_closing_for_idleness_refuses_a_session_that_had_a_message_since_it_was_seen():
     session = opened()
     seen = finding.get(session)
-    sessions.touch(touch(session))
+    sessions.touch([touch(session)])
     assert not sessions.close_idle(seen, TEN, TEN)
     assert sessions.close_idle(finding.get(session), TEN, TEN)
 
@@ -81,7 +81,7 @@ def test_closing_for_idleness_refuses_a_session_that_had_a_message_since_it_was_
 def test_a_touch_refuses_a_closed_session_and_counts_nothing():
     session = opened()
     close(session, "idle")
-    assert not sessions.touch(touch(session))
+    assert not sessions.touch([touch(session)])
     assert count(session) == 0
 
 
@@ -101,8 +101,8 @@ def test_a_late_touch_from_before_a_person_closed_still_counts():
 
 def test_an_older_touch_never_moves_the_last_message_back():
     session = opened()
-    sessions.touch(touch(session, seconds=10))
-    sessions.touch(touch(session, seconds=-10))
+    sessions.touch([touch(session, seconds=10)])
+    sessions.touch([touch(session, seconds=-10)])
     found = finding.get(session)
     assert found.last_message_at == TEN + timedelta(seconds=10)
     assert found.first_message_at == TEN - timedelta(seconds=10)
@@ -125,7 +125,7 @@ def test_a_session_a_person_closed_does_not_open_by_itself():
 
 def test_the_end_of_a_call_counts_as_activity_once():
     session = opened()
-    sessions.touch(touch(session, call="CA1", call_until=TEN))
+    sessions.touch([touch(session, call="CA1", call_until=TEN)])
     assert sessions.end_call(session, "CA1", TEN + timedelta(minutes=20), TEN)
     assert not sessions.end_call(session, "CA1", TEN + timedelta(minutes=30), TEN)
     assert finding.get(session).last_message_at == TEN + timedelta(minutes=20)

@@ -1,0 +1,137 @@
+"""Group commit: webhooks that arrive together in a process share one find, one insert and one update of MongoDB.
+
+What a message costs is mostly what its operations cost, on both sides of the wire, and most of the time each waits for
+the journal. While one group is on its way the next one gathers, so nobody waits for company, and the busier the
+process is the more of them share. Measured against one message at a time: benchmarks/webhooks/README.md.
+
+Nothing is believed that one message alone would not have looked up, and every write is the same and in the same order:
+first the messages, whose ids are the claim, then their sessions (rule T2). Only what goes on in an open session may
+come along, and of each sender one message: whatever else there is to do, for a first text, a rollover, a keyword, a
+duplicate, is done by `storing.store`, one by one.
+"""
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gateway.conversation import guards, optouts, storing
+from gateway.conversation.filing import Filed
+from gateway.conversation.runtime import Runtime
+from gateway.conversation.storing import Arrival, Stored
+from gateway.core.errors import StoreRefused, StoreUnavailable
+from gateway.core.sessions import Neighbours, SessionView, decide
+from gateway.logs import log, where
+from gateway.store import connection, finding, messages, sessions
+from gateway.store.connection import deadline
+
+# How far back sessions are looked for, so that nobody's thousands of old ones are read: in thresholds, after each of
+# which a session ends. Whoever has been talking for longer than that goes alone.
+REACH = 12
+REACH_WITHOUT_THRESHOLD = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    """A message that came along; not counted where its session was closed at this very moment."""
+
+    stored: Stored
+    counted: bool
+
+
+def store(runtime: Runtime, arrival: Arrival) -> Stored | None:
+    """Store and count a message, along with what arrives meanwhile where it may; None where it was taken already.
+
+    StoreUnavailable if MongoDB did not confirm in time.
+    """
+    committed = runtime.commits.do(arrival, functools.partial(_commit, runtime)) if _may(runtime, arrival) else None
+    if isinstance(committed, _Committed) and committed.counted:
+        return committed.stored
+    with deadline():
+        if isinstance(committed, _Committed):
+            return storing.count(runtime, arrival, committed.stored)
+        return storing.store(runtime, arrival)
+
+
+def _may(runtime: Runtime, arrival: Arrival) -> bool:
+    """Tell whether a message may come along, as far as it can be told without its session."""
+    return (
+        arrival.delivery.waiting
+        and arrival.message.call is None
+        and arrival.policy.threshold_ms != 0
+        and not guards.asks_for_new_session(runtime, arrival.message)
+    )
+
+
+def _commit(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_Committed | None]:
+    """Store those of the arrivals that may come along; what is wrong with one of them must not cost the others."""
+    try:
+        with deadline():
+            return _store_together(runtime, arrivals)
+    except StoreRefused:
+        return [None] * len(arrivals)
+    except StoreUnavailable as error:
+        # Whoever gathered meanwhile must not wait for it as well.
+        connection.breaker.trip(str(error))
+        raise
+    except Exception as error:
+        log.error("group_failed", messages=len(arrivals), error=where(error))
+        return [None] * len(arrivals)
+
+
+def _store_together(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_Committed | None]:
+    filed = dict(_file(runtime, arrivals))
+    turns = {number: storing.answered(runtime, arrivals[number], one) for number, one in filed.items()}
+    new = messages.insert(list(turns.values())) if turns else set()
+    stored = {
+        number: Stored(filed[number], turn, frozenset(new.intersection(turn.ids)))
+        for number, turn in turns.items()
+        if turn.message.id in new
+    }
+    touches = [storing.touch_of(runtime, one) for one in stored.values()]
+    missed = set() if not touches or sessions.touch(touches) else sessions.uncounted(touches)
+    results: list[_Committed | None] = [None] * len(arrivals)
+    for number, one in stored.items():
+        results[number] = _Committed(one, counted=one.turn.session_id not in missed)
+    return results
+
+
+def _file(runtime: Runtime, arrivals: Sequence[Arrival]) -> Iterator[tuple[int, Filed]]:
+    """Give where those go that go on in an open session, by their positions; of each sender the first one."""
+    newest, taken = _newest(arrivals), set[str]()
+    for number, arrival in enumerate(arrivals):
+        if not taken.isdisjoint(arrival.keys):
+            continue
+        taken.update(arrival.keys)
+        if filed := _goes_on(runtime, arrival, newest):
+            taken.update(filed.session.keys)
+            yield number, filed
+
+
+def _newest(arrivals: Sequence[Arrival]) -> Mapping[str, SessionView]:
+    """Look up the newest session of each key."""
+    keys = [key for arrival in arrivals for key in arrival.keys]
+    found = finding.find_newest(keys, min(arrival.message.received_at - _reach(arrival) for arrival in arrivals))
+    return {key: session for session in reversed(found) for key in session.keys}
+
+
+def _reach(arrival: Arrival) -> timedelta:
+    threshold = arrival.policy.threshold_ms
+    return REACH_WITHOUT_THRESHOLD if threshold is None else timedelta(milliseconds=threshold) * REACH
+
+
+def _goes_on(runtime: Runtime, arrival: Arrival, newest: Mapping[str, SessionView]) -> Filed | None:
+    """File a message in its sender's open session; None where there is more to it than that."""
+    message, found = arrival.message, [newest[key] for key in arrival.keys if key in newest]
+    session = max(found, key=lambda one: one.first_message_at, default=None)
+    if (
+        session is None
+        or not session.is_open
+        or not set(arrival.keys).issubset(session.keys)
+        or session.first_message_at > message.received_at
+        or session.opened_by == message.id
+        or optouts.read(runtime, message, session)
+    ):
+        return None
+    decision = decide(Neighbours(before=session), message.received_at, arrival.policy)
+    return Filed(session, decision.as_stored(), message.received_at) if decision.session_id else None

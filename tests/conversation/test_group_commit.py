@@ -1,0 +1,219 @@
+"""Webhooks that arrive together are stored together, and nobody could tell from what is stored."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import mongoengine
+import pytest
+
+from gateway.conversation import group_commit
+from gateway.core.errors import StoreRefused, StoreUnavailable
+from gateway.store import connection, finding, messages, sessions
+from tests.conftest import Twilio
+from tests.webhooks.conftest import captured, is_empty, named
+
+PEOPLE = 8
+
+
+def number(person):
+    return f"+1555000{person:04d}"
+
+
+class Rush:
+    """Lets webhooks arrive while one is on its way, so that all of them make one group."""
+
+    def __init__(self, app, clock, monkeypatch):
+        self.app, self.clock, self.monkeypatch = app, clock, monkeypatch
+        self.twilio = Twilio(app.test_client())
+        self.commits = app.extensions["gateway"].commits
+
+    def say(self, person, sid, body="Hi"):
+        twilio = Twilio(self.app.test_client())
+        return twilio.sms(body, From=number(person), MessageSid=sid)
+
+    def meet(self, seconds=0.0):
+        """Let everybody have a session, then some time pass."""
+        for person in range(PEOPLE):
+            assert self.say(person, f"SM-first-{person}").status_code == 200
+        self.clock.tick(seconds)
+
+    def together(self, arrivals):
+        """Give what each (person, sid, body) was answered."""
+        real, begun, on = group_commit._commit, threading.Event(), threading.Event()
+
+        def held(runtime, group):
+            if not begun.is_set():
+                begun.set()
+                assert on.wait(30)
+            return real(runtime, group)
+
+        self.monkeypatch.setattr(group_commit, "_commit", held)
+        with ThreadPoolExecutor(len(arrivals) + 1) as pool:
+            first = pool.submit(self.say, PEOPLE + 1, "SM-ahead")
+            assert begun.wait(30)
+            others = []
+            for arrival in arrivals:
+                waiting = len(self.commits._waiting)
+                others.append(pool.submit(self.say, *arrival))
+                while len(self.commits._waiting) == waiting and not others[-1].done():
+                    pass
+            on.set()
+            assert first.result().status_code == 200
+            return [other.result() for other in others]
+
+    def stored(self, sid):
+        return mongoengine.get_db().messages.find_one({"_id": sid})
+
+
+@pytest.fixture
+def rush(make_app, clock, monkeypatch):
+    return Rush(make_app(reply={"responder": "echo"}), clock, monkeypatch)
+
+
+def assert_counts_are_right():
+    db = mongoengine.get_db()
+    for session in db.sessions.find():
+        assert session["message_count"] == db.messages.count_documents({"session_id": session["_id"]})
+
+
+def test_a_group_shares_one_find_one_insert_and_one_update(rush, monkeypatch):
+    rush.meet(seconds=120)
+    calls = []
+    for module, name in [
+        (finding, "find_newest"),
+        (messages, "insert"),
+        (sessions, "touch"),
+        (finding, "find_neighbours"),
+    ]:
+        spy(monkeypatch, module, name, calls)
+    answers = rush.together([(person, f"SM{person}", f"I am {person}") for person in range(PEOPLE)])
+    assert [b">I am %d</Message>" % person in answer.data for person, answer in enumerate(answers)] == [True] * PEOPLE
+    shared = [call for call in calls if call[1] > 1]
+    assert shared == [("find_newest", PEOPLE), ("insert", PEOPLE), ("touch", PEOPLE)]
+    assert [name for name, size in calls if size == 1].count("find_neighbours") == 1  # who came ahead is new
+    for person in range(PEOPLE):
+        decision = rush.stored(f"SM{person}")["decision"]
+        assert (decision["rule"], decision["gap_seconds"]) == ("within_threshold", 120)
+        assert rush.stored(f"SM{person}")["session_id"] == rush.stored(f"SM-first-{person}")["session_id"]
+    assert_counts_are_right()
+
+
+def spy(monkeypatch, module, name, calls):
+    real = getattr(module, name)
+
+    def spying(first, *args, **kwargs):
+        calls.append((name, len(first)))
+        return real(first, *args, **kwargs)
+
+    monkeypatch.setattr(module, name, spying)
+
+
+def test_whatever_comes_together_becomes_what_it_would_have_become_alone(rush):
+    rush.meet(seconds=301)
+    for person in range(4):  # these go on, the others roll over
+        rush.say(person, f"SM-again-{person}")
+    rush.clock.tick(60)
+    arrivals = [
+        (0, "SM0", "goes on"),
+        (0, "SM0", "goes on"),  # delivered twice
+        (1, "SM1a", "one"),
+        (1, "SM1b", "two"),
+        (2, "SM2", "STOP"),
+        (3, "SM-again-3", "delivered before"),
+        (4, "SM4", "rolls over"),
+        (PEOPLE, "SM8", "is new"),
+        (7, "SM7", "rolls over"),
+    ]
+    answers = rush.together(arrivals)
+    assert {answer.status_code for answer in answers} == {200}
+    assert answers[0].data == answers[1].data
+    assert is_empty(answers[4])
+    assert b">Hi</Message>" in answers[5].data
+    kinds = {sid: rush.stored(sid)["decision"]["kind"] for _, sid, _ in arrivals}
+    assert kinds == {
+        **dict.fromkeys(["SM0", "SM1a", "SM1b", "SM2"], "reused"),
+        **dict.fromkeys(["SM-again-3", "SM4", "SM7"], "rolled_over"),
+        "SM8": "created",
+    }
+    assert rush.stored("SM2")["metadata"]["keyword"] == "stop"
+    assert mongoengine.get_db().messages.count_documents({"direction": "outbound"}) == 8 + 4 + 1 + 7 - 1
+    assert_counts_are_right()
+
+
+def test_a_session_closed_by_a_person_at_that_very_moment_costs_the_others_nothing(rush, monkeypatch):
+    rush.meet(seconds=10)
+    real = sessions.touch
+
+    def closed_first(touches):
+        if len(touches) > 1:
+            which = {"_id": rush.stored("SM-first-3")["session_id"]}
+            change = {"$set": {"status": "closed", "closed_reason": "operator", "closed_at": rush.clock.now()}}
+            rush.clock.tick(-5)
+            change["$set"]["closed_at"] = rush.clock.now()
+            rush.clock.tick(5)
+            mongoengine.get_db().sessions.update_one(which, change | {"$unset": {"open_keys": ""}})
+        return real(touches)
+
+    monkeypatch.setattr(sessions, "touch", closed_first)
+    rush.together([(person, f"SM{person}") for person in range(PEOPLE)])
+    moved = rush.stored("SM3")
+    assert moved["decision"]["rule"] == "closed_for_good"
+    assert moved["session_id"] != rush.stored("SM-first-3")["session_id"]
+    assert rush.stored("re:SM3")["session_id"] == moved["session_id"]
+    assert mongoengine.get_db().sessions.count_documents({}) == PEOPLE + 2
+    assert_counts_are_right()
+
+
+def test_what_mongodb_cannot_hold_costs_only_itself(rush, monkeypatch):
+    rush.meet(seconds=10)
+    real = messages.insert
+
+    def refusing(turns):
+        if any(turn.message.content == "too much" for turn in turns):
+            raise StoreRefused("DocumentTooLarge")
+        return real(turns)
+
+    monkeypatch.setattr(messages, "insert", refusing)
+    rush.together([(person, f"SM{person}", "too much" if person == 5 else "Hi") for person in range(PEOPLE)])
+    assert [bool(rush.stored(f"SM{person}")) for person in range(PEOPLE)] == [person != 5 for person in range(PEOPLE)]
+    (kept,) = rush.app.extensions["gateway"].spool.oldest(9, set_aside=True)
+    assert kept.key == "SM5"
+
+
+def test_a_fault_of_ours_in_a_group_costs_nobody_anything(rush, monkeypatch):
+    rush.meet(seconds=10)
+    monkeypatch.setattr(finding, "find_newest", lambda *_: 1 / 0)
+    with captured() as events:
+        answers = rush.together([(person, f"SM{person}") for person in range(PEOPLE)])
+    assert {answer.status_code for answer in answers} == {200}
+    assert named(events, "group_failed")[-1]["error"].startswith("ZeroDivisionError at ")
+    assert all(rush.stored(f"SM{person}") for person in range(PEOPLE))
+    assert_counts_are_right()
+
+
+def test_with_mongodb_away_the_whole_group_is_kept_and_who_comes_next_waits_for_nothing(rush, monkeypatch):
+    rush.meet(seconds=10)
+    asked = []
+
+    def away(*_):
+        asked.append(1)
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr(connection.breaker, "_probe", away)
+    monkeypatch.setattr(finding, "find_newest", away)
+    rush.together([(person, f"SM{person}") for person in range(PEOPLE)])
+    assert {record.key for record in rush.app.extensions["gateway"].spool.oldest(99)} == {
+        "SM-ahead", *(f"SM{person}" for person in range(PEOPLE))
+    }  # fmt: skip
+    connection.breaker.reset()
+
+
+def test_who_has_talked_for_hours_goes_on_all_the_same(rush):
+    rush.meet()
+    for _ in range(20):
+        rush.clock.tick(299)
+        rush.say(0, rush.twilio.sid())
+    assert mongoengine.get_db().sessions.count_documents({}) == PEOPLE
+    rush.clock.tick(301)
+    rush.say(0, "SM-over")
+    assert rush.stored("SM-over")["decision"]["kind"] == "rolled_over"
