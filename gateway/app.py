@@ -22,6 +22,7 @@ from gateway.routes import Route
 from gateway.settings import Settings
 from gateway.store import connection
 from gateway.webhooks import answering, guard
+from gateway.webhooks.answering import PageSessions
 
 CLOCK_SECONDS = 60
 DRAIN_SECONDS = 0.5
@@ -33,6 +34,7 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
     logs.configure(fmt=configured.log.format, redact=configured.log.redact)
     app = Documented(__name__)
     app.url_rule_class = Route
+    app.session_interface = PageSessions()
     app.config.update(
         SECRET_KEY=configured.secret_key.get_secret_value(),
         MAX_CONTENT_LENGTH=guard.BODY_LIMIT + 1,

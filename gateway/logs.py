@@ -71,6 +71,9 @@ def _redact(_logger: object, _method: str, event: Event) -> Event:
 
 def _redacted(value: Any) -> Any:
     if isinstance(value, str):
+        # Looking for what all of them have costs a tenth of two expressions, and most texts have neither.
+        if "+" not in value and "@" not in value:
+            return value
         return _NUMBER.sub(_shortened, _MAILBOX.sub(r"\1...@", value))
     if isinstance(value, dict):
         return {name: "[redacted]" if name in _PRIVATE else _redacted(one) for name, one in value.items()}

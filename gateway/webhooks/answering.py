@@ -7,7 +7,8 @@ an empty 403, what is malformed a 400 with an empty `<Response/>`.
 import time
 from typing import Any
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, g, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException
 
 from gateway import metrics
@@ -19,6 +20,15 @@ from gateway.logs import log
 from gateway.webhooks import inspecting
 
 EMPTY = "<Response/>"
+PREFIX = "/webhooks"
+
+
+class PageSessions(SecureCookieSessionInterface):
+    """Flask's sessions, for those who have a browser: no cookie of a webhook is ever read, and none is set."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Give the session of a request, none to a webhook."""
+        return None if request.path.startswith(PREFIX) else super().open_session(app, request)
 
 
 def runtime() -> Runtime:
@@ -70,7 +80,7 @@ def _unavailable(error: StoreUnavailable | SpoolUnavailable) -> Response:
 
 def is_webhook() -> bool:
     """Tell whether this request is for a webhook."""
-    return request.path.startswith("/webhooks")
+    return request.path.startswith(PREFIX)
 
 
 def failed(error: Exception) -> Response:

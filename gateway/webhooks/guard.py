@@ -149,7 +149,7 @@ def _redacted(url: str) -> str:
 def _received_at() -> datetime:
     """Give the moment a message was received: now, or in development the one a simulation asks for."""
     serving = runtime()
-    token = request.args.get(SIMULATED_AT)
+    token = request.args.get(SIMULATED_AT) if request.query_string else None
     if token is None:
         return serving.clock.now()
     if not serving.settings.is_development:

@@ -55,6 +55,7 @@ def test_the_documented_vector():
 )
 def test_a_form_is_signed_by_its_distinct_names_and_values(form):
     assert is_genuine(expected(URL, form), form=form)
+    assert sign("12345", URL, Form(form)) == expected(URL, form)  # which is Twilio's own library
 
 
 def test_a_value_more_is_refused():
