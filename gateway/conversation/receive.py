@@ -24,7 +24,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.conversation.storing import Arrival
 from gateway.conversation.telling import tell_decision, tell_stored
 from gateway.core.errors import StoreUnavailable
-from gateway.core.messages import AT_ONCE, Delivery, InboundMessage
+from gateway.core.messages import AT_ONCE, CallTurn, Delivery, InboundMessage
 from gateway.core.replies import FLOW, answer_id
 from gateway.core.statuses import CALL_ENDS
 from gateway.store import answers, messages, sessions
@@ -57,8 +57,9 @@ def receive(runtime: Runtime, message: InboundMessage, delivery: Delivery = AT_O
 
     StoreUnavailable if MongoDB did not confirm in time; then it may be stored or not, and a redelivery tells.
     """
-    with deadline():
-        message = _numbered(message)
+    if message.call:
+        with deadline():
+            message = _numbered(message, message.call)
     outcome = _receive(runtime, message, delivery)
     if not delivery.waiting or outcome.responder != FLOW:
         return outcome
@@ -102,10 +103,8 @@ def _waits_for(state: str, responder: str) -> str:
     return responder if state in (PENDING, QUEUED) else ""
 
 
-def _numbered(message: InboundMessage) -> InboundMessage:
-    if message.call is None:
-        return message
-    turn = calls.numbered(message.call)
+def _numbered(message: InboundMessage, call: CallTurn) -> InboundMessage:
+    turn = calls.numbered(call)
     return dataclasses.replace(message, id=f"{turn.sid}:{turn.number}", call=turn)
 
 

@@ -1,9 +1,9 @@
 """The connection to MongoDB: made after the fork, majority and journalled, and never waited for long."""
 
-import contextlib
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -98,7 +98,12 @@ def insert_new(
     With `ordered` the first of those ends it: nothing behind it is inserted.
     """
     try:
-        collection(document).insert_many([dict(row) for row in rows], ordered=ordered)
+        if len(rows) == 1:
+            collection(document).insert_one(dict(rows[0]))
+        else:
+            collection(document).insert_many([dict(row) for row in rows], ordered=ordered)
+    except DuplicateKeyError:
+        return [0]
     except BulkWriteError as error:
         failures = error.details["writeErrors"]
         unconfirmed = not failures or error.details["writeConcernErrors"]
@@ -108,29 +113,48 @@ def insert_new(
     return []
 
 
-@contextlib.contextmanager
-def deadline(seconds: float | None = None) -> Iterator[None]:
+class _Bounded:
+    """A `with` that webhooks enter several times each, so it is no generator."""
+
+    __slots__ = ("_timeout",)
+
+    def __init__(self, seconds: float) -> None:
+        self._timeout = pymongo.timeout(seconds)
+
+    def __enter__(self) -> None:
+        self._timeout.__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        self._timeout.__exit__(kind, error, trace)
+        if error is None or isinstance(error, DuplicateKeyError):
+            return
+        if isinstance(error, BSONError | DocumentTooLarge):
+            raise StoreRefused(_in_short(error)) from error
+        if isinstance(error, PyMongoError | mongoengine.ConnectionFailure):
+            refused = isinstance(error, OperationFailure) and error.code in _REFUSALS
+            raise (StoreRefused if refused else StoreUnavailable)(_in_short(error)) from error
+
+
+def deadline(seconds: float | None = None) -> AbstractContextManager[None]:
     """Bound all operations inside together, and raise StoreUnavailable for whatever MongoDB did not do.
 
     Without `seconds` it is DEADLINE_SECONDS. While MongoDB is known to be away that is raised at once.
     """
-    with _bounded(DEADLINE_SECONDS if seconds is None else seconds):
-        breaker.check()
-        yield
+    return _Deadline(DEADLINE_SECONDS if seconds is None else seconds)
 
 
-@contextlib.contextmanager
-def _bounded(seconds: float) -> Iterator[None]:
-    try:
-        with pymongo.timeout(seconds):
-            yield
-    except DuplicateKeyError:
-        raise
-    except (BSONError, DocumentTooLarge) as error:
-        raise StoreRefused(_in_short(error)) from error
-    except (PyMongoError, mongoengine.ConnectionFailure) as error:
-        refused = isinstance(error, OperationFailure) and error.code in _REFUSALS
-        raise (StoreRefused if refused else StoreUnavailable)(_in_short(error)) from error
+class _Deadline(_Bounded):
+    """Bounded operations that are not even begun while MongoDB is known to be away."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        try:
+            breaker.check()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
 
 
 def _in_short(error: Exception) -> str:
@@ -153,7 +177,7 @@ def ping() -> None:
 
 
 def _probe() -> None:
-    with _bounded(DEADLINE_SECONDS):
+    with _Bounded(DEADLINE_SECONDS):
         _write()
 
 
@@ -161,8 +185,16 @@ def _write() -> None:
     collection(JobDocument).update_one({"_id": "ping"}, {"$set": {"at": datetime.now(UTC)}}, upsert=True)
 
 
+_writable: Any = None
+
+
 def _is_writable() -> bool:
-    return bool(mongoengine.get_connection().topology_description.has_writable_server())
+    """Ask the driver, which replaces what it knows and never changes it: so the same is asked once."""
+    global _writable
+    known = mongoengine.get_connection().topology_description
+    if known is not _writable and known.has_writable_server():
+        _writable = known
+    return known is _writable
 
 
 breaker = Breaker(_is_writable, _probe)

@@ -156,8 +156,11 @@ def keep_empty(session_id: str, now: datetime, *, context: Mapping[str, Any]) ->
 
 def touch(turns: Sequence[Touch]) -> bool:
     """Count turns, each in its open session, in one round trip; False where one of those is open no more."""
-    updates = [UpdateOne({"_id": ObjectId(one.session_id), "status": "active"}, _changes(one)) for one in turns]
-    return collection(SessionDocument).bulk_write(updates, ordered=False).matched_count == len(updates)
+    updates = [({"_id": ObjectId(one.session_id), "status": "active"}, _changes(one)) for one in turns]
+    opened = collection(SessionDocument)
+    if len(updates) == 1:
+        return opened.update_one(*updates[0]).matched_count == 1
+    return opened.bulk_write([UpdateOne(*one) for one in updates], ordered=False).matched_count == len(updates)
 
 
 def uncounted(turns: Sequence[Touch]) -> set[str]:
