@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: run test chaos lint types contracts lock install clean
+.PHONY: run test chaos bench lint types contracts lock install clean
 
 run: install
 	@exec $(BIN)/gateway serve
@@ -17,6 +17,10 @@ test: install
 # Ten minutes: what is killed under load, and what that cost. See benchmarks/reliability/README.md.
 chaos: install
 	@$(BIN)/python -m benchmarks.reliability --json benchmarks/reliability/results.json
+
+# Ten minutes: how fast webhooks are, beside what one would write by hand. See benchmarks/webhooks/README.md.
+bench: install
+	@$(BIN)/python -m benchmarks.webhooks --json benchmarks/webhooks/results.json
 
 lint: install
 	$(BIN)/ruff check .
