@@ -5,18 +5,20 @@ make bench                                              # everything, some ten m
 """
 
 import argparse
+import contextlib
 import signal
 import tempfile
-from itertools import islice
+from collections.abc import Iterator
+from itertools import islice, product
 from pathlib import Path
 
 from benchmarks.webhooks import report, signed, trial, wrk
 from benchmarks.webhooks.servers import SERVERS, Server
-from benchmarks.webhooks.trial import Measured
+from benchmarks.webhooks.trial import Bench, Measured
 from gateway.store.embedded import EmbeddedMongo, free_port
 
 DATA = Path(".data")
-# So many requests a second are written for; a server that is faster says so.
+# Texts are signed for so many a second; a faster server is done sooner.
 FASTEST = 5000
 
 
@@ -39,26 +41,37 @@ def main() -> None:
 
 def _measure(given: argparse.Namespace) -> list[Measured]:
     """Let the servers take turns, in rounds, over one mongod on disk."""
-    DATA.mkdir(exist_ok=True)
+    servers = [server for server in given.only if _can_run(server)]
     measured = []
+    print(report.HEAD)
+    with _bench(len(given.connections) * given.seconds) as bench:
+        for number, server in product(range(given.rounds), servers):
+            for one in trial.run(bench, server, connections=given.connections, seconds=given.seconds):
+                measured.append(one)
+                print(report.line(number + 1, one), flush=True)
+    return measured
+
+
+def _can_run(server: Server) -> bool:
+    if problem := server.missing():
+        print(f"{server.name} is not measured: {problem}.")
+    return not problem
+
+
+@contextlib.contextmanager
+def _bench(seconds: float) -> Iterator[Bench]:
+    """Start a mongod on disk, and sign enough texts for so many seconds."""
+    DATA.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=DATA, prefix="bench-") as name:
         folder, port = Path(name).resolve(), free_port()
-        requests = folder / "texts"
-        enough = trial.WARM_UP + len(given.connections) * round(given.seconds * FASTEST)
-        signed.write(requests, port, islice(signed.texts(), enough))
+        texts = folder / "texts"
+        written = signed.write(texts, port, islice(signed.texts(), trial.WARM_UP + round(seconds * FASTEST)))
         mongo = EmbeddedMongo(folder / "mongo", cache_gb=1)
         mongo.start()
         try:
-            for number in range(given.rounds):
-                for server in given.only:
-                    for one in trial.run(
-                        server, mongo, port, requests, folder, connections=given.connections, seconds=given.seconds
-                    ):
-                        measured.append(one)
-                        print(report.line(number + 1, one), flush=True)
+            yield Bench(mongo.process.pid if mongo.process else 0, mongo.uri, port, texts, written, folder)
         finally:
             mongo.stop()
-    return measured
 
 
 def _arguments() -> argparse.Namespace:

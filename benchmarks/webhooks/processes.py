@@ -28,7 +28,7 @@ def running(argv: Sequence[str], environ: Mapping[str, str], *, ready: str, fold
             start_new_session=True, preexec_fn=die_with_parent,
         )  # fmt: skip
     try:
-        _wait_until_ready(process, ready, folder / "log")
+        _wait_until_ready(process, ready, folder)
         yield process.pid
     finally:
         process.terminate()
@@ -39,14 +39,19 @@ def running(argv: Sequence[str], environ: Mapping[str, str], *, ready: str, fold
         process.wait()
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], ready: str, log: Path) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], ready: str, folder: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(urllib.error.URLError, OSError):
             urllib.request.urlopen(ready, timeout=2).close()
             return
         time.sleep(0.05)
-    raise SystemExit(f"{ready} did not answer. The last lines of its log:\n{log.read_text()[-2000:]}")
+    raise SystemExit(f"{ready} did not answer.\n{last_words(folder)}")
+
+
+def last_words(folder: Path) -> str:
+    """Give the end of the log of the server that ran in this folder."""
+    return f"The last lines of its log:\n{(folder / 'log').read_text(errors='replace')[-2000:]}"
 
 
 def cpu_seconds(*roots: int) -> float:

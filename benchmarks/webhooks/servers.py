@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.webhooks import node
 from benchmarks.webhooks.signed import ACCOUNT, TOKEN
 
+SECRET_KEY = "benchmark-secret-key"
 _SETTINGS = ("GATEWAY_", "TWILIO_", "MONGODB_URI", "PUBLIC_URL", "SECRET_KEY", "PROMETHEUS_", "WEB_CONCURRENCY", "PORT")
 
 
@@ -20,17 +22,25 @@ class Place:
     mongodb_uri: str
 
 
+def _nothing() -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Server:
-    """One way to take webhooks: whether its sessions must add up, and how many messages each text leaves."""
+    """One way to take webhooks: whether its sessions must add up, how many messages a text leaves, what it takes else.
+
+    `missing` says why it cannot run here.
+    """
 
     name: str
-    about: str
     argv: Callable[[Place], Sequence[str]]
     given: Callable[[Place], Mapping[str, str]] = lambda _place: {}
     ready: str = "/healthz"
     counts_hold: bool = True
     stores: int = 1
+    takes: tuple[str, ...] = ()
+    missing: Callable[[], str] = _nothing
 
     def environ(self, place: Place) -> dict[str, str]:
         """Give its environment: ours without any setting, and what it is given."""
@@ -54,7 +64,7 @@ def _gateway(responder: str) -> Callable[[Place], Mapping[str, str]]:
         "GATEWAY_REPLY__RESPONDER": responder,
         "GATEWAY_TWILIO__API_BASE_URL": "http://127.0.0.1:9",
         "PUBLIC_URL": f"http://127.0.0.1:{place.port}",
-        "SECRET_KEY": "benchmark-secret-key",
+        "SECRET_KEY": SECRET_KEY,
         "TWILIO_ACCOUNT_SID": ACCOUNT,
     }
 
@@ -63,11 +73,17 @@ def _serve(_place: Place) -> Sequence[str]:
     return [sys.executable, "-c", "from gateway.cli import main; main()", "serve"]
 
 
+def _express(_place: Place) -> Mapping[str, str]:
+    return {"NODE_ENV": "production", "NODE_PATH": str(node.MODULES)}
+
+
 SERVERS = {
     server.name: server
     for server in (
-        Server("floor", "Flask, RequestValidator, raw pymongo", _gunicorn("floor")),
-        Server("ours", "the gateway, nobody answers", _serve, _gateway("none"), "/readyz"),
-        Server("echo", "the gateway, answers are stored too", _serve, _gateway("echo"), "/readyz", stores=2),
+        Server("floor", _gunicorn("floor"), takes=("turns", "status")),
+        Server("ours", _serve, _gateway("none"), ready="/readyz", takes=("turns", "status")),
+        Server("express", lambda _place: ["node", str(node.SERVER)], _express, counts_hold=False, missing=node.missing),
+        Server("echo", _serve, _gateway("echo"), ready="/readyz", stores=2),
+        Server("naive", _gunicorn("naive"), counts_hold=False),
     )
 }

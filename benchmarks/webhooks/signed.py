@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 ACCOUNT, TOKEN = "AC" + "a" * 32, "benchmark-token"
 SENDERS = 2000
-# One message in so many is somebody's first.
+# One text in so many is its sender's first.
 FIRST_TEXTS = 100
 
 _FIXTURES = Path(__file__).parents[2] / "tests" / "fixtures"
@@ -27,25 +27,32 @@ class Webhook(NamedTuple):
     form: Mapping[str, str]
 
 
-def write(path: Path, port: int, webhooks: Iterable[Webhook]) -> None:
-    """Write requests to a server on this port, each after its length in eight digits."""
+def write(path: Path, port: int, webhooks: Iterable[Webhook]) -> int:
+    """Write requests to a server on this port, each after its length in eight digits; gives how many."""
+    written = 0
     with path.open("wb") as file:
         for webhook in webhooks:
-            request = _on_the_wire(port, webhook)
-            file.write(b"%08d\n" % len(request))
-            file.write(request)
+            headers, body = sign(port, webhook)
+            lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            request = f"POST {webhook.path} HTTP/1.1\r\n{lines}\r\n{body}".encode()
+            file.write(b"%08d\n%s" % (len(request), request))
+            written += 1
+    return written
 
 
-def _on_the_wire(port: int, webhook: Webhook) -> bytes:
+def sign(port: int, webhook: Webhook) -> tuple[dict[str, str], str]:
+    """Give the headers and the body with which Twilio would send a webhook to this port."""
     body = urlencode(webhook.form)
-    signature = _signature(f"http://127.0.0.1:{port}{webhook.path}", webhook.form)
-    token = hashlib.sha256(body.encode()).hexdigest()[:36]
-    return (
-        f"POST {webhook.path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: TwilioProxy/1.1\r\nAccept: */*\r\n"
-        f"X-Twilio-Signature: {signature}\r\nI-Twilio-Idempotency-Token: {token}\r\n"
-        "Content-Type: application/x-www-form-urlencoded; charset=UTF-8\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n{body}"
-    ).encode()
+    headers = {
+        "Host": f"127.0.0.1:{port}",
+        "User-Agent": "TwilioProxy/1.1",
+        "Accept": "*/*",
+        "X-Twilio-Signature": _signature(f"http://127.0.0.1:{port}{webhook.path}", webhook.form),
+        "I-Twilio-Idempotency-Token": hashlib.sha256(body.encode()).hexdigest()[:36],
+        "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
+        "Content-Length": str(len(body)),
+    }
+    return headers, body
 
 
 def _signature(url: str, form: Mapping[str, str]) -> str:
@@ -56,15 +63,16 @@ def _signature(url: str, form: Mapping[str, str]) -> str:
 
 def texts(seed: int = 8) -> Iterator[Webhook]:
     """Give texts without end: first one of each sender, then of any of them, and now and then of somebody new."""
-    rng, shape = random.Random(seed), _shape("sms/text")
+    rng, form = random.Random(seed), shape("sms/text")
     for number in itertools.count():
         is_first = number < SENDERS or number % FIRST_TEXTS == 0
         sender = number if is_first else rng.randrange(SENDERS)
         sid = f"SM{number:032x}"
         own = {"MessageSid": sid, "SmsMessageSid": sid, "SmsSid": sid, "From": f"+1555{sender:07d}"}
-        yield Webhook("/webhooks/sms", shape | own | {"Body": _TEXTS[number % len(_TEXTS)]})
+        yield Webhook("/webhooks/sms", form | own | {"Body": _TEXTS[number % len(_TEXTS)]})
 
 
-def _shape(fixture: str) -> dict[str, str]:
+def shape(fixture: str) -> dict[str, str]:
+    """Give the parameters of a captured webhook, of our account."""
     params = json.loads((_FIXTURES / f"{fixture}.json").read_text())["params"]
     return params | {"AccountSid": ACCOUNT}

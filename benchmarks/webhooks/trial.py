@@ -1,25 +1,42 @@
 """One server over an empty database: warmed up, measured at each number of connections, and counted after each."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pymongo
-from pymongo.database import Database
 
 from benchmarks.webhooks import processes, signed, wrk
+from benchmarks.webhooks.kinds import KINDS, Db, stored_texts
 from benchmarks.webhooks.servers import Place, Server
-from gateway.store.embedded import EmbeddedMongo
 
 WARM_UP = signed.SENDERS + 1000
-WARM_UP_CONNECTIONS = 16
+CONNECTIONS = 16
+# What MongoDB did not take in time the gateway keeps in its spool, stores later, and counts within a minute.
+SPOOL_SECONDS = 90
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all servers share: mongod, one port, and the texts, which are signed for it."""
+
+    mongod: int
+    mongodb_uri: str
+    port: int
+    texts: Path
+    texts_written: int
+    folder: Path
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One server at so many connections: rate, latencies, and processor time a request. `lost` counts are too few."""
+    """One server at so many connections: rate, latencies, and microseconds of processor time a request.
+
+    `spooled` were acknowledged before MongoDB had them, `miscounted` is what the sessions' counts are off.
+    """
 
     server: str
     kind: str
@@ -32,86 +49,119 @@ class Measured:
     server_us: float
     mongod_us: float
     load_us: float
-    lost: int
-    failures: str = ""
+    spooled: int
+    miscounted: int
+    failures: str
+
+
+@dataclass
+class Stream:
+    """Requests that are sent one after the other, how far that is, and how many of them are to be stored."""
+
+    kind: str
+    path: Path
+    left: int
+    stored: Callable[[Db], int]
+    position: int = 0
+    acknowledged: int = 0
 
 
 @dataclass
 class Trial:
-    """What runs: mongod, the file of requests, and how far into it this server has come."""
+    """A server that runs over its database."""
 
-    mongo: EmbeddedMongo
-    port: int
-    requests: Path
+    bench: Bench
     server: Server
     pid: int
-    db: Database[dict[str, Any]]
-    position: int = 0
-    answered: int = 0
+    db: Db
 
-    def load(self, connections: int, **bounds: float) -> wrk.Load:
-        """Send the next requests of the file."""
-        load = wrk.run(self.port, self.requests, self.position, connections=connections, **bounds)  # type: ignore[arg-type]
-        self.position = load.position
-        self.answered += load.answered - load.refused
+    def send(self, stream: Stream, connections: int, *, seconds: float = 60, limit: int = 10**9) -> wrk.Load:
+        """Send the next requests of a stream."""
+        load = wrk.run(
+            self.bench.port, stream.path, stream.position,
+            connections=connections, seconds=seconds, limit=min(limit, stream.left),
+        )  # fmt: skip
+        stream.position = load.position
+        stream.left -= load.sent
+        stream.acknowledged += load.answered - load.refused
         return load
 
-    def measure(self, connections: int, seconds: float) -> Measured:
-        """Measure texts over so many connections, and count what is stored afterwards."""
-        mongod = self.mongo.process.pid if self.mongo.process else 0
-        before = processes.cpu_seconds(self.pid), processes.cpu_seconds(mongod)
-        load = self.load(connections, seconds=seconds)
-        after = processes.cpu_seconds(self.pid), processes.cpu_seconds(mongod)
+    def measure(self, stream: Stream, connections: int, seconds: float) -> Measured:
+        """Measure so many connections, and count what is stored afterwards."""
+        before = self._cpu_seconds()
+        load = self.send(stream, connections, seconds=seconds)
+        after = self._cpu_seconds()
         each = 1e6 / max(load.answered, 1)
-        failures, lost = self._counted()
+        wrong, spooled, miscounted = self._counted(stream)
         return Measured(
-            server=self.server.name, kind="texts", connections=connections, requests=load.answered,
+            server=self.server.name, kind=stream.kind, connections=connections, requests=load.answered,
             per_second=load.answered / load.seconds, p50_ms=load.p50_ms, p99_ms=load.p99_ms, max_ms=load.max_ms,
             server_us=(after[0] - before[0]) * each, mongod_us=(after[1] - before[1]) * each,
-            load_us=load.cpu_seconds * each, lost=lost,
-            failures="; ".join(filter(None, (load.failures, failures))),
+            load_us=load.cpu_seconds * each, spooled=spooled, miscounted=miscounted,
+            failures="; ".join(filter(None, (load.failures, *wrong))),
         )  # fmt: skip
 
-    def _counted(self) -> tuple[str, int]:
-        """Compare what is stored with what was acknowledged; gives what is wrong, and how much the counts lack."""
-        stored = self.db.messages.count_documents({"direction": "inbound"})
-        messages = self.db.messages.estimated_document_count()
-        totals = list(self.db.sessions.aggregate([{"$group": {"_id": None, "all": {"$sum": "$message_count"}}}]))
-        lost = messages - sum(total["all"] for total in totals)
-        wrong = []
-        if stored != self.answered:
-            wrong.append(f"{self.answered} acknowledged but {stored} stored")
-        if messages != stored * self.server.stores:
+    def _cpu_seconds(self) -> tuple[float, float]:
+        return processes.cpu_seconds(self.pid), processes.cpu_seconds(self.bench.mongod)
+
+    def _counted(self, stream: Stream) -> tuple[list[str], int, int]:
+        """Compare what is stored with what was acknowledged; gives what is wrong, what was spooled and miscounted."""
+        spooled = max(stream.acknowledged - stream.stored(self.db), 0)
+        return self.settle(stream), spooled, self._miscounted()
+
+    def settle(self, stream: Stream) -> list[str]:
+        """Wait until what is stored is what was acknowledged, for a while; gives what is wrong still."""
+        until = time.monotonic() + SPOOL_SECONDS
+        while (wrong := self._wrong(stream)) and time.monotonic() < until:
+            time.sleep(1)
+        return wrong
+
+    def _wrong(self, stream: Stream) -> list[str]:
+        wrong, stored, miscounted = [], stream.stored(self.db), self._miscounted()
+        if stored != stream.acknowledged:
+            wrong.append(f"{stream.acknowledged} acknowledged but {stored} stored")
+        if self.server.stores > 1 and (messages := self.db.messages.count_documents({})) != stored * self.server.stores:
             wrong.append(f"{messages} messages of {stored} webhooks")
-        if lost and self.server.counts_hold:
-            wrong.append(f"the sessions' counts are {lost} off")
-        return "; ".join(wrong), lost
+        if miscounted and self.server.counts_hold:
+            wrong.append(f"the sessions' counts are {miscounted} off")
+        return wrong
+
+    def _miscounted(self) -> int:
+        totals = self.db.sessions.aggregate([{"$group": {"_id": None, "all": {"$sum": "$message_count"}}}])
+        return abs(self.db.messages.count_documents({}) - sum(total["all"] for total in totals))
 
 
 @contextlib.contextmanager
-def begun(server: Server, mongo: EmbeddedMongo, port: int, requests: Path, folder: Path) -> Iterator[Trial]:
+def begun(bench: Bench, server: Server) -> Iterator[tuple[Trial, Stream]]:
     """Start a server over an empty database of its own and warm it up: each sender has an open session then."""
     name = f"bench_{server.name}"
-    durable = mongo.uri.replace("/gateway?", f"/{name}?") + "&w=majority&journal=true"
-    (own := folder / server.name).mkdir(parents=True, exist_ok=True)
-    with pymongo.MongoClient[dict[str, Any]](durable) as client:
+    uri = bench.mongodb_uri.replace("/gateway?", f"/{name}?") + "&w=majority&journal=true"
+    (own := bench.folder / server.name).mkdir(exist_ok=True)
+    place = Place(bench.port, own, uri)
+    ready = f"http://127.0.0.1:{bench.port}{server.ready}"
+    with pymongo.MongoClient[dict[str, Any]](uri) as client:
         client.drop_database(name)
-        place = Place(port, own, durable)
-        ready = f"http://127.0.0.1:{port}{server.ready}"
         with processes.running(server.argv(place), server.environ(place), ready=ready, folder=own) as pid:
-            trial = Trial(mongo, port, requests, server, pid, client[name])
-            load = trial.load(WARM_UP_CONNECTIONS, limit=WARM_UP)
+            trial = Trial(bench, server, pid, client[name])
+            texts = Stream("texts", bench.texts, bench.texts_written, stored_texts)
+            load = trial.send(texts, CONNECTIONS, limit=WARM_UP)
             if load.failures:
-                raise SystemExit(f"{server.name}: {load.failures} while it was warmed up. See {own / 'log'}.")
-            yield trial
+                raise SystemExit(f"{server.name}: {load.failures} while it was warmed up.\n{processes.last_words(own)}")
+            trial.settle(texts)
+            yield trial, texts
         client.drop_database(name)
 
 
-def run(
-    server: Server, mongo: EmbeddedMongo, port: int, requests: Path, folder: Path,
-    *, connections: Sequence[int], seconds: float,
-) -> Iterator[Measured]:  # fmt: skip
-    """Measure a server at each number of connections."""
-    with begun(server, mongo, port, requests, folder) as trial:
+def run(bench: Bench, server: Server, *, connections: Sequence[int], seconds: float) -> Iterator[Measured]:
+    """Measure a server at each number of connections, and at 16 what else it takes."""
+    with begun(bench, server) as (trial, texts):
         for number in connections:
-            yield trial.measure(number, seconds)
+            yield trial.measure(texts, number, seconds)
+        for name in server.takes:
+            path, kind = bench.folder / server.name / name, KINDS[name]
+            written = signed.write(path, bench.port, kind.begin(bench.port, trial.db))
+            stream = Stream(name, path, written, kind.stored)
+            trial.send(stream, CONNECTIONS, limit=500)
+            trial.settle(stream)
+            yield trial.measure(stream, CONNECTIONS, seconds)
+            path.unlink()
