@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice, product
 from pathlib import Path
 
-from benchmarks.webhooks import report, signed, trial, wrk
+from benchmarks.webhooks import profiling, report, signed, trial, wrk
 from benchmarks.webhooks.servers import SERVERS, Server
 from benchmarks.webhooks.trial import Bench, Measured
 from gateway.store.embedded import EmbeddedMongo, free_port
@@ -29,6 +29,9 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
+        if given.profile:
+            _profile(given)
+            return
         measured = _measure(given)
     except KeyboardInterrupt:
         raise SystemExit("make bench: stopped.") from None
@@ -37,6 +40,13 @@ def main() -> None:
         given.json.write_text(report.as_json(measured))
     if any(one.failures for one in measured):
         raise SystemExit("make bench: some webhooks failed, see above.")
+
+
+def _profile(given: argparse.Namespace) -> None:
+    profiling.require()
+    connections = given.connections[-1]
+    with _bench(given.seconds + 2) as bench:
+        print(profiling.run(bench, connections=connections, seconds=given.seconds, kept=given.profile.resolve()))
 
 
 def _measure(given: argparse.Namespace) -> list[Measured]:
@@ -83,6 +93,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=8, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=2, help="how often the servers take turns")
     parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="only profile `ours` with py-spy, stacks to FILE")
     return parser.parse_args()
 
 

@@ -47,7 +47,7 @@ def sign(port: int, webhook: Webhook) -> tuple[dict[str, str], str]:
         "Host": f"127.0.0.1:{port}",
         "User-Agent": "TwilioProxy/1.1",
         "Accept": "*/*",
-        "X-Twilio-Signature": _signature(f"http://127.0.0.1:{port}{webhook.path}", webhook.form),
+        "X-Twilio-Signature": sign_form(f"http://127.0.0.1:{port}{webhook.path}", webhook.form),
         "I-Twilio-Idempotency-Token": hashlib.sha256(body.encode()).hexdigest()[:36],
         "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
         "Content-Length": str(len(body)),
@@ -55,7 +55,7 @@ def sign(port: int, webhook: Webhook) -> tuple[dict[str, str], str]:
     return headers, body
 
 
-def _signature(url: str, form: Mapping[str, str]) -> str:
+def sign_form(url: str, form: Mapping[str, str]) -> str:
     """Sign as https://www.twilio.com/docs/usage/security says; RequestValidator takes ten times as long."""
     signed = url + "".join(f"{name}{form[name]}" for name in sorted(form))
     return base64.b64encode(hmac.digest(TOKEN.encode(), signed.encode(), "sha1")).decode()

@@ -75,7 +75,7 @@ class Trial:
     pid: int
     db: Db
 
-    def send(self, stream: Stream, connections: int, *, seconds: float = 60, limit: int = 10**9) -> wrk.Load:
+    def send(self, stream: Stream, connections: int, *, seconds: float = 300, limit: int = 10**9) -> wrk.Load:
         """Send the next requests of a stream."""
         load = wrk.run(
             self.bench.port, stream.path, stream.position,
