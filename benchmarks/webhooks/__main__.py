@@ -26,6 +26,8 @@ def main() -> None:
     """Measure, print a table, and fail where a webhook did."""
     given = _arguments()
     wrk.require()
+    if warning := report.busy():
+        print(warning)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:

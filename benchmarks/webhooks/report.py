@@ -44,6 +44,15 @@ TARGETS = (
     Target("status: requests/s against floor", _rate, "ours", "floor", False, {16: None}, "status"),
 )
 
+
+def busy() -> str:
+    """Warn where somebody else uses the processors; nothing where nobody does."""
+    load, processors = os.getloadavg()[0], os.cpu_count() or 1
+    if load < processors / 2:
+        return ""
+    return f"The load is {load:.0f} on {processors} processors: others are at work here. Believe CPU ratios, not rates."
+
+
 HEAD = "round  server   kind    conns  requests/s  p50 ms  p99 ms   server  mongod    wrk us/request"
 
 
