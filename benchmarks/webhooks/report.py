@@ -62,7 +62,7 @@ def line(number: int, one: Measured) -> str:
         f"{number:5}  {one.server:8} {one.kind:7} {one.connections:5} {one.per_second:11.0f} {one.p50_ms:7.1f} "
         f"{one.p99_ms:7.1f} {one.server_us:8.0f} {one.mongod_us:7.0f} {one.load_us:6.0f}"
     )
-    notes = [f"{one.spooled} through the spool"] if one.spooled else []
+    notes = [f"{one.spooled} not stored at once"] if one.spooled else []
     notes += [f"counts {one.miscounted} off"] if one.miscounted else []
     notes += [f"FAILED: {one.failures}"] if one.failures else []
     return f"{text}   {', '.join(notes)}".rstrip()
