@@ -1,6 +1,8 @@
 """The connection to MongoDB: made after the fork, majority and journalled, and never waited for long."""
 
+import os
 import re
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,6 +12,7 @@ from typing import Any
 import mongoengine
 import pymongo
 from bson.errors import BSONError
+from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import (
     BulkWriteError,
@@ -39,22 +42,36 @@ DUPLICATE_KEY = 11000
 _REFUSALS = frozenset({10334, 121})
 
 
+# mongoengine's register changes in several steps, and a thread that looks in between leaves half a connection in it.
+_register = threading.RLock()
+_registered: tuple[int, str] | None = None
+
+
 def connect(settings: Settings) -> None:
-    """Register the connection of this process; opens no socket yet.
+    """Register the connection of this process; opens no socket yet. One to the same place is kept.
 
     Writes wait for the majority and its journal: a standalone mongod killed with -9 lost 200 of 200 fresh w:1
     writes and none with j:true.
     """
+    global _registered
     if not settings.mongodb_uri:
         raise ConfigError(
             "MONGODB_URI is not set. Set it (mongodb://host/database), or use `make run`, which brings a MongoDB."
         )
-    mongoengine.disconnect()
-    breaker.reset()
+    wanted = (os.getpid(), settings.mongodb_uri)
+    with _register:
+        breaker.reset()
+        if _registered != wanted:
+            disconnect()
+            _connect(settings.mongodb_uri)
+            _registered = wanted
+
+
+def _connect(uri: str) -> None:
     try:
         mongoengine.connect(
-            db=_database_name(settings.mongodb_uri),
-            host=settings.mongodb_uri,
+            db=_database_name(uri),
+            host=uri,
             tz_aware=True,
             uuidRepresentation="standard",
             appname="gateway",
@@ -68,7 +85,7 @@ def connect(settings: Settings) -> None:
         )
     except (InvalidURI, ConfigurationError, ValueError) as error:
         # What the driver says may quote a part of the password.
-        reason = "" if "@" in settings.mongodb_uri else f": {error}"
+        reason = "" if "@" in uri else f": {error}"
         raise ConfigError(f"MONGODB_URI is not usable{reason}. Write it as mongodb://host:27017/gateway.") from None
 
 
@@ -81,13 +98,23 @@ def _database_name(uri: str) -> str:
 
 def disconnect() -> None:
     """Close this process's connection."""
-    breaker.reset()
-    mongoengine.disconnect()
+    global _registered
+    with _register:
+        breaker.reset()
+        mongoengine.disconnect()
+        _registered = None
+
+
+def client() -> MongoClient[dict[str, Any]]:
+    """Give this process's client."""
+    with _register:
+        return mongoengine.get_connection()  # type: ignore[no-any-return]
 
 
 def collection(document: type[mongoengine.Document]) -> Collection[dict[str, Any]]:
     """Give the raw collection behind a document class."""
-    return document._get_collection()  # type: ignore[no-any-return]
+    with _register:
+        return document._get_collection()  # type: ignore[no-any-return]
 
 
 def insert_new(
@@ -191,7 +218,7 @@ _writable: Any = None
 def _is_writable() -> bool:
     """Ask the driver, which replaces what it knows and never changes it: so the same is asked once."""
     global _writable
-    known = mongoengine.get_connection().topology_description
+    known = client().topology_description
     if known is not _writable and known.has_writable_server():
         _writable = known
     return known is _writable
@@ -203,9 +230,9 @@ breaker = Breaker(_is_writable, _probe)
 def clock_offset_ms() -> int:
     """Measure how far MongoDB's clock is ahead of this host's, in ms; 0 where it is within the round trip."""
     with deadline():
-        client = mongoengine.get_db().client
+        ours = client()
         before, started = datetime.now(UTC), time.perf_counter()
-        hello = client.admin.command("hello", codec_options=client.codec_options)
+        hello = ours.admin.command("hello", codec_options=ours.codec_options)
         trip = time.perf_counter() - started
     offset = (hello["localTime"] - before) / MILLISECOND - trip * 500
     return 0 if abs(offset) <= trip * 1000 + 1 else round(offset)

@@ -4,10 +4,8 @@ import statistics
 import time
 from dataclasses import dataclass
 
-import mongoengine
-
 from gateway.core.errors import StoreUnavailable
-from gateway.store.connection import clock_offset_ms, deadline
+from gateway.store.connection import client, clock_offset_ms, deadline
 
 PINGS = 3
 
@@ -40,13 +38,13 @@ def mongodb() -> MongoDB:
     members = tuple(_members())
     try:
         with deadline():
-            client = mongoengine.get_connection()
+            asked = client()
             trips = [_trip() for _ in range(PINGS)]
-            hello, version = client.admin.command("hello"), client.server_info()["version"]
+            hello, version = asked.admin.command("hello"), asked.server_info()["version"]
         offset = clock_offset_ms()
     except StoreUnavailable as error:
         return MongoDB(members=members, problem=str(error)[:300])
-    concern = ", ".join(f"{name}: {str(value).lower()}" for name, value in client.write_concern.document.items())
+    concern = ", ".join(f"{name}: {str(value).lower()}" for name, value in asked.write_concern.document.items())
     return MongoDB(
         version=version,
         set_name=hello.get("setName", ""),
@@ -60,13 +58,13 @@ def mongodb() -> MongoDB:
 
 def _trip() -> float:
     started = time.perf_counter()
-    mongoengine.get_connection().admin.command("ping")
+    client().admin.command("ping")
     return time.perf_counter() - started
 
 
 def _members() -> list[Member]:
     """Give what the driver knows of each mongod; it asks them all every ten seconds."""
-    known = mongoengine.get_connection().topology_description.server_descriptions()
+    known = client().topology_description.server_descriptions()
     return [
         Member(
             f"{host}:{port}",

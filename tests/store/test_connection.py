@@ -1,10 +1,16 @@
-"""What is inserted once, against a real mongod."""
+"""What is inserted once, and who connects while others use the connection, against a real mongod."""
 
+import os
+import sys
+import threading
+
+import mongoengine
 import pytest
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, InvalidOperation
 
-from gateway.store.connection import insert_new
-from gateway.store.documents import MessageDocument
+from gateway.store import connection
+from gateway.store.connection import collection, insert_new
+from gateway.store.documents import DOCUMENTS, MessageDocument
 
 
 @pytest.fixture
@@ -33,3 +39,58 @@ def test_all_that_is_new_leaves_no_positions(stored):
 def test_what_fails_for_another_reason_is_raised(stored):
     with pytest.raises(BulkWriteError):
         insert_new(MessageDocument, [{"_id": "b"}, {"_id": ["an array is no id"]}])
+
+
+@pytest.fixture
+def eager_threads():
+    """Let threads take turns as often as they can."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+def test_threads_that_use_the_connection_meanwhile_do_not_spoil_the_next_one(make_settings, eager_threads):
+    here = make_settings()
+    there = make_settings(mongodb_uri=f"{here.mongodb_uri}&appname=there")
+    stop, wrong = threading.Event(), []
+
+    def use():
+        while not stop.is_set():
+            try:
+                for document in DOCUMENTS:
+                    assert collection(document).name
+                connection.client().topology_description.server_descriptions()
+            except (mongoengine.ConnectionFailure, InvalidOperation):
+                pass  # there is none at the moment, or it was closed meanwhile
+            except Exception as error:
+                wrong.append(error)
+
+    users = [threading.Thread(target=use) for _ in range(3)]
+    for thread in users:
+        thread.start()
+    try:
+        for number in range(40):
+            connection.connect((here, there)[number % 2])
+            if number % 3 == 0:
+                connection.disconnect()
+    finally:
+        stop.set()
+        for thread in users:
+            thread.join()
+    assert wrong == []
+    connection.connect(here)
+    assert collection(MessageDocument).database.client is connection.client()
+    assert collection(MessageDocument).count_documents({}) == 0
+
+
+def test_a_connection_to_the_same_place_is_kept_and_one_over_a_fork_is_not(make_settings, monkeypatch):
+    connection.connect(make_settings())
+    first = connection.client()
+    connection.breaker.trip("it is away")
+    connection.connect(make_settings())
+    assert connection.client() is first
+    assert not connection.breaker.is_open
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    connection.connect(make_settings())
+    assert connection.client() is not first
