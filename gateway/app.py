@@ -47,27 +47,30 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
     if configured.is_development:
         migrating.at_start("the start in development")
     serving.spool.require_writable()
+    background = app.extensions["background"] = jobs.Background()
     if clock is None:
-        jobs.in_background(serving.clock.correct, every=CLOCK_SECONDS, name="clock")
-        jobs.in_background(migrating.Watch().look, every=CLOCK_SECONDS, name="migrations")
-        jobs.in_background(lambda: draining.drain_if_needed(serving), every=DRAIN_SECONDS, name="drainer")
+        background.repeat(serving.clock.correct, every=CLOCK_SECONDS, name="clock")
+        background.repeat(migrating.Watch().look, every=CLOCK_SECONDS, name="migrations")
+        background.repeat(lambda: draining.drain_if_needed(serving), every=DRAIN_SECONDS, name="drainer")
     webhooks.register(app)
     admin.register(app)
     api.register(app)
     if clock is None:
-        _tell_of_itself(app, serving)
+        _tell_of_itself(app, serving, background)
     _register_probes(app, serving)
     app.register_error_handler(Exception, _failed)
     return app
 
 
-def _tell_of_itself(app: Flask, serving: Runtime) -> None:
+def _tell_of_itself(app: Flask, serving: Runtime, background: jobs.Background) -> None:
     """Store what the inspector saw, and say every some seconds that this process is there."""
     seen: Inspector = app.extensions["inspector"]
     alive = Presence(serving, "web", lambda: presence.spool_facts(serving) | seen.facts())
-    jobs.in_background(seen.flush_steadily, every=inspector.EVERY_SECONDS, name="inspector")
-    jobs.in_background(alive.beat, every=presence.EVERY_SECONDS, name="heartbeat")
+    background.repeat(seen.flush_steadily, every=inspector.EVERY_SECONDS, name="inspector")
+    background.repeat(alive.beat, every=presence.EVERY_SECONDS, name="heartbeat")
+    # Called in the opposite order: no beat may follow the goodbye.
     atexit.register(alive.leave)
+    atexit.register(background.stop)
 
 
 def _failed(error: Exception) -> Response:

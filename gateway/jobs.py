@@ -11,8 +11,17 @@ def repeat(job: Callable[[], object], *, every: float, stop: threading.Event) ->
         stop.wait(every)
 
 
-def in_background(job: Callable[[], object], *, every: float, name: str) -> threading.Event:
-    """Repeat a job in a daemon thread; set the event it gives to stop it."""
-    stop = threading.Event()
-    threading.Thread(target=repeat, args=(job,), kwargs={"every": every, "stop": stop}, name=name, daemon=True).start()
-    return stop
+class Background:
+    """Jobs that repeat in daemon threads of their own, until they are stopped together."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+
+    def repeat(self, job: Callable[[], object], *, every: float, name: str) -> None:
+        """Run a job now and every `every` seconds."""
+        given = {"every": every, "stop": self._stop}
+        threading.Thread(target=repeat, args=(job,), kwargs=given, name=name, daemon=True).start()
+
+    def stop(self) -> None:
+        """Let no job begin again; what is under way ends by itself."""
+        self._stop.set()

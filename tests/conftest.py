@@ -79,6 +79,9 @@ def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMongo]:
             folder = tmp_path_factory.mktemp("mongo")
         server = EmbeddedMongo(folder)
         server.start()
+        with pymongo.MongoClient[dict[str, Any]](server.uri) as client:
+            # What tests store is of a day long past, and would be gone whenever the minute of mongod's sweep comes.
+            client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
         yield server
         connection.disconnect()
         server.stop()
@@ -134,6 +137,29 @@ def make_app(make_settings: Any, clock: StoppedClock, indexed: set[str]) -> Any:
         return app
 
     return make
+
+
+@pytest.fixture
+def start_app() -> Iterator[Any]:
+    """Make apps as a process does, with the jobs they do in the background; those end with the test."""
+    apps = []
+
+    def start(configured: Settings) -> Flask:
+        apps.append(create_app(configured))
+        return apps[-1]
+
+    yield start
+    for app in apps:
+        app.extensions["background"].stop()
+
+
+@pytest.fixture(autouse=True)
+def no_job_goes_on() -> Iterator[None]:
+    """Fail a test that leaves a job behind: it would work on the databases of all that follow."""
+    yield
+    for thread in shortcuts.jobs_at_work():
+        thread.join(5)
+        assert not thread.is_alive(), f"the job {thread.name} goes on; use start_app"
 
 
 @pytest.fixture

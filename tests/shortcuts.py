@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+import threading
 from importlib.metadata import EntryPoints, entry_points
 from typing import Any
 
@@ -10,7 +11,7 @@ from argon2 import PasswordHasher
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 
-from gateway import responders
+from gateway import jobs, responders
 from gateway.api.documentation import Documented
 from gateway.store import users
 
@@ -48,6 +49,11 @@ def take() -> None:
     # The gateways that tests start would compile every module again where Python is told to keep nothing.
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def jobs_at_work() -> list[threading.Thread]:
+    """Find the threads that repeat something for an app or a worker."""
+    return [thread for thread in threading.enumerate() if getattr(thread, "_target", None) is jobs.repeat]
 
 
 def empty(database: Any) -> None:

@@ -71,10 +71,8 @@ def test_the_start_is_refused_where_nothing_could_be_kept(make_app, tmp_path):
     assert str(folder) in str(refusal.value)
 
 
-def test_development_creates_its_indexes_at_start(make_settings):
-    from gateway.app import create_app
-
-    create_app(make_settings(env="development"))
+def test_development_creates_its_indexes_at_start(make_settings, start_app):
+    start_app(make_settings(env="development"))
     assert "one_open_session" in mongoengine.get_db().sessions.index_information()
 
 

@@ -10,7 +10,6 @@ import pytest
 from bson import ObjectId
 from click.testing import CliRunner
 
-from gateway.app import create_app
 from gateway.cli.commands import cli
 from gateway.conversation import migrating
 from gateway.conversation.migrating import Newer, Watch
@@ -221,23 +220,23 @@ def test_two_at_once_do_it_once_and_both_come_back_when_it_is_done(older, small)
     assert len(marked(older)) == 10
 
 
-def test_a_database_of_a_newer_gateway_is_left_alone(older, uri, make_settings, capsys):
+def test_a_database_of_a_newer_gateway_is_left_alone(older, uri, make_settings, start_app, capsys):
     failed_messages(older)
     older.migrations.insert_one({"_id": 99, "name": "of_tomorrow", "state": "done", "version": "9.0.0"})
     with pytest.raises(Newer, match=r"migration 99 of_tomorrow"):
         run()
     assert marked(older) == []
     assert older.migrations.count_documents({}) == 1
-    app = create_app(make_settings(mongodb_uri=uri, env="development"))
+    app = start_app(make_settings(mongodb_uri=uri, env="development"))
     assert "by a newer gateway (9.0.0" in capsys.readouterr().out
     answer = app.test_client().get("/readyz")
     assert (answer.status_code, answer.json["status"], answer.json["migrations"]["ok"]) == (200, "ok", False)
     assert marked(older) == []
 
 
-def test_production_says_once_what_is_outstanding_and_development_does_it(older, uri, make_settings, capsys):
+def test_production_says_once_what_is_outstanding_and_development_does_it(older, uri, make_settings, start_app, capsys):
     failed_messages(older)
-    client = create_app(make_settings(mongodb_uri=uri, env="production")).test_client()
+    client = start_app(make_settings(mongodb_uri=uri, env="production")).test_client()
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json["status"]) == (200, "ok")
     assert answer.json["migrations"]["outstanding"] == [1, 2, 3]
@@ -248,7 +247,7 @@ def test_production_says_once_what_is_outstanding_and_development_does_it(older,
     (line,) = capsys.readouterr().out.splitlines()
     assert "Migrations are outstanding (1 mark_failed_sessions, 2 lower_case_emails, 3 identify_contacts)." in line
     assert "Run `gateway migrate`" in line
-    create_app(make_settings(mongodb_uri=uri, env="development"))
+    start_app(make_settings(mongodb_uri=uri, env="development"))
     capsys.readouterr()
     watch.look()
     assert "All are done." in capsys.readouterr().out
