@@ -1,5 +1,6 @@
 """A real browser, and a gateway it can open."""
 
+import contextlib
 import os
 import shutil
 import threading
@@ -14,6 +15,7 @@ from werkzeug.serving import make_server
 from gateway.store import users
 
 PASSWORD = "correct horse battery"
+DESK = {"width": 1280, "height": 860}
 
 
 @pytest.fixture(scope="session")
@@ -55,21 +57,45 @@ def serve(make_app: Any) -> Iterator[Any]:
         server.server_close()
 
 
+@pytest.fixture(scope="session")
+def spare_pages() -> dict[str, list[Any]]:
+    """Pages to use again, by what they were made with: a new one takes longer than most of what is done in it."""
+    return {}
+
+
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Any]:
+def open_page(browser: Browser, spare_pages: dict[str, list[Any]]) -> Iterator[Any]:
     """Open a page that remembers what it asked for and what its console said."""
-    contexts: list[Any] = []
+    with contextlib.ExitStack() as used:
 
-    def opened(**given: Any) -> Any:
-        context = browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | given))
-        contexts.append(context)
-        page: Any = context.new_page()
-        page.asked, page.said = [], []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda error: page.said.append(str(error)))
-        return page
+        def opened(
+            *, viewport: Any = DESK, color_scheme: Any = "light", reduced_motion: Any = "no-preference", **given: Any
+        ) -> Any:
+            spare = spare_pages.setdefault(repr(sorted(given.items())), [])
+            page = spare.pop() if spare else _new_page(browser, **given)
+            used.callback(_put_back, page, spare)
+            page.asked, page.said = [], []
+            page.set_viewport_size(viewport)
+            page.emulate_media(media="null", color_scheme=color_scheme, reduced_motion=reduced_motion)
+            return page
 
-    yield opened
-    for context in contexts:
-        context.close()
+        yield opened
+
+
+def _new_page(browser: Browser, **given: Any) -> Any:
+    page: Any = browser.new_context(**given).new_page()
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("console", lambda message: page.said.append(message.text))
+    page.on("pageerror", lambda error: page.said.append(str(error)))
+    return page
+
+
+def _put_back(page: Any, spare: list[Any]) -> None:
+    """Leave where the page is, and forget who was logged in; what it keeps for a site is under that one's port."""
+    if page.is_closed() or page.context.pages != [page]:
+        page.context.close()
+        return
+    page.unroute_all(behavior="ignoreErrors")
+    page.goto("about:blank")
+    page.context.clear_cookies()
+    spare.append(page)

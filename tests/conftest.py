@@ -26,9 +26,9 @@ from gateway.settings import Settings
 from gateway.store import connection
 from gateway.store.embedded import EmbeddedMongo
 from tests import shortcuts
-from tests.browser import browser, open_page, serve
+from tests.browser import browser, open_page, serve, spare_pages
 
-__all__ = ["browser", "open_page", "serve"]
+__all__ = ["browser", "open_page", "serve", "spare_pages"]
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ACCOUNT, TOKEN, HOST = "AC" + "a" * 32, "test-token", "https://gateway.example.com"

@@ -22,11 +22,7 @@ def counted(serve, clock):
     return base
 
 
-def open_analytics(browser, base, **given):
-    page = browser.new_context(**given).new_page()
-    page.said = []
-    page.on("console", lambda message: page.said.append(message.text))
-    page.on("pageerror", lambda error: page.said.append(str(error)))
+def open_analytics(page, base):
     page.goto(f"{base}/admin/analytics")
     page.get_by_label("Name").fill("admin")
     page.get_by_label("Password").fill(PASSWORD)
@@ -39,8 +35,8 @@ def is_wider_than_the_screen(page):
     return page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
 
 
-def test_days_and_channel_are_chosen_and_a_chart_is_taken_along(counted, browser):
-    page = open_analytics(browser, counted, viewport={"width": 1280, "height": 860})
+def test_days_and_channel_are_chosen_and_a_chart_is_taken_along(counted, open_page):
+    page = open_analytics(open_page(), counted)
     page.get_by_role("link", name="30 days").click()
     page.get_by_label("Channel").select_option("whatsapp")
     page.get_by_label("From").fill("2026-02-27")
@@ -57,21 +53,19 @@ def test_days_and_channel_are_chosen_and_a_chart_is_taken_along(counted, browser
     lines = started.value.path().read_text(encoding="utf-8-sig").splitlines()
     assert [row["WhatsApp"] for row in csv.DictReader(lines)] == ["0", "0", "2"]
     assert page.said == []
-    page.context.close()
 
 
-def test_on_a_phone_in_the_dark_without_scripts_nothing_is_wider_than_the_screen(counted, browser):
+def test_on_a_phone_in_the_dark_without_scripts_nothing_is_wider_than_the_screen(counted, open_page):
     phone = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "java_script_enabled": False}
-    page = open_analytics(browser, counted, **phone)
+    page = open_analytics(open_page(**phone), counted)
     for numbers in page.locator(".chart summary").all():
         numbers.click()
     assert page.get_by_role("table").count() == 5
     assert not is_wider_than_the_screen(page)
-    page.context.close()
 
 
-def test_a_session_goes_on_paper_without_what_is_for_the_screen(counted, browser):
-    page = open_analytics(browser, counted, viewport={"width": 390, "height": 844})
+def test_a_session_goes_on_paper_without_what_is_for_the_screen(counted, open_page):
+    page = open_analytics(open_page(viewport={"width": 390, "height": 844}), counted)
     page.goto(f"{counted}/admin/?type=sms")
     page.get_by_role("link", name="SMS from +15550000001").click()
     page.get_by_role("link", name="Print").click()
@@ -85,4 +79,3 @@ def test_a_session_goes_on_paper_without_what_is_for_the_screen(counted, browser
     assert page.get_by_text("x" * 400).first.is_visible()
     assert page.pdf().startswith(b"%PDF")
     assert page.said == []
-    page.context.close()

@@ -213,7 +213,6 @@ def test_it_works_on_another_site_and_through_a_restart_of_the_gateway(make_app,
         page.reload()
         talk.open().expect("one", "one", "two", "two", "three", "three")
         assert [told for told in page.said if "ERR_CONNECTION" not in told] == []
-        page.context.close()
 
 
 def test_what_was_typed_while_the_gateway_was_away_survives_a_reload(make_app, open_page):
@@ -246,7 +245,6 @@ def test_what_was_typed_while_the_gateway_was_away_survives_a_reload(make_app, o
             page.goto(site.url)
             Chat(page).open().expect("first", "first", "second", "second")
             assert stored() == ["first", "first", "second", "second"]
-            page.context.close()
 
 
 def test_earlier_messages_come_from_all_sessions_of_the_person(at, clock):
@@ -314,7 +312,6 @@ def test_people_who_sign_in_see_and_send_what_is_theirs(make_app, open_page):
             page.evaluate("gatewayChat.identify('ut_over')")
             expect(page).to_have_title("401")
             expect(Chat(page).lines).to_have_count(0)
-            page.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
