@@ -98,7 +98,7 @@ def test_what_could_not_be_filed_is_told_with_what_to_do(console, spooled):
     assert "to be filed" not in page
 
 
-def test_with_no_mongodb_at_all_the_login_page_opens_and_a_login_says_so(make_app):
+def test_with_no_mongodb_at_all_the_login_page_opens_and_a_login_says_so(make_app, real_deadline):
     app = make_app()
     nobody = "mongodb://127.0.0.1:9/gateway"
     connection.connect(app.extensions["gateway"].settings.model_copy(update={"mongodb_uri": nobody}))
