@@ -5,18 +5,22 @@ from datetime import timedelta
 import pytest
 from bson import ObjectId
 
-from gateway.store import listing, transcripts
+from gateway.settings import load
+from gateway.store import connection, listing, transcripts
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument, SessionDocument
 from gateway.store.listing import STATUSES, TYPES, Wanted
-from tests.conftest import TEN
+from tests.conftest import TEN, USUAL
 
 SESSIONS = 3000
 
 
-@pytest.fixture
-def many(app):
-    """Sessions of all kinds, few of which carry a mark."""
+@pytest.fixture(scope="module")
+def kept(mongo, cleaner):
+    """A database of these tests' own, which they only read: sessions of all kinds, few of which carry a mark."""
+    settings = load(**USUAL, mongodb_uri=mongo.uri.replace("/gateway?", "/listing?"))
+    connection.connect(settings)
+    connection.create_indexes()
     collection(SessionDocument).insert_many(
         {
             "channel_id": f"sms:{number % 7}",
@@ -30,6 +34,13 @@ def many(app):
         }
         for number in range(SESSIONS)
     )
+    yield settings
+    cleaner.drop_database("listing")
+
+
+@pytest.fixture
+def many(kept):
+    connection.connect(kept)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +88,7 @@ def test_a_contacts_sessions_are_found_by_their_index(many):
 
 
 @pytest.mark.parametrize("oldest_first", [False, True])
-def test_a_page_of_messages_reads_as_many_as_it_shows(many, oldest_first):
+def test_a_page_of_messages_reads_as_many_as_it_shows(app, oldest_first):
     session_id = ObjectId()
     said = ({"_id": f"SM{at}", "session_id": session_id, "createdAt": TEN + timedelta(seconds=at)} for at in range(500))
     collection(MessageDocument).insert_many(said)
