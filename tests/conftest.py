@@ -1,6 +1,7 @@
 """One real MongoDB for the whole run, an app with a clock that tests move, and Twilio's side of a webhook."""
 
 import contextlib
+import gc
 import itertools
 import json
 import os
@@ -49,6 +50,12 @@ shortcuts.take()
 # A machine that runs tests may stand still for two seconds, and a webhook that gave up would be seen as a wrong one.
 # Where waiting is the subject, `real_deadline` puts back what the gateway has.
 _REAL_DEADLINE, connection.DEADLINE_SECONDS = connection.DEADLINE_SECONDS, 20
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what was imported and collected: it stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 class StoppedClock(Clock):
