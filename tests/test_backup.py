@@ -19,6 +19,7 @@ from gateway.conversation import upkeep
 from gateway.conversation.runtime import Clock, build
 from gateway.store import connection
 from gateway.store.embedded import EmbeddedMongo
+from tests.brokers import wait_for
 from tests.conftest import Twilio, fixture
 
 PEOPLE, WRITERS = 20, 4
@@ -87,11 +88,10 @@ def test_a_restored_backup_of_a_running_gateway_has_all_that_was_acknowledged(fo
         app = create_app(make_settings(mongodb_uri=running.uri, reply={"responder": "echo"}), clock=HostClock())
         indexes = set(connection.create_indexes())
         with Load(app) as load:
-            time.sleep(2)
+            wait_for(lambda: len(load.acknowledged) > 150)
             before = dict(load.acknowledged)
             copy_of(running, folder / "restored")
-            time.sleep(1)
-        assert len(load.acknowledged) > len(before) > 100
+            wait_for(lambda: len(load.acknowledged) > len(before) + 50)
     finally:
         connection.disconnect()
         running.stop()
