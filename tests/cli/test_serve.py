@@ -61,9 +61,21 @@ def children(process):
     return [pid for pid in family(process) if pid != process.pid]
 
 
+def assert_that_it_stops(process, log, number):
+    """Send a signal, and once more while it stops: everything that was started ends in order."""
+    assert len(family(process)) >= 5, "serve, mongod, gunicorn and its workers, worker: all in one process group"
+    process.send_signal(number)
+    time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(30) == 0
+    assert family(process) == []
+    assert "Traceback" not in log.read_text()
+    assert not (log.parent / "data" / "running.json").exists()
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    """A gateway with no setting at all, but for a free port and a folder of its own."""
+    """A gateway with no setting at all, but for a free port and a folder of its own. Ctrl-C stops all of it."""
     folder, port = tmp_path_factory.mktemp("serve"), free_port()
     process, log = start(folder, port)
     environ = clean_environment(GATEWAY_DATA_DIR=str(folder / "data"), PORT=port)
@@ -73,8 +85,7 @@ def running(tmp_path_factory):
 
     run.log, run.port, run.process, run.folder = log, port, process, folder / "data"
     yield run
-    process.send_signal(signal.SIGTERM)
-    process.wait(30)
+    assert_that_it_stops(process, log, signal.SIGINT)
 
 
 def test_the_banner_tells_where_everything_is(running):
@@ -168,35 +179,21 @@ def test_a_web_process_killed_with_9_is_replaced(running):
     assert running("simulate", "sms").returncode == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_everything_that_was_started(tmp_path, number):
-    process, log = start(tmp_path, free_port())
-    assert len(family(process)) >= 5, "serve, mongod, gunicorn and its workers, worker: all in one process group"
-    process.send_signal(number)
-    time.sleep(0.05)
-    process.send_signal(number)
-    assert process.wait(30) == 0
-    assert family(process) == []
-    assert "Traceback" not in log.read_text()
-    assert not (tmp_path / "data" / "running.json").exists()
-
-
-def test_kill_9_of_the_whole_leaves_nothing_behind_and_nothing_lost(tmp_path):
+def test_kill_9_of_the_whole_leaves_nothing_behind_and_nothing_lost_and_sigterm_stops_it(tmp_path):
     process, _ = start(tmp_path, free_port())
     environ = clean_environment(GATEWAY_DATA_DIR=str(tmp_path / "data"))
-    text = [GATEWAY, "simulate", "sms", "--sid", "SM" + "4" * 32]
-    assert subprocess.run(text, cwd=ROOT, env=environ, capture_output=True).returncode == 0
+    text = ("simulate", "sms", "--sid", "SM" + "4" * 32)
+    assert forking.run(*text, **environ).returncode == 0
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     until = time.monotonic() + 120
     while family(process) and time.monotonic() < until:
         time.sleep(0.1)
     assert [Path(f"/proc/{pid}/cmdline").read_text() for pid in family(process)] == []
-    again, _ = start(tmp_path, free_port())
-    told = subprocess.run([*text, "--json"], cwd=ROOT, env=environ, capture_output=True, text=True)
+    again, log = start(tmp_path, free_port())
+    told = forking.run(*text, "--json", **environ)
     assert json.loads(told.stdout)[0]["decision"]["duplicate"] is True
-    again.terminate()
-    again.wait(30)
+    assert_that_it_stops(again, log, signal.SIGTERM)
 
 
 def find(process, part):
@@ -216,7 +213,7 @@ def test_what_is_killed_is_started_again_until_it_is_too_often(tmp_path):
     environ = clean_environment(GATEWAY_DATA_DIR=str(tmp_path / "data"), PORT=port)
 
     def text():
-        return subprocess.run([GATEWAY, "simulate", "sms"], cwd=ROOT, env=environ, capture_output=True).returncode == 0
+        return forking.run("simulate", "sms", **environ).returncode == 0
 
     assert text()
     for number, part in enumerate(("--dbpath", "gateway.worker", "--dbpath"), start=1):
