@@ -60,6 +60,12 @@ def _in_a_process_that_dies(make_app, step, speak):
     return os.WIFSIGNALED(status)
 
 
+def _once_more(app):
+    """Connect an app as a process does that was just started or forked."""
+    connection.connect(app.extensions["gateway"].settings)
+    return app
+
+
 def _settle(serving, clock, *, minutes=2.0):
     """Let the worker look some time after the crash, and once more ten seconds later, as it does."""
     clock.moment += timedelta(minutes=minutes)
@@ -84,6 +90,8 @@ def _assert_sessions_are_right():
 WHEN = {"first message": None, "reuse": 2, "rollover": 10, "late, a session of its own": -10}
 
 
+# What is sent by WhatsApp comes the same way as a text from its parser on.
+@pytest.mark.parametrize("channel", ["sms", "voice"])
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: f"{step[2]} {step[1]}")
 @pytest.mark.parametrize("minutes", WHEN.values(), ids=WHEN.keys())
 def test_i4_a_message_survives_kill_9_and_is_answered_when_it_comes_again(
@@ -95,10 +103,10 @@ def test_i4_a_message_survives_kill_9_and_is_answered_when_it_comes_again(
     app = make_app()
     if minutes is not None:
         person(app).say(sid="A" * 34)
-    _in_a_process_that_dies(make_app, step, lambda child: person(child).say(minutes=minutes or 0, sid="B" * 34))
-    app = make_app()
-    later = (minutes or 0) + 1 / 60
-    first, second = (person(app).say(minutes=later, sid="B" * 34) for _ in range(2))
+    late = minutes or 0
+    _in_a_process_that_dies(lambda: _once_more(app), step, lambda child: person(child).say(minutes=late, sid="B" * 34))
+    _once_more(app)
+    first, second = (person(app).say(minutes=late + 1 / 60, sid="B" * 34) for _ in range(2))
     assert first.status_code == 200
     assert first.data == second.data
     _settle(build(make_settings(), clock=clock), clock)
@@ -127,8 +135,9 @@ def test_i5_counts_are_right_after_kill_9_even_if_it_never_comes_again(
         ada(app).say(sid="A" * 34)
     if minutes and minutes > 0:  # a worker was here before; this clock stores late messages in the past
         upkeep.settle(build(make_settings(), clock=clock))
-    _in_a_process_that_dies(make_app, step, lambda child: ada(child).say(minutes=minutes or 0, sid="B" * 34))
-    make_app()
+    late = minutes or 0
+    _in_a_process_that_dies(lambda: _once_more(app), step, lambda child: ada(child).say(minutes=late, sid="B" * 34))
+    _once_more(app)
     _settle(build(make_settings(), clock=clock), clock, minutes=away + 10 + 1 / 60)
     _assert_sessions_are_right()
 
