@@ -284,6 +284,7 @@ def test_queries_use_indexes(runtime, db):
         (db.sessions.find(which | {"retired": {"$exists": False}}).sort("_id", 1), "imported"),
         (db.contacts.find(which).sort("_id", 1), "imported"),
         (db.messages.find(which), "imported"),
+        (db["media.files"].find(which), "imported"),
         (db.import_batches.find(which | {"rows": {"$gt": 0}}).sort("rows", 1), "of_import"),
         (db.import_changes.find({"ref": which["import_id"]}), "about"),
     ]

@@ -19,6 +19,7 @@ from gateway.store.documents.counts import (
 )
 from gateway.store.documents.flows import FlowRunDocument
 from gateway.store.documents.imports import (
+    FileDocument,
     ImportChangeDocument,
     ImportDocument,
     ImportedBatchDocument,
@@ -60,6 +61,7 @@ __all__ = [
     "ContactDocument",
     "CrmEntryDocument",
     "DailyCountDocument",
+    "FileDocument",
     "FlowRunDocument",
     "GapDocument",
     "HeartbeatDocument",
@@ -117,6 +119,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     RejectionDocument,
     ImportedBatchDocument,
     ImportChangeDocument,
+    FileDocument,
     FlowRunDocument,
     MigrationDocument,
 )

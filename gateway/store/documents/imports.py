@@ -142,3 +142,24 @@ class ImportChangeDocument(Document):
     added = DictField()
     lines = DictField()
     at = DateTimeField()
+
+
+class FileDocument(Document):
+    """A file that somebody sent, as GridFS keeps it; only what an import brought has more."""
+
+    meta = {  # noqa: RUF012
+        "collection": "media.files",
+        "strict": False,
+        "auto_create_index": False,
+        "indexes": [
+            {
+                # Only what an import brought: what is taken back with it.
+                "name": "imported",
+                "fields": ["import_id"],
+                "partialFilterExpression": {"import_id": {"$exists": True}},
+            },
+        ],
+    }
+
+    id = StringField(primary_key=True)
+    import_id = ObjectIdField()
