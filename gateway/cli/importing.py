@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -161,6 +161,15 @@ def show(run: Import, wants_json: bool, rejected: Path | None = None) -> None:
         click.echo(f"Taken back on {run.undone_at:%Y-%m-%d %H:%M} UTC.")
     elif run.undoing_since:
         click.echo(f"It is being taken back. Should nobody do so: `gateway import undo {run.id}` goes on.")
+
+
+def show_list(runs: Sequence[Import]) -> None:
+    """List imports, each with its file in a line of its own: that may be long."""
+    click.echo(f"{'import':24}  {'when (UTC)':16}  {'state':12}  {'messages':>9}  {'rejected':>8}")
+    for run in runs:
+        amounts = f"{run.tally.messages_imported:>9,}  {run.tally.rejected:>8,}"
+        click.echo(f"{run.id:24}  {run.created_at:%Y-%m-%d %H:%M}  {state(run):12}  {amounts}")
+        click.echo(f"    {run.file_name}, by {run.by}")
 
 
 def show_verified(done: Verified, wants_json: bool) -> None:

@@ -7,8 +7,6 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from gateway.cli import importing as importing_cli
 from gateway.cli import serving
@@ -151,16 +149,7 @@ def list_imports(limit: int, as_json: bool) -> None:
     if not found:
         click.echo("Nothing was imported yet. Try: gateway import FILE")
         return
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    for column in ("import", "when (UTC)", "state", "messages", "rejected"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("file, by", overflow="fold")
-    for run in found:
-        amounts = (f"{run.tally.messages_imported:,}", f"{run.tally.rejected:,}")
-        table.add_row(
-            run.id, f"{run.created_at:%Y-%m-%d %H:%M}", importing_cli.state(run), *amounts, f"{run.file_name}, {run.by}"
-        )
-    Console().print(table)
+    importing_cli.show_list(found)
 
 
 @import_.command("show")

@@ -41,7 +41,9 @@ def test_a_file_comes_in_and_can_be_looked_up(gateway, uri, tmp_path):
     listed = json.loads(gateway("import", "list", "--json").stdout)
     assert listed[0]["id"] == told["id"]
     assert len(listed) == 2
-    assert told["id"] in gateway("import", "list").stdout, "an id that is cut off is of no use"
+    shown = gateway("import", "list").stdout
+    assert told["id"] in shown, "an id that is cut off is of no use"
+    assert "\n    march.jsonl, by gateway import\n" in shown, "so is a name that is folded"
     assert json.loads(gateway("import", "show", told["id"], "--json").stdout) == told
     (row,) = gateway("import", "show", told["id"], "--rejected").stdout.splitlines()
     assert "is not here" in json.loads(row)["reason"]
