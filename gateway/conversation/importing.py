@@ -118,6 +118,8 @@ def run_here(runtime: Runtime, origin: Origin, by: str, hands: Hands) -> Import:
     """Import what this host can read, or go on with it where a process before was stopped. Busy where one is at it."""
     now, owner = runtime.clock.now(), secrets.token_hex(8)
     with deadline():
+        if undone := imports.being_undone():
+            raise _being_undone(undone)
         if imports.unfinished_at(origin.place) is None:
             run_id = imports.add(
                 now,
@@ -132,6 +134,10 @@ def run_here(runtime: Runtime, origin: Origin, by: str, hands: Hands) -> Import:
             )
             audit.note(now, by, "import_ordered", import_id=run_id, layout=origin.layout, bytes=origin.size)
         run = imports.claim(owner, now, now + LEASE, place=origin.place)
+        undone = imports.being_undone()
+        if run and undone:
+            imports.release(run)
+            raise _being_undone(undone)
     if run is None:
         named = f"{origin.name} is being imported by another process."
         raise Busy(f"{named} Should that be dead, try again in two minutes.")
@@ -139,6 +145,11 @@ def run_here(runtime: Runtime, origin: Origin, by: str, hands: Hands) -> Import:
     _do(runtime, run, origin, hands)
     with deadline():
         return imports.get(run.id) or run
+
+
+def _being_undone(import_id: str) -> Busy:
+    goes_on = f"`gateway import undo {import_id}` goes on with it if nobody does"
+    return Busy(f"Import {import_id} is being taken back. Try again when that is done; {goes_on}.")
 
 
 def _sweep_stages(runtime: Runtime) -> None:
@@ -154,7 +165,10 @@ def work_off(runtime: Runtime, wait: Callable[[float], object]) -> int:
     while not wait(0):
         now, owner = runtime.clock.now(), secrets.token_hex(8)
         with deadline():
-            run = imports.claim(owner, now, now + LEASE)
+            run = None if imports.being_undone() else imports.claim(owner, now, now + LEASE)
+            if run and imports.being_undone():
+                imports.release(run)
+                run = None
         if run is None:
             break
         worked += 1

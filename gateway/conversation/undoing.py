@@ -7,6 +7,7 @@ session that the import brought is never deleted: such a session stays, as a who
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from gateway.conversation import daily, emptying, whatif
@@ -65,6 +66,7 @@ def undo(runtime: Runtime, import_id: str, by: str, hands: Hands) -> Import:
         return run
     with emptying.held(runtime) as hold:
         now = runtime.clock.now()
+        _keep_imports_out(run, now)
         with deadline():
             if imports.begin_undo(run.id, now, undoing.amounts(run.id)):
                 audit.note(now, by, "import_undo_ordered", import_id=run.id)
@@ -88,6 +90,15 @@ def _ready(runtime: Runtime, import_id: str) -> Import:
     if run.state == CANCELED and run.finished_at and runtime.clock.now() < run.finished_at + LEASE:
         raise CannotUndo("The import was canceled just now, and may still be storing something. Wait two minutes.")
     return run
+
+
+def _keep_imports_out(run: Import, now: datetime) -> None:
+    """Let nobody begin to import until this is done; CannotUndo where somebody is at it."""
+    with deadline():
+        imports.hold_undo(run.id, now)
+        if other := imports.under_way(now):
+            imports.let_undo(run.id)
+            raise CannotUndo(f"Import {other} is under way. Let it finish, or cancel it first.")
 
 
 def _sessions(work: _Work) -> None:

@@ -219,6 +219,18 @@ def cancel(import_id: str, now: datetime) -> bool:
     return done.modified_count == 1
 
 
+def hold_undo(import_id: str, now: datetime) -> None:
+    """Keep imports from being begun, for one is to be taken back."""
+    which = {"_id": ObjectId(import_id), "undone_at": {"$exists": False}}
+    collection(ImportDocument).update_one(which, {"$set": {"undoing": now}})
+
+
+def let_undo(import_id: str) -> None:
+    """Let imports be begun again; whoever began to take one back goes on with that first."""
+    which = {"_id": ObjectId(import_id), "undoing_since": {"$exists": False}}
+    collection(ImportDocument).update_one(which, {"$unset": {"undoing": ""}})
+
+
 def begin_undo(import_id: str, now: datetime, had: Mapping[str, int]) -> bool:
     """Note that an import is being taken back, and how much of it is here; False where that was noted before."""
     which = {"_id": ObjectId(import_id), "undoing_since": {"$exists": False}}
@@ -228,10 +240,26 @@ def begin_undo(import_id: str, now: datetime, had: Mapping[str, int]) -> bool:
 
 def end_undo(import_id: str, now: datetime, left: Mapping[str, int], *, kept: int) -> bool:
     """Note that an import is taken back, but for what is left of it; False where that was noted before."""
-    change = {"$set": {"undone_at": now, "undone.sessions_kept": kept}}
+    change: dict[str, Any] = {"$set": {"undone_at": now, "undone.sessions_kept": kept}, "$unset": {"undoing": ""}}
     change["$inc"] = {f"undone.{name}": -number for name, number in left.items()}
     which = {"_id": ObjectId(import_id), "undone_at": {"$exists": False}}
     return collection(ImportDocument).update_one(which, change).modified_count == 1
+
+
+def being_undone() -> str | None:
+    """Give the id of an import that is being taken back; None where none is."""
+    found = collection(ImportDocument).find_one({"undoing": {"$exists": True}}, {"_id": 1})
+    return str(found["_id"]) if found else None
+
+
+def under_way(now: datetime) -> str | None:
+    """Give the id of an import that somebody is at work on; None where nobody is, and then whoever was loses it."""
+    wanted = {"unfinished": {"$exists": True}, "state": RUNNING}
+    found = collection(ImportDocument).find_one({**wanted, "lease": {"$gt": now}}, {"_id": 1})
+    if found:
+        return str(found["_id"])
+    collection(ImportDocument).update_many({**wanted, "lease": {"$lte": now}}, {"$unset": {"lease": "", "owner": ""}})
+    return None
 
 
 def unfinished() -> set[str]:

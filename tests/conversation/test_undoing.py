@@ -5,7 +5,9 @@ import json
 
 import pytest
 
-from gateway.conversation import daily, emptying, importing, undoing, verifying
+from gateway.conversation import daily, emptying, importing, origins, undoing, verifying
+from gateway.conversation.importing import Busy
+from gateway.conversation.staging import Options
 from gateway.conversation.undoing import CannotUndo, Hands
 from gateway.store import analytics, import_changes, imports, retention
 from gateway.store import undoing as steps
@@ -275,6 +277,46 @@ def test_what_cannot_be_is_refused_with_a_reason(runtime, db, clock, monkeypatch
     assert undo(runtime, clock, queued).undone_at
     with pytest.raises(verifying.CannotVerify, match="taken back"):
         verifying.verify(runtime, queued.id)
+
+
+def test_nothing_is_imported_while_an_import_is_taken_back_nor_the_other_way_round(runtime, db, clock, monkeypatch):
+    run = bring_in_files(runtime, LAYOUTS / "twilio")
+    flat = origins.find([str(LAYOUTS / "flat")], "", Options(), "")
+    queued = importing.order(runtime, io.BytesIO(written(session())), "file.jsonl", "key:test")
+    told, asked, real = [], [], imports.being_undone
+
+    def notices_late(*given):
+        """Whoever begins at the very same moment sees it after the claim only."""
+        asked.append(1)
+        return real(*given) if len(asked) > 1 else None
+
+    def wait(seconds):
+        clock.tick(seconds + 0.1)
+        for look in (real, notices_late):
+            asked.clear()
+            with monkeypatch.context() as patch:
+                patch.setattr(imports, "being_undone", look)
+                with pytest.raises(Busy, match=f"Import {run.id} is being taken back"):
+                    importing.run_here(runtime, flat, "x", importing.Hands())
+                asked.clear()
+                assert importing.work_off(runtime, lambda seconds: False) == 0
+            told.append(imports.get(queued.id).position.rows)
+
+    undoing.undo(runtime, run.id, "ada", Hands(wait))
+    assert told
+    assert not any(told)
+    second = importing.run_here(runtime, flat, "x", importing.Hands())
+    importing.work_off(runtime, lambda seconds: False)
+    assert (second.state, imports.get(queued.id).state) == ("done", "done")
+    third = importing.order(runtime, io.BytesIO(written(session(3))), "file.jsonl", "key:test")
+    held = imports.claim("another", clock.now(), clock.now() + importing.LEASE)
+    assert held.id == third.id
+    with pytest.raises(CannotUndo, match=f"Import {third.id} is under way"):
+        undo(runtime, clock, second)
+    clock.tick(100)
+    assert undo(runtime, clock, second).undone_at
+    assert not imports.renew(held, clock.now()), "whoever stood still learns that it is not theirs any more"
+    assert importing.work_off(runtime, lambda seconds: False) == 1
 
 
 def test_queries_use_indexes(runtime, db):

@@ -20,7 +20,7 @@ class ImportDocument(Document):
     `offset` and `rows` say how far the file was read, and everything counted is true of exactly so much. `intent` is
     what of the next batch was here before the first attempt at it. `channels` are pairs: theirs, ours. `options` say
     how another program's source is read; `fingerprint` names its rows, for a source that changed is another one.
-    `sources` are the files it was read from, `undone` what was taken back of it.
+    `sources` are the files it was read from, `undone` what was taken back of it. `undoing` is there while it is.
     """
 
     meta = {  # noqa: RUF012
@@ -33,6 +33,12 @@ class ImportDocument(Document):
                 "name": "unfinished",
                 "fields": ["unfinished"],
                 "partialFilterExpression": {"unfinished": {"$exists": True}},
+            },
+            {
+                # Nearly empty at all times: nothing is imported while something is taken back.
+                "name": "undoing",
+                "fields": ["undoing"],
+                "partialFilterExpression": {"undoing": {"$exists": True}},
             },
             {"name": "two_years", "fields": ["finished_at"], "expireAfterSeconds": 2 * 365 * 24 * 3600},
         ],
@@ -68,6 +74,7 @@ class ImportDocument(Document):
     undoing_since = DateTimeField()
     undone_at = DateTimeField()
     undone = DictField()
+    undoing = DateTimeField()
 
 
 class RejectionDocument(Document):
