@@ -3,8 +3,8 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,7 +12,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from gateway.conversation import rehearsal
+from gateway.conversation import adopting, rehearsal
+from gateway.conversation.adopting import Outlook
 from gateway.conversation.layouts import OWN
 from gateway.conversation.origins import Origin
 from gateway.conversation.rehearsal import Rehearsal, Told
@@ -20,7 +21,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.conversation.verifying import Verified
 from gateway.core.imported import Position, Tally
 from gateway.store import rejections
-from gateway.store.imports import RUNNING, Import
+from gateway.store.imports import CANCELED, FAILED, RUNNING, Import
 from gateway.store.rejections import Rejection
 
 # The most frequent reasons; the rows themselves say all of them.
@@ -76,8 +77,10 @@ def rehearse(runtime: Runtime, origin: Origin, rejected: Path | None, wants_json
         shown = held.enter_context(bar("Checking", origin.size))
         lines = _Lines(held.enter_context(rejected.open("w", encoding="utf-8")) if rejected else None)
         done = rehearsal.rehearse(runtime, origin, Told(lines.write, shown.read, shown.at))
+    ahead = adopting.outlook() if origin.in_place else None
     if wants_json:
-        click.echo(json.dumps(_rehearsed(done), indent=2))
+        backup = {"backup": asdict(ahead)} if ahead else {}
+        click.echo(json.dumps(_rehearsed(done) | backup, indent=2))
         return
     click.echo(f"Dry run of {done.name}, layout {done.layout}. Nothing was written. An import would bring:")
     _amounts(done.tally, done.layout, done.rows)
@@ -87,10 +90,21 @@ def rehearse(runtime: Runtime, origin: Origin, rejected: Path | None, wants_json
         click.echo(f"  {count:,} x {reason}")
     for problem in done.tally.problems:
         click.echo(f"  {problem}")
+    if ahead:
+        click.echo(f"  backup    {_collections(ahead.amounts)}, before anything is changed; {_bytes(ahead)}")
     if not done.is_complete:
         click.echo("The source is not complete: its end is missing.")
     if done.tally.rejected:
         click.echo(_where(rejected, "--rejected FILE writes the rejected rows to a file."))
+
+
+def _collections(amounts: Mapping[str, int]) -> str:
+    return ", ".join(f"{amount:,} {kind}" for kind, amount in amounts.items())
+
+
+def _bytes(ahead: Outlook) -> str:
+    free = "" if ahead.free is None else f" of {ahead.free / 1e6:,.0f} MB that are free"
+    return f"with the import it takes some {ahead.needed / 1e6:,.1f} MB{free}"
 
 
 @dataclass
@@ -151,16 +165,26 @@ def show(run: Import, wants_json: bool, rejected: Path | None = None) -> None:
         click.echo(f"  people    {run.people:,}")
     for problem in run.tally.problems:
         click.echo(f"  {problem}")
+    if run.in_place and not run.undone_at:
+        click.echo(f"  backup    {_backup(run)}")
     if run.tally.rejected:
         click.echo(_where(rejected, f"`gateway import show {run.id} --rejected` gives the rejected rows."))
     if run.is_complete is False:
         click.echo("The source is not complete: its end is missing. What came before it is here.")
     if run.error:
         click.echo(run.error)
+    if run.in_place and run.state in (FAILED, CANCELED) and not run.undoing_since:
+        click.echo(f"What lay here is in the backup. To put it back: gateway import undo {run.id}")
     if run.undone_at:
         click.echo(f"Taken back on {run.undone_at:%Y-%m-%d %H:%M} UTC.")
     elif run.undoing_since:
         click.echo(f"It is being taken back. Should nobody do so: `gateway import undo {run.id}` goes on.")
+
+
+def _backup(run: Import) -> str:
+    if not (held := run.in_place.get("backup")):
+        return "not made yet"
+    return f"{_collections(held)}, in sessions_before_{run.id} and so on"
 
 
 def show_list(runs: Sequence[Import]) -> None:
@@ -177,7 +201,8 @@ def show_verified(done: Verified, wants_json: bool) -> None:
     if wants_json:
         click.echo(json.dumps(_verified(done), indent=2))
         return
-    of = "its source" if done.of_source else "what was noted when it was imported"
+    source = "its backup" if done.run.in_place else "its source"
+    of = source if done.of_source else "what was noted when it was imported"
     click.echo(f"Import {done.run.id} of {done.run.file_name}, compared with {of}:")
     click.echo(f"  sessions  {done.sessions:,}")
     click.echo(f"  messages  {done.messages:,}")
@@ -185,6 +210,8 @@ def show_verified(done: Verified, wants_json: bool) -> None:
         click.echo(f"  {what}: {count:,}")
     if done.extra:
         click.echo(f"  extra: {done.extra:,}")
+    if done.written_since:
+        click.echo(f"  written since by another application: {done.written_since:,}")
     for what, about, session_id in done.differences:
         click.echo(f"  {what}: {about}" + (f" of session {session_id}" if about != session_id else ""))
     click.echo("All of it is here as it came." if done.is_same else "Something differs.")
@@ -193,11 +220,12 @@ def show_verified(done: Verified, wants_json: bool) -> None:
 def _verified(done: Verified) -> dict[str, Any]:
     return {
         "id": done.run.id,
-        "compared_with": "source" if done.of_source else "notes",
+        "compared_with": ("backup" if done.run.in_place else "source") if done.of_source else "notes",
         "sessions": done.sessions,
         "messages": done.messages,
         "same": done.is_same,
         "extra": done.extra,
+        "written_since": done.written_since,
         "counts": dict(done.counts),
         "by_session": dict(done.by_session),
         "differences": [
@@ -216,6 +244,8 @@ def show_undone(run: Import, wants_json: bool) -> None:
         click.echo(f"  {name:8}  {run.undone.get(name, 0):,}")
     if kept := run.undone.get("sessions_kept"):
         click.echo(f"{kept:,} sessions stay: something was said in them since, or somebody split or merged them.")
+    if left := run.in_place.get("left"):
+        click.echo(f"{left:,} documents stay in the backup, sessions_before_{run.id} and so on, for theirs stay here.")
 
 
 def _counted(tally: Tally) -> dict[str, Any]:
@@ -263,4 +293,5 @@ def as_json(run: Import) -> dict[str, Any]:
         "error": run.error or None,
         "undone_at": run.undone_at and run.undone_at.isoformat(),
         "undone": dict(run.undone) if run.undone_at else None,
+        "in_place": dict(run.in_place) or None,
     } | _counted(run.tally)

@@ -11,7 +11,7 @@ import click
 from gateway.cli import importing as importing_cli
 from gateway.cli import serving
 from gateway.cli.consolidate import consolidate
-from gateway.conversation import importing, origins, undoing, verifying
+from gateway.conversation import adopting, importing, origins, undoing, verifying
 from gateway.conversation.importing import Hands
 from gateway.conversation.layouts import LAYOUTS
 from gateway.conversation.staging import Options
@@ -51,14 +51,16 @@ def import_() -> None:
     """Bring in conversations: from files, a folder of them, or the database of another program.
 
     What is here already stays as it is, so a source may be imported again; one that was stopped goes on where it was.
-    Nobody is written to, answered or alerted, and nothing is written to the source. The layouts are in
-    docs/moving-in.md; `gateway import file --help` lists the options.
+    Nobody is written to, answered or alerted, and nothing is written to the source, unless it lies in the gateway's own
+    database (--in-place), and then it is backed up first. The layouts are in docs/moving-in.md; `gateway import file
+    --help` lists the options.
 
     \b
     Examples:  gateway import march.jsonl
                gateway import --dry-run sms-log.csv
                gateway import exported/ --layout node
                gateway import mongodb://old-host/app --layout node
+               gateway import "$MONGODB_URI" --layout node --in-place
                gateway import list
                gateway import show 65f000000000000000000000
                gateway import verify 65f000000000000000000000
@@ -101,13 +103,15 @@ def _zone(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 @click.option("--dates", type=click.Choice(["us", "eu"]), help="Whether 03/04/2026 is 4 March (us) or 3 April (eu).")
 @click.option("--timezone", default="UTC", callback=_zone, help="Where times are from that say no zone; UTC else.")
 @click.option("--line", default="", help="Our number (or site) where the source names none.")
+@click.option("--in-place", is_flag=True, help="Take over what lies in the gateway's own database, backed up first.")
 @click.option("--rejected", type=click.Path(dir_okay=False, path_type=Path), help="Write the rejected rows to a file.")
 @as_json
 def import_file(sources: tuple[str, ...], dry_run: bool, rejected: Path | None, as_json: bool, **given: Any) -> None:
     """Import files, a folder of them, or a database (mongodb://host/name)."""
     runtime = serving.build()
     try:
-        origin = origins.find(sources, given["layout"] or "", _options(given), runtime.settings.mongodb_uri)
+        find = adopting.find if given["in_place"] else origins.find
+        origin = find(sources, given["layout"] or "", _options(given), runtime.settings.mongodb_uri)
         if given["threshold"] != "" and not origins.makes_sessions(origin):
             raise GatewayError("--threshold says how sessions are made anew: give --rethread with it.")
         if dry_run:

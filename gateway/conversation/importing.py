@@ -6,13 +6,13 @@ counted was counted once. One process at a time is at work on an import.
 """
 
 import secrets
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, BinaryIO
 
-from gateway.conversation import daily, imported, origins, staged, whatif
+from gateway.conversation import adopting, daily, imported, origins, staged, whatif
 from gateway.conversation.layouts import BEGINNING, OWN, BadFile
 from gateway.conversation.origins import Origin, as_stored
 from gateway.conversation.runtime import Runtime
@@ -131,13 +131,17 @@ def run_here(runtime: Runtime, origin: Origin, by: str, hands: Hands) -> Import:
                 place=origin.place,
                 options=as_stored(origin.options),
                 sources=origin.given,
+                in_place=adopting.BEGUN if origin.in_place else None,
             )
             audit.note(now, by, "import_ordered", import_id=run_id, layout=origin.layout, bytes=origin.size)
         run = imports.claim(owner, now, now + LEASE, place=origin.place)
-        undone = imports.being_undone()
+        undone, first = imports.being_undone(), imports.in_place_unfinished() if origin.in_place else run
         if run and undone:
             imports.release(run)
             raise _being_undone(undone)
+        if run and first and first.id != run.id:
+            imports.finish(run, imports.CANCELED, now, error=f"Import {first.id} does it.")
+            run = None
     if run is None:
         named = f"{origin.name} is being imported by another process."
         raise Busy(f"{named} Should that be dead, try again in two minutes.")
@@ -251,6 +255,8 @@ def _rows(runtime: Runtime, run: Import, origin: Origin, hands: Hands) -> Genera
         if hands.wait(0):
             raise _Stopped
 
+    if origin.in_place:
+        origin = adopting.kept_aside(runtime, run, origin, _noted(runtime, run), tick)
     with closing(origins.stage(runtime, origin, origins.stage_path(runtime, run.id), tick)) as stage:
         facts = stage.facts()
         if run.fingerprint not in ("", facts["fingerprint"]):
@@ -260,6 +266,11 @@ def _rows(runtime: Runtime, run: Import, origin: Origin, hands: Hands) -> Genera
         _hold(imports.note_source, runtime, run, known)
         scope = Scope(runtime.settings.sessions.scope)
         yield from staged.reads(stage, run.position.rows, size, scope, origin.options.line)
+
+
+def _noted(runtime: Runtime, run: Import) -> Callable[[Mapping[str, Any]], None]:
+    """Give what notes how far an import in place is, which holds on to it too."""
+    return lambda facts: _hold(imports.note_in_place, runtime, run, facts)
 
 
 def batches(reads: Iterator[Read], offset: int) -> Iterator[list[Read]]:

@@ -32,7 +32,8 @@ _MONGODB = ("mongodb://", "mongodb+srv://")
 class Origin:
     """What is to be imported: `stream` opens a file of the layout `gateway`, anything else is `tables`.
 
-    `place` is the same for the same source, read in the same way; `given` are its files or folders.
+    `place` is the same for the same source, read in the same way; `given` are its files or folders. `in_place` where
+    it lies in our own database, and what comes of it takes its place.
     """
 
     layout: str
@@ -43,6 +44,7 @@ class Origin:
     stream: Callable[[], BinaryIO] | None = None
     tables: Sequence[Table] = ()
     given: Sequence[str] = ()
+    in_place: bool = False
 
 
 def find(given: Sequence[str], layout: str, options: Options, ours: str) -> Origin:
@@ -102,14 +104,19 @@ def _database(uri: str, layout: str, options: Options, ours: str) -> Origin:
     if layout == OWN.name:
         raise BadFile("A database is not of the layout gateway. Export it with `gateway export`, and import the file.")
     if foreign.is_same(uri, ours):
-        raise BadFile("This is the gateway's own database.")
-    tables = [
-        Table(one.name, lambda one=one: (Record(*row) for row in one.read()), list, one.count)  # type: ignore[misc]
-        for one in foreign.collections(uri)
-    ]
+        raise BadFile("This is the gateway's own database. --in-place takes over what another application left in it.")
+    tables = tables_of(foreign.collections(uri))
     chosen, _ = choose(layout, tables)
     name, size = foreign.label(uri), sum(table.size for table in tables)
     return Origin(chosen.name, name, size, f"{name}:{_digest(uri, options)}", options, tables=tables)
+
+
+def tables_of(collections: Sequence[foreign.Source]) -> list[Table]:
+    """Give collections as tables."""
+    return [
+        Table(one.name, lambda one=one: (Record(*row) for row in one.read()), list, one.count)  # type: ignore[misc]
+        for one in collections
+    ]
 
 
 def recognise(layout: str, file_name: str, beginning: bytes) -> str:

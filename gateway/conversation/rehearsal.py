@@ -26,7 +26,7 @@ from gateway.core.imported import (
     Tally,
 )
 from gateway.core.sessions import Scope
-from gateway.store import contacts, importing, numbers
+from gateway.store import adopted, contacts, importing, numbers
 from gateway.store.connection import deadline
 from gateway.store.rejections import Rejection
 from gateway.store.staging import Seen
@@ -64,7 +64,7 @@ def rehearse(runtime: Runtime, origin: Origin, told: Told) -> Rehearsal:
     path.parent.mkdir(parents=True, exist_ok=True)
     seen = Seen(path.with_suffix(".seen.sqlite3"))
     done = Rehearsal(origin.layout, origin.name)
-    judge = _Judge(done, seen, runtime.clock.now(), told.rejected)
+    judge = _Judge(done, seen, runtime.clock.now(), told.rejected, in_place=origin.in_place)
     try:
         with closing(rows_of(runtime, origin, path, told.read)) as rows:
             for batch in batches(rows, 0):
@@ -93,6 +93,7 @@ class _Judge:
     seen: Seen
     now: datetime
     reject: Callable[[Rejection], object]
+    in_place: bool = False
 
     def batch(self, reads: Sequence[Read]) -> None:
         known = {name: set(ids) for name, ids in imported.look(reads).items()}
@@ -100,6 +101,10 @@ class _Judge:
         homes = {read.row.session_id for read in reads if isinstance(read.row, MessageRow)}
         with deadline(imported.BATCH_SECONDS):
             also = carried.known(reads)
+            if self.in_place:
+                # The source lies here itself, under the same ids.
+                known = {name: ids - adopted.still_theirs(name, ids) for name, ids in known.items()}
+                homes -= adopted.still_theirs(adopted.SESSIONS, homes)
             here = importing.sessions_here(homes).keys() | self.seen.among([f"s{one}" for one in homes])
             for read in reads:
                 match read.row:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from gateway.conversation import daily, emptying, whatif
+from gateway.conversation import adopting, daily, emptying, whatif
 from gateway.conversation.importing import LEASE
 from gateway.conversation.layouts import OWN
 from gateway.conversation.runtime import Runtime
@@ -72,9 +72,14 @@ def undo(runtime: Runtime, import_id: str, by: str, hands: Hands) -> Import:
                 audit.note(now, by, "import_undo_ordered", import_id=run.id)
         log.info("import_undo_started", import_id=run.id, by=by)
         work = _Work(runtime, run, hands, hold)
+        if run.in_place:
+            adopting.keep_what_came_since(run, hold)
         _sessions(work)
         _changed(work)
         _people(work)
+        if run.in_place:
+            adopting.put_back(run, hold)
+            runtime.channels.forget()
         _end(work, by)
     with deadline():
         return imports.get(run.id) or run
@@ -89,6 +94,8 @@ def _ready(runtime: Runtime, import_id: str) -> Import:
         raise CannotUndo("The import is not at its end. Let it finish, or cancel it first.")
     if run.state == CANCELED and run.finished_at and runtime.clock.now() < run.finished_at + LEASE:
         raise CannotUndo("The import was canceled just now, and may still be storing something. Wait two minutes.")
+    if run.in_place and not run.undone_at and not adopting.can_be_put_back(run):
+        raise CannotUndo("Its backup is not whole any more, so there is nothing to put back. What it brought stays.")
     return run
 
 

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.conversation import origins, rehearsal
+from gateway.conversation import adopting, origins, rehearsal
 from gateway.conversation.importing import batches
 from gateway.conversation.origins import REHEARSAL, Origin
 from gateway.conversation.runtime import Runtime
@@ -39,7 +39,8 @@ class Verified:
     """What came of a comparison, with its source or else with what the import noted.
 
     `differences` are what differs, of which message or session, in which session. `extra` is how many messages here say
-    that they are of this import, and are not in it.
+    that they are of this import, and are not in it; `written_since` how many documents another application wrote into
+    our collections after an import in place.
     """
 
     run: Import
@@ -47,6 +48,7 @@ class Verified:
     sessions: int = 0
     messages: int = 0
     extra: int = 0
+    written_since: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     differences: list[tuple[str, str, str]] = field(default_factory=list)
     by_session: Counter[str] = field(default_factory=Counter)
@@ -54,7 +56,7 @@ class Verified:
     @property
     def is_same(self) -> bool:
         """Tell whether nothing differs."""
-        return not self.counts and not self.extra
+        return not self.counts and not self.extra and not self.written_since
 
     def differs(self, what: str, about: str, session_id: str) -> None:
         """Count a difference, and name it unless there are too many."""
@@ -78,20 +80,24 @@ def verify(runtime: Runtime, import_id: str, tell: Callable[[int, int], object] 
         raise CannotVerify("The import is not at its end yet.")
     if run.undoing_since:
         raise CannotVerify("The import was taken back. `gateway import show` says what of it is still here.")
-    origin = _origin(run)
+    origin = _origin(runtime, run)
     comparison = _Comparison(Verified(run, origin is not None), tell)
     for sessions, messages in _of_source(runtime, run, origin) if origin else _noted(run):
         comparison.add(sessions, messages)
     with deadline(STEP_SECONDS):
         comparison.done.extra = max(0, imported_batches.amount(run.id) - comparison.found)
+    if run.in_place:
+        comparison.done.written_since = adopting.written_since()
     return comparison.done
 
 
-def _origin(run: Import) -> Origin | None:
+def _origin(runtime: Runtime, run: Import) -> Origin | None:
     # A source of which only a part came in differs from what is here, and so do rows that were rejected, which are
     # known for thirty days.
     rejected = sum(1 for _ in rejections.of(run.id)) if run.tally.rejected else 0
-    return origins.again(run) if run.state == DONE and rejected == run.tally.rejected else None
+    if run.state != DONE or rejected != run.tally.rejected:
+        return None
+    return adopting.again(runtime, run) if run.in_place else origins.again(run)
 
 
 _Batch = tuple[Sequence[str], Sequence[Brought]]

@@ -1,7 +1,8 @@
 """Databases of other programs: only read, one document after the other."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -10,10 +11,13 @@ from bson.errors import BSONError
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 
 from gateway.core.errors import GatewayError
+from gateway.store.connection import DATABASE
 
 _AT_ONCE = 500
 # Whoever imports waits at a terminal; nobody else does.
 _SERVER_MS, _SOCKET_MS = 10_000, 60_000
+_ANYBODY = "secondaryPreferred"
+_PORT = re.compile(r":\d+$")
 
 
 class SourceUnavailable(GatewayError):
@@ -22,17 +26,20 @@ class SourceUnavailable(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A collection, about how many documents it has, and how they are read."""
+    """A collection, about how many documents it has, which of them are meant, and from which member they are read."""
 
     uri: str
     name: str
     count: int
+    wanted: Mapping[str, Any] = field(default_factory=dict)
+    member: str = _ANYBODY
 
     def read(self) -> Iterator[tuple[str, dict[str, Any], str, str]]:
         """Give documents in the order of their ids: the place, the document, no problem, and how it is written."""
         try:
-            with _client(self.uri) as client:
-                for row in client.get_default_database()[self.name].find(batch_size=_AT_ONCE).sort("_id", 1):
+            with _client(self.uri, self.member) as client:
+                found = client.get_default_database(DATABASE)[self.name].find(self.wanted, batch_size=_AT_ONCE)
+                for row in found.sort("_id", 1):
                     written = orjson.dumps(row, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
                     yield f"{self.name}, _id {row['_id']}", row, "", written
         except (PyMongoError, BSONError) as error:
@@ -52,20 +59,20 @@ def collections(uri: str) -> list[Source]:
         raise _unavailable(uri, error) from None
 
 
-def _client(uri: str) -> pymongo.MongoClient[dict[str, Any]]:
+def _client(uri: str, member: str = _ANYBODY) -> pymongo.MongoClient[dict[str, Any]]:
     return pymongo.MongoClient(
         uri,
         tz_aware=True,
         uuidRepresentation="standard",
         appname="gateway import",
-        readPreference="secondaryPreferred",
+        readPreference=member,
         serverSelectionTimeoutMS=_SERVER_MS,
         socketTimeoutMS=_SOCKET_MS,
     )
 
 
 def _unavailable(uri: str, error: Exception) -> SourceUnavailable:
-    return SourceUnavailable(f"{label(uri)} cannot be read: {type(error).__name__}. Nothing was written to it.")
+    return SourceUnavailable(f"{label(uri)} cannot be read: {type(error).__name__}.")
 
 
 def label(uri: str) -> str:
@@ -76,7 +83,12 @@ def label(uri: str) -> str:
 
 def is_same(one: str, other: str) -> bool:
     """Tell whether two URIs name the same database on the same hosts."""
-    return _parts(one) == _parts(other)
+    return _where(one) == _where(other)
+
+
+def _where(uri: str) -> tuple[list[str], str]:
+    hosts, database = _parts(uri)
+    return [host.lower() if _PORT.search(host) else f"{host.lower()}:27017" for host in hosts], database or DATABASE
 
 
 def _parts(uri: str) -> tuple[list[str], str]:

@@ -35,6 +35,9 @@ class Import:
     `is_complete` is None until the file was read to its end. `options` say how another program's source is read, and
     `fingerprint` which rows it had; `people` is None where nobody counted them.
     `sources` are the files it was read from, where this host has them. `undone` counts what was taken back.
+    `in_place` is there where it takes over what lies in this database: the `step` it is at, `backup` with how many
+    documents of each collection are in the backup, `late` how many were written after that was begun, and `left` how
+    many stay there when it is taken back.
     """
 
     id: str
@@ -64,6 +67,7 @@ class Import:
     undoing_since: datetime | None = None
     undone_at: datetime | None = None
     undone: Mapping[str, int] = field(default_factory=dict)
+    in_place: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rows_per_second(self) -> float | None:
@@ -113,9 +117,10 @@ def add(
     place: str = "",
     options: Mapping[str, Any] | None = None,
     sources: Sequence[str] = (),
+    in_place: Mapping[str, Any] | None = None,
 ) -> str:
     """Note that a file is to be imported; gives the import's id."""
-    document = {
+    document: dict[str, Any] = {
         "_id": ObjectId(),
         "state": state,
         "layout": layout,
@@ -128,6 +133,7 @@ def add(
         "createdAt": now,
         "unfinished": now,
     }
+    document |= {"in_place": dict(in_place)} if in_place else {}
     collection(ImportDocument).insert_one(document)
     return str(document["_id"])
 
@@ -167,6 +173,19 @@ def renew(run: Import, lease: datetime) -> bool:
 def note_source(run: Import, facts: Mapping[str, Any], lease: datetime) -> bool:
     """Note what its source is like: its size, its fingerprint, and how many people are in it."""
     return _note(run, {"$set": {**facts, "lease": lease}})
+
+
+def note_in_place(run: Import, facts: Mapping[str, Any], lease: datetime) -> bool:
+    """Note how far it is with taking over what lies here; `late` is added to what is known."""
+    told = {f"in_place.{name}": value for name, value in facts.items()}
+    late = told.pop("in_place.late", 0)
+    return _note(run, {"$set": {**told, "lease": lease}, "$inc": {"in_place.late": late}})
+
+
+def note_put_back(import_id: str, step: str, left: int) -> None:
+    """Note that what lay here before is put back, but for so many documents, which stay in the backup."""
+    known = {"in_place.step": step, "in_place.left": left}
+    collection(ImportDocument).update_one({"_id": ObjectId(import_id)}, {"$set": known})
 
 
 def intend(run: Import, intent: Mapping[str, Any], lease: datetime) -> bool:
@@ -262,6 +281,13 @@ def under_way(now: datetime) -> str | None:
     return None
 
 
+def in_place_unfinished() -> Import | None:
+    """Give the oldest import that takes over what lies here and is not at its end."""
+    wanted = {"unfinished": {"$exists": True}, "in_place": {"$exists": True}}
+    found = collection(ImportDocument).find_one(wanted, sort=[("unfinished", 1), ("_id", 1)])
+    return _import(found) if found else None
+
+
 def unfinished() -> set[str]:
     """Give the ids of the imports that are not at their end."""
     return {str(row["_id"]) for row in collection(ImportDocument).find({"unfinished": {"$exists": True}}, {"_id": 1})}
@@ -323,4 +349,5 @@ def _import(row: Mapping[str, Any]) -> Import:
         undoing_since=row.get("undoing_since"),
         undone_at=row.get("undone_at"),
         undone=row.get("undone") or {},
+        in_place=row.get("in_place") or {},
     )

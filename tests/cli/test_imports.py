@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pymongo
 import pytest
+from bson import json_util
 
 from gateway.store import connection
 from tests.cli.test_commands import run
@@ -203,3 +204,29 @@ def test_what_is_here_twice_is_told_and_made_one(gateway, uri, tmp_path):
     assert group == {"what": "sessions", "kept": ids[0], "merged": [ids[1]]}
     assert (report["dry_run"], report["groups"], report["sessions_merged"], report["left"]) == (False, 1, 1, [])
     assert gateway("import", "consolidate").stdout == "Nothing is here twice.\n"
+
+
+def test_a_database_is_taken_over_in_place(gateway, uri):
+    folder = FIXTURES / "layouts" / "node"
+    with pymongo.MongoClient(uri) as client:
+        database = client.get_default_database()
+        for name in ("sessions", "messages", "channels"):
+            text = (folder / f"{name}.json").read_text()
+            rows = text if text.startswith("[") else f"[{','.join(text.splitlines())}]"
+            database[name].insert_many(json_util.loads(rows))
+        tried = gateway("import", uri, "--layout", "node", "--in-place", "--dry-run")
+        assert "backup    3 sessions, 10 messages, 2 channels, before anything is changed" in tried.stdout, tried.stderr
+        assert "messages  10 new, 0 here already" in tried.stdout
+        done = gateway("import", uri, "--in-place")
+        run_id = done.stdout.split()[1]
+        assert f"backup    3 sessions, 10 messages, 2 channels, in sessions_before_{run_id} and so on" in done.stdout
+        again = gateway("import", uri, "--layout", "node", "--in-place")
+        assert (again.returncode, "Traceback" in again.stderr) == (1, False)
+        assert "Nothing of another application" in again.stderr
+        _, amounts, name = gateway("import", "list").stdout.splitlines()
+        assert (amounts.split()[0], amounts.split()[3:]) == (run_id, ["done", "10", "0"])
+        assert name == f"    {done.stdout.split(' of ')[1].split(',')[0]}, by gateway import"
+        checked = gateway("import", "verify", run_id)
+        assert (checked.returncode, "compared with its backup:" in checked.stdout) == (0, True)
+        for kind in ("sessions", "messages", "channels"):
+            database.drop_collection(f"{kind}_before_{run_id}")

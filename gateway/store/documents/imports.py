@@ -21,6 +21,7 @@ class ImportDocument(Document):
     what of the next batch was here before the first attempt at it. `channels` are pairs: theirs, ours. `options` say
     how another program's source is read; `fingerprint` names its rows, for a source that changed is another one.
     `sources` are the files it was read from, `undone` what was taken back of it. `undoing` is there while it is.
+    `in_place` is there where it takes over what lies in this database: how far that is, and what the backup holds.
     """
 
     meta = {  # noqa: RUF012
@@ -75,6 +76,7 @@ class ImportDocument(Document):
     undone_at = DateTimeField()
     undone = DictField()
     undoing = DateTimeField()
+    in_place = DictField()
 
 
 class RejectionDocument(Document):
