@@ -91,7 +91,8 @@ def rehearse(runtime: Runtime, origin: Origin, rejected: Path | None, wants_json
     for problem in done.tally.problems:
         click.echo(f"  {problem}")
     if ahead:
-        click.echo(f"  backup    {_collections(ahead.amounts)}, before anything is changed; {_bytes(ahead)}")
+        click.echo(f"  backup    {_collections(ahead.amounts)}, before anything is changed")
+        click.echo(f"  room      {_room(ahead)}")
     if not done.is_complete:
         click.echo("The source is not complete: its end is missing.")
     if done.tally.rejected:
@@ -102,9 +103,9 @@ def _collections(amounts: Mapping[str, int]) -> str:
     return ", ".join(f"{amount:,} {kind}" for kind, amount in amounts.items())
 
 
-def _bytes(ahead: Outlook) -> str:
-    free = "" if ahead.free is None else f" of {ahead.free / 1e6:,.0f} MB that are free"
-    return f"with the import it takes some {ahead.needed / 1e6:,.1f} MB{free}"
+def _room(ahead: Outlook) -> str:
+    free = "" if ahead.free is None else f", and {ahead.free / 1e6:,.0f} MB are free"
+    return f"backup and import take some {ahead.needed / 1e6:,.1f} MB{free}"
 
 
 @dataclass

@@ -101,11 +101,12 @@ class _Judge:
         homes = {read.row.session_id for read in reads if isinstance(read.row, MessageRow)}
         with deadline(imported.BATCH_SECONDS):
             also = carried.known(reads)
+            theirs = set[str]()
             if self.in_place:
                 # The source lies here itself, under the same ids.
                 known = {name: ids - adopted.still_theirs(name, ids) for name, ids in known.items()}
-                homes -= adopted.still_theirs(adopted.SESSIONS, homes)
-            here = importing.sessions_here(homes).keys() | self.seen.among([f"s{one}" for one in homes])
+                theirs = adopted.still_theirs(adopted.SESSIONS, homes)
+            here = importing.sessions_here(homes).keys() - theirs | self.seen.among([f"s{one}" for one in homes])
             for read in reads:
                 match read.row:
                     case SessionRow() as row:

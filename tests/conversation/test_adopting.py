@@ -237,6 +237,7 @@ def test_ten_thousand_messages_are_taken_over_though_the_run_is_stopped(runtime,
     generate(tmp_path, 10_000)
     settle(db, tmp_path)
     before = raw(db)
+    foreseen = rehearsal.rehearse(runtime, found(runtime), Told())
     for place, name, nth in ((adopted, "take_out", 11), (imports, "advance", 7)):
         with monkeypatch.context() as patch:
             patch.setattr(imports, "release", lambda run: None)
@@ -246,6 +247,7 @@ def test_ten_thousand_messages_are_taken_over_though_the_run_is_stopped(runtime,
         clock.tick(100)
     run = adopt(runtime)
     assert (run.tally.sessions_created, run.tally.messages_imported, run.tally.rejected) == (2_000, 10_000, 0)
+    assert foreseen.tally == run.tally
     stored = sorted((row["content"], row["createdAt"], row["direction"]) for row in db.messages.find())
     assert stored == sorted(
         (text, at, "inbound" if inbound else "outbound") for _, _, at, inbound, text, _ in said(10_000)
