@@ -264,20 +264,29 @@ LATE = {"direction": "inbound", "sender": "contact", "content": "late", "created
 
 def test_what_the_other_application_writes_meanwhile_comes_in_and_is_told(runtime, db, clock, monkeypatch):
     settle(db)
-    real = adopted.amounts
+    copied, counted, kept = raw(db), adopted.amounts, adopted.keep_latest
 
-    def writes(*given):
+    def writes_after_the_copy(*given):
         if given and not db.messages.count_documents({"content": "late"}):
             db.messages.insert_one(LATE | {"session_id": ObjectId("64f000000000000000000002")})
-            db.sessions.update_one({"_id": ObjectId("64f000000000000000000001")}, {"$set": {"title": "new"}})
-        return real(*given)
+        return counted(*given)
 
-    monkeypatch.setattr(adopted, "amounts", writes)
+    def changes_before_it_is_taken_out(*given):
+        late = kept(*given)
+        db.sessions.update_one({"title": "SMS from +15558675310"}, {"$set": {"title": "new"}})
+        return late
+
+    monkeypatch.setattr(adopted, "amounts", writes_after_the_copy)
+    monkeypatch.setattr(adopted, "keep_latest", changes_before_it_is_taken_out)
     run = adopt(runtime)
     assert (run.state, run.tally.messages_imported, run.in_place["late"]) == ("done", 11, 2)
     assert "2 documents were written while the backup was made" in run.tally.problems[0]
-    assert db.sessions.find_one({"title": "new"})["import_id"] == ObjectId(run.id)
+    assert db.sessions.count_documents({"title": "new", "import_id": ObjectId(run.id)}) == 1
     assert verifying.verify(runtime, run.id).is_same
+    monkeypatch.undo()
+    undo(runtime, clock, run)
+    assert len(set(raw(db)["sessions"]) - set(copied["sessions"])) == 1
+    assert len(set(raw(db)["messages"]) - set(copied["messages"])) == 1
 
 
 def test_what_it_writes_after_that_is_told_and_not_lost(runtime, db, clock):
