@@ -5,8 +5,6 @@ import ssl
 from collections.abc import Mapping
 from email.message import EmailMessage
 
-import requests
-
 from gateway.core.errors import GatewayError
 from gateway.settings.sections import Alerts
 
@@ -19,6 +17,8 @@ class AlertFailed(GatewayError):
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
     """Post an alert; AlertFailed unless it is answered 2xx."""
+    import requests
+
     try:
         answer = requests.post(
             url,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from gateway.core.errors import GatewayError
 from gateway.settings import Settings
 
+API = "https://api.twilio.com"
+
 
 @dataclass(frozen=True, slots=True)
 class Login:

@@ -6,7 +6,6 @@ Another one is a file here, a row, and its name among the settings' providers.
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from gateway.clients.hubspot import HubSpot
 from gateway.core.crm import Entry, Facts, Known
 from gateway.settings import Settings
 
@@ -45,8 +44,15 @@ class Crm(Protocol):
         """Delete entries; what is gone already is deleted."""
 
 
+def _hubspot(settings: Settings) -> Crm:
+    from gateway.clients.hubspot import HubSpot
+
+    return HubSpot(settings)
+
+
+# Each is imported only where the settings name it: they bring HTTP clients along.
 CRMS: dict[str, Callable[[Settings], Crm]] = {
-    "hubspot": HubSpot,
+    "hubspot": _hubspot,
 }
 
 

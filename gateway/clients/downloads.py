@@ -13,11 +13,10 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import requests
 import urllib3
 
-from gateway.clients.credentials import Credentials, Login, NoCredentials
+from gateway.clients.credentials import API, Credentials, Login, NoCredentials
 from gateway.core.fetching import Fetched, MediaFailed, MediaNotThere, MediaRefused
 from gateway.settings import Settings
 
-API = "https://api.twilio.com"
 MOST_REDIRECTS = 4
 _CHUNK = 65_536
 _TOO_LONG = "The file took too long to come."

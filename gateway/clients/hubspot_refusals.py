@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.clients.asking import Answer
 from gateway.clients.hubspot_answers import an_object, objects, words
-from gateway.clients.twilio import retry_after
+from gateway.clients.retrying import retry_after
 from gateway.core.crm import CrmConflict, CrmFailed, CrmGone
 
 _DAILY_SECONDS, _USUAL_SECONDS = 1800.0, 10.0

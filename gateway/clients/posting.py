@@ -18,9 +18,7 @@ from functools import cache
 from time import monotonic
 from urllib.parse import SplitResult, urlsplit
 
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
-
-from gateway.clients.twilio import retry_after
+from gateway.clients.retrying import retry_after
 from gateway.core.errors import GatewayError
 from gateway.http import Network, is_trusted
 
@@ -33,6 +31,8 @@ IN_THE_CLEAR = "would be sent what people wrote in the clear. Use https."
 @cache
 def _trusted() -> ssl.SSLContext:
     """Read whose certificates are trusted, which takes 0.2 s: not before something is sent over https."""
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
     context = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
     context.load_default_certs()
     return context

@@ -9,7 +9,6 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
@@ -21,12 +20,12 @@ from twilio.rest import Client
 from gateway.clients.credentials import Credentials, NoCredentials
 from gateway.clients.downloads import Downloads
 from gateway.clients.lookup import listing, matching
+from gateway.clients.retrying import retry_after
 from gateway.core.codes import CODES, explain, reaction
 from gateway.core.fetching import Fetched
 from gateway.core.sending import Found, LookupFailed, NotRedacted, NotSent, OutcomeUnknown, Outgoing, Reaction, Sent
 from gateway.settings import Settings
 
-LONGEST_WAIT_SECONDS = 3600
 # The library would take TWILIO_EDGE and TWILIO_REGION from the process and bend even a stand-in's address to them.
 _NO_ENVIRONMENT = {"TWILIO_EDGE": "", "TWILIO_REGION": ""}
 _LONG_NUMBER = re.compile(r"\d{7,}")
@@ -216,12 +215,3 @@ def _reason(failure: _Failed) -> str:
 
 def _without_numbers(text: str) -> str:
     return _LONG_NUMBER.sub("...", text)
-
-
-def retry_after(header: str, now: datetime) -> float | None:
-    """Read Retry-After (RFC 9110, 10.2.3), seconds or a date, as seconds from now; at most an hour."""
-    try:
-        wait = float(header) if header[:1].isdigit() else (parsedate_to_datetime(header) - now).total_seconds()
-    except (ValueError, TypeError):  # A date without a zone cannot be compared.
-        return None
-    return min(max(wait, 0.0), LONGEST_WAIT_SECONDS)

@@ -9,18 +9,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import requests
-
-from gateway.clients.credentials import Credentials, NoCredentials
-from gateway.clients.downloads import API
+from gateway.clients.credentials import API, Credentials, NoCredentials
 from gateway.clients.lookup import TRIAL_PREFIX
-from gateway.clients.twilio import retry_after
+from gateway.clients.retrying import retry_after
 from gateway.core.logged import LoggedCall, LoggedMessage, LoggedRecording, LogUnreadable
 from gateway.core.messages import Media
 from gateway.core.times import floor_ms
 from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    import requests
 
 PAGE_SIZE = 1000
 TRIES = 6
@@ -122,8 +122,10 @@ class TwilioLog:
             self._pause(wait)
         raise AssertionError("the last try has returned or raised")
 
-    def _get(self, account: str, path: str, query: Mapping[str, str]) -> tuple[requests.Response | None, str]:
+    def _get(self, account: str, path: str, query: Mapping[str, str]) -> tuple["requests.Response | None", str]:
         """Ask with one token after the other; gives the answer, or what kept it from coming."""
+        import requests
+
         answer = None
         for token in self._tokens(account):
             try:
@@ -148,7 +150,7 @@ class TwilioLog:
             raise LogUnreadable(str(error)) from error
 
 
-def _decoded(answer: requests.Response) -> dict[str, Any]:
+def _decoded(answer: "requests.Response") -> dict[str, Any]:
     try:
         page = answer.json()
     except ValueError:

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import requests
-
 from gateway.channels import signature
 from gateway.channels.chat import ChatUser
 from gateway.conversation import chat_tokens
@@ -52,6 +50,8 @@ class Line:
 
     def post(self, path: str, form: dict[str, str]) -> str:
         """Post a webhook as Twilio would and give the TwiML; SimulationFailed says what went wrong."""
+        import requests
+
         if self.at is not None:
             token = simulated_times(self.configured).dumps(self.at.isoformat())
             path += f"{'&' if '?' in path else '?'}{SIMULATED_AT}={token}"
@@ -73,6 +73,8 @@ class Line:
 
     def chat(self, user: ChatUser, content: str, *, message_id: str | None = None) -> None:
         """Say something on a website and wait for the answer; SimulationFailed says what went wrong."""
+        import requests
+
         path = "/api/chat/sessions/simulated/messages"
         token = chat_tokens.simulate(self.configured, user, floor_ms(datetime.now(UTC)), self.at).token
         body = {"content": content} | ({"id": message_id} if message_id else {})

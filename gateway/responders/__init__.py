@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from gateway.core.errors import ConfigError
 from gateway.core.replies import FLOW, Reply, Turn
 from gateway.logs import log
-from gateway.responders import canned, echo, http_bot, llm
+from gateway.responders import canned, echo
 from gateway.settings import Settings
 
 GROUP = "gateway.responders"
@@ -29,12 +30,39 @@ def _silent(_turn: Turn) -> Reply:
     return Reply()
 
 
+def _http_bot(settings: Settings) -> Callable[[Turn], Reply]:
+    from gateway.responders import http_bot
+
+    return http_bot.build(settings)
+
+
+def _llm(settings: Settings) -> Callable[[Turn], Reply]:
+    from gateway.responders import llm
+
+    return llm.build(settings)
+
+
+def _when_asked(
+    name: str, settings: Settings, make: Callable[[Settings], Callable[[Turn], Reply]]
+) -> Callable[[Turn], Reply]:
+    """Make a responder that brings an HTTP client along when it is first asked.
+
+    The one that is chosen is made at once: it says what its settings lack.
+    """
+    if name in (settings.reply.responder, settings.flow.otherwise):
+        return make(settings)
+    made = cache(lambda: make(settings))
+    return lambda turn: made()(turn)
+
+
 RESPONDERS: dict[str, Callable[[Settings], Responder]] = {
     "none": lambda _settings: Responder(_silent, quick=True),
     "echo": lambda _settings: Responder(echo.respond, quick=True),
     "canned": lambda settings: Responder(canned.build(settings), quick=True),
-    "http_bot": lambda settings: Responder(http_bot.build(settings), history=settings.http_bot.history),
-    "llm": lambda settings: Responder(llm.build(settings), history=settings.llm.history),
+    "http_bot": lambda settings: Responder(
+        _when_asked("http_bot", settings, _http_bot), history=settings.http_bot.history
+    ),
+    "llm": lambda settings: Responder(_when_asked("llm", settings, _llm), history=settings.llm.history),
     # What no flow answers is put to the responder of `flow.otherwise`, so this one has nothing to say.
     FLOW: lambda _settings: Responder(_silent, quick=True),
 }

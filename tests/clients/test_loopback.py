@@ -8,7 +8,6 @@ from pydantic import SecretStr
 
 from gateway.clients import build
 from gateway.clients.loopback import Loopback
-from gateway.clients.twilio import Twilio
 from gateway.core.fetching import MediaRefused
 from gateway.core.sending import Outgoing
 from tests.stand_ins.twilio import ACCOUNT
@@ -46,15 +45,15 @@ def test_development_without_an_account_sends_nowhere(settle):
     ids=str,
 )
 def test_development_with_an_account_sends(settle, account):
-    assert isinstance(build(settle(env="development", **(NOBODY | account))), Twilio)
+    assert not isinstance(build(settle(env="development", **(NOBODY | account))), Loopback)
 
 
 def test_tests_never_pretend_to_send(settle):
-    assert isinstance(build(settle(env="test", **NOBODY)), Twilio)
+    assert not isinstance(build(settle(env="test", **NOBODY)), Loopback)
 
 
 def test_production_never_pretends_to_send(settle):
     settings = settle(
         env="production", twilio_account_sid="", twilio_auth_token=["token"], secret_key=SecretStr("secret")
     )
-    assert isinstance(build(settings), Twilio)
+    assert not isinstance(build(settings), Loopback)

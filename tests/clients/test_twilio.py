@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gateway.clients import lookup
-from gateway.clients.twilio import retry_after
+from gateway.clients.retrying import retry_after
 from gateway.core.codes import CODES
 from gateway.core.sending import LookupFailed, NotSent, OutcomeUnknown, Outgoing, Reaction
 from tests.clients.conftest import HASTY
