@@ -9,7 +9,7 @@ from gateway.conversation.release import finish
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import WHATSAPP
 from gateway.core.sending import NotSent
-from gateway.store import delivery, finding, lanes, outbound, outbox
+from gateway.store import attempts, delivery, finding, lanes, outbound, outbox
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import Row
 
@@ -40,15 +40,16 @@ def ready(runtime: Runtime, row: Row) -> Outbound | None:
 
     Asked before every attempt: much may have happened since the last one, a STOP above all.
     """
-    message, now = outbound.get(row.id), runtime.clock.now()
+    known, now = attempts.look(row), runtime.clock.now()
+    message = known.message
     if message is None or is_settled(message):
         finish(runtime, row, outbox.DONE)
         return None
-    if optouts.has_opted_out(message.place.contact_id, row.address):
+    if row.address and not set(optouts.lines_of(row.address)).isdisjoint(known.opted_out):
         optouts.call_off(runtime, row.id)
         finish(runtime, row, outbox.CANCELED)
         return None
-    if before := lanes.one_before(row, now + SOON):
+    if known.crowded and (before := lanes.one_before(row, now + SOON)):
         look = min(max(before, now) + LOOK_AT_LEAST, now + LOOK_AT_MOST)
         raise Later(look, row.slot, behind=True)
     _wait_for_pace(runtime, row, message, now)

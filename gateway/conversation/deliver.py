@@ -16,8 +16,9 @@ from gateway.core.codes import explain
 from gateway.core.errors import GatewayError, StoreUnavailable
 from gateway.core.messages import StatusUpdate
 from gateway.core.sending import LookupFailed, NotSent, OutcomeUnknown, Outgoing, Reaction, Sent
+from gateway.core.statuses import MESSAGE_FAILURES
 from gateway.logs import log, where
-from gateway.store import delivery, lanes, outbound, outbox
+from gateway.store import attempts, delivery, lanes, outbound, outbox
 from gateway.store.connection import deadline
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import Address, Row
@@ -134,18 +135,25 @@ def _begin(runtime: Runtime, row: Row) -> None:
     """Note that the provider is about to be called. Without the claim nothing may be sent."""
     with deadline():
         lease = timedelta(seconds=runtime.settings.outbox.lease_seconds)
-        if not outbox.begin_attempt(row, runtime.clock.now(), lease):
+        if not attempts.begin(row, runtime.clock.now(), lease):
             raise GatewayError(f"the claim on {row.id} was lost before it was sent")
 
 
 def _confirm(runtime: Runtime, row: Row, sent: Sent) -> None:
+    # A failure has consequences, so it is applied like one that is reported.
+    first = None if sent.status in MESSAGE_FAILURES else sent.status
+    now = runtime.clock.now()
     with deadline():
-        delivery.set_sid(row.id, sent.sid)
-        finish(runtime, row, outbox.DONE)
+        confirmed = attempts.confirm(row, sent.sid, first, now)
+        if confirmed.next_waits:
+            let_next_go(runtime, row, now)
     log.info("reply_sent", message_id=row.id, message_sid=sent.sid, session_id=row.session_id, segments=row.segments)
-    for state in (sent.status, *sent.later):
+    if first:
+        status.tell(StatusUpdate(sent.sid, first, now, {}), row.id)
+    for state in sent.later if first else (sent.status, *sent.later):
         status.apply_status(runtime, StatusUpdate(sent.sid, state, runtime.clock.now(), {}))
-    status.apply_waiting(runtime, sent.sid)
+    if confirmed.statuses_wait:
+        status.apply_waiting(runtime, sent.sid)
 
 
 def _refused(runtime: Runtime, row: Row, refusal: NotSent) -> None:

@@ -77,12 +77,12 @@ def has_opted_out(contact_id: str | None, to: Address | None) -> bool:
     """Tell whether a contact said STOP to the line a message would go out from."""
     if contact_id is None or to is None:
         return False
-    return not set(_lines_of(to)).isdisjoint(contacts.opted_out(contact_id))
+    return not set(lines_of(to)).isdisjoint(contacts.opted_out(contact_id))
 
 
 def is_known_to_be_out(person: Participant, to: Address) -> bool:
     """Tell the same of somebody who may be no contact yet, before anything is stored for them."""
-    return not set(_lines_of(to)).isdisjoint(contacts.opted_out_of(person))
+    return not set(lines_of(to)).isdisjoint(contacts.opted_out_of(person))
 
 
 def has_said_since(contact_id: str, person: str, lines: Sequence[str], moment: datetime) -> bool:
@@ -93,7 +93,7 @@ def has_said_since(contact_id: str, person: str, lines: Sequence[str], moment: d
 
 def record_refusal(runtime: Runtime, contact_id: str, to: Address, message_id: str) -> None:
     """Treat the provider's "this person opted out" as their STOP."""
-    covered, group = _lines_of(to), groups.whole(contact_id)
+    covered, group = lines_of(to), groups.whole(contact_id)
     owner = group.owner([address(to.to).identity])
     contacts.record_opt_out([owner], covered, out=True, message_id=message_id, at=runtime.clock.now())
     spread(runtime, group, covered, also=(to.sender,))
@@ -132,5 +132,6 @@ def cancel_queued(runtime: Runtime, contact_ids: Sequence[str], lines: Sequence[
         log.info("delivery_canceled", message_id=message_id, reason="opted_out")
 
 
-def _lines_of(to: Address) -> tuple[str, ...]:
+def lines_of(to: Address) -> tuple[str, ...]:
+    """Give what somebody may have said STOP to of what a message goes out from: the number, the service."""
     return (address(to.sender).identity, *([to.service_sid] if to.service_sid else []))

@@ -32,6 +32,13 @@ def apply_status(runtime: Runtime, update: StatusUpdate) -> None:
             message_id = delivery.apply_status(update)
         if message_id and update.status in MESSAGE_FAILURES:
             _react(runtime, message_id, update)
+    tell(update, message_id)
+    if found_out:
+        apply_waiting(runtime, update.sid)
+
+
+def tell(update: StatusUpdate, message_id: str | None) -> None:
+    """Count and log that a status took effect, or that it waits for its message."""
     if message_id:
         metrics.DELIVERY.labels(update.status, update.error_code or "").inc()
     log.info(
@@ -41,8 +48,6 @@ def apply_status(runtime: Runtime, update: StatusUpdate) -> None:
         status=update.status,
         error_code=update.error_code,
     )
-    if found_out:
-        apply_waiting(runtime, update.sid)
 
 
 def apply_waiting(runtime: Runtime, sid: str) -> None:

@@ -54,11 +54,30 @@ def claim(
     overdue: timedelta = outbox.NOT_AT_ALL,
 ) -> Row | None:
     """Take a row that is due, under a name nobody else has; None where nothing is."""
-    owner = f"{socket.gethostname()}-{secrets.token_hex(8)}"
-    if not hold.lets_ask(runtime):
-        steps = [step for step in steps if step != outbox.CRM]
     with deadline():
-        return outbox.claim(owner, runtime.clock.now(), lease(runtime), steps=steps, row_id=row_id, overdue=overdue)
+        return outbox.claim(
+            _name(), runtime.clock.now(), lease(runtime), steps=_asked(runtime, steps), row_id=row_id, overdue=overdue
+        )
+
+
+def due(runtime: Runtime, *, steps: Sequence[str], overdue: timedelta, limit: int) -> list[tuple[str, str]]:
+    """List rows that are due, with their steps."""
+    with deadline():
+        return outbox.due(runtime.clock.now(), steps=_asked(runtime, steps), overdue=overdue, limit=limit)
+
+
+def claim_all(runtime: Runtime, ids: Sequence[str]) -> list[Row]:
+    """Take rows that are due, all under one name that nobody else has; gives those that nobody else took."""
+    with deadline():
+        return outbox.claim_all(_name(), runtime.clock.now(), lease(runtime), ids)
+
+
+def _name() -> str:
+    return f"{socket.gethostname()}-{secrets.token_hex(8)}"
+
+
+def _asked(runtime: Runtime, steps: Sequence[str]) -> Sequence[str]:
+    return steps if hold.lets_ask(runtime) else [step for step in steps if step != outbox.CRM]
 
 
 def queue_answers(runtime: Runtime) -> int:

@@ -237,3 +237,9 @@ def opted_out(contact_id: str) -> tuple[str, ...]:
     """Give the numbers and messaging services a person said STOP to."""
     found = groups.find(contact_id)
     return tuple(found.opted_out) if found else ()
+
+
+def all_opted_out(contact_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Give the same of several people, by their ids, with those that are there only."""
+    wanted = {"_id": {"$in": [ObjectId(one) for one in set(contact_ids) if ObjectId.is_valid(one)]}}
+    return {str(found["_id"]): tuple(groups.of(found).opted_out) for found in collection(ContactDocument).find(wanted)}

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pymongo import UpdateOne
+
 from gateway.core.messages import StatusUpdate
 from gateway.core.statuses import MESSAGE_RANK, outranked
 from gateway.store.connection import collection
@@ -19,6 +21,27 @@ def set_sid(message_id: str, sid: str) -> bool:
         {"$set": {"provider_sid": sid}},
     )
     return done.modified_count == 1
+
+
+def sent(message_id: str, sid: str, status: str | None, at: datetime) -> UpdateOne:
+    """Give the update that notes the provider's id of a message and its first status, as `apply_status` would (I8)."""
+    noted: dict[str, Any] = {"provider_sid": {"$literal": sid}}
+    if status:
+        said, entry = {"$literal": status}, {"status": {"$literal": status}, "at": at}
+        history = {"$ifNull": ["$status_history", []]}
+        statuses = {"$ifNull": ["$status_history.status", []]}
+        takes = {"$in": [{"$ifNull": ["$status", None]}, [*outranked(status, MESSAGE_RANK), None]]}
+        ours = {"$and": [takes, {"$ne": ["$has_error", True]}]}
+        noted |= {
+            "status": {"$cond": [takes, said, "$status"]},
+            "status_history": {
+                "$cond": [{"$in": [said, statuses]}, "$status_history", {"$concatArrays": [history, [entry]]}]
+            },
+            "error_code": {"$cond": [takes, "$$REMOVE", "$error_code"]},
+            "error_message": {"$cond": [ours, "$$REMOVE", "$error_message"]},
+        }
+    known = {"_id": message_id, "direction": "outbound", "provider_sid": {"$in": [None, sid]}}
+    return UpdateOne(known, [{"$set": noted}])
 
 
 def use_template(message_id: str, content_sid: str, variables: Mapping[str, str]) -> None:

@@ -150,6 +150,12 @@ def get(message_id: str) -> Outbound | None:
     return read(found) if found else None
 
 
+def get_all(message_ids: Sequence[str]) -> dict[str, Outbound]:
+    """Look up messages of ours, by their ids."""
+    found = collection(MessageDocument).find({"_id": {"$in": list(message_ids)}, "direction": "outbound"})
+    return {document["_id"]: read(document) for document in found}
+
+
 def read(document: Mapping[str, Any]) -> Outbound:
     """Read a stored message of ours."""
     template = document.get("template") or {}

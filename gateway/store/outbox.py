@@ -163,6 +163,23 @@ def claim(
     return _claim(wanted, owner, now + lease)
 
 
+def due(
+    now: datetime, *, steps: Sequence[str] = HANDS, overdue: timedelta = NOT_AT_ALL, limit: int
+) -> list[tuple[str, str]]:
+    """List rows that may be claimed, with their steps: so many of those that have been due longest."""
+    wanted = {"state": WAITING, "step": {"$in": list(steps)}, "due": {"$lte": now - overdue}}
+    found = collection(OutboxDocument).find(wanted, {"step": 1}).sort("due", ASCENDING).limit(limit)
+    return [(row["_id"], row["step"]) for row in found]
+
+
+def claim_all(owner: str, now: datetime, lease: timedelta, ids: Sequence[str]) -> list[Row]:
+    """Take those of the rows that are still due, until the lease ends."""
+    rows, wanted = collection(OutboxDocument), {"_id": {"$in": list(ids)}, "state": WAITING}
+    rows.update_many(wanted | {"due": {"$lte": now}}, _taken(owner, now + lease))
+    taken = {found["_id"]: _row(found) for found in rows.find(wanted | {"owner": owner})}
+    return [taken[one] for one in ids if one in taken]
+
+
 def claim_event(owner: str, now: datetime, lease: timedelta, subscriptions: Sequence[str]) -> Row | None:
     """Take the event that is due longest among those for some subscriptions; None where there is none."""
     wanted = {"state": WAITING, "subscription": {"$in": list(subscriptions)}, "due": {"$lte": now}}
@@ -172,12 +189,16 @@ def claim_event(owner: str, now: datetime, lease: timedelta, subscriptions: Sequ
 def _claim(wanted: Mapping[str, Any], owner: str, until: datetime, **how: Any) -> Row | None:
     found = collection(OutboxDocument).find_one_and_update(
         wanted,
-        {"$set": {"owner": owner, "due": until}, "$inc": {"tries": 1}, "$unset": {"hinted_at": ""}},
+        _taken(owner, until),
         sort=[("due", ASCENDING)],
         return_document=ReturnDocument.AFTER,
         **how,
     )
     return _row(found) if found else None
+
+
+def _taken(owner: str, until: datetime) -> dict[str, Any]:
+    return {"$set": {"owner": owner, "due": until}, "$inc": {"tries": 1}, "$unset": {"hinted_at": ""}}
 
 
 def renew(owner: str, ids: Sequence[str], until: datetime) -> None:
@@ -189,27 +210,18 @@ def renew(owner: str, ids: Sequence[str], until: datetime) -> None:
 
 def give_back(row: Row) -> None:
     """Take back that a try was counted, where it was none of the row's doing; the lease goes on."""
-    collection(OutboxDocument).update_one(_mine(row), {"$inc": {"tries": -1}})
+    collection(OutboxDocument).update_one(mine(row), {"$inc": {"tries": -1}})
 
 
-def _mine(row: Row) -> dict[str, Any]:
+def mine(row: Row) -> dict[str, Any]:
+    """Match a row while it is claimed under its claimant's name."""
     return {"_id": row.id, "owner": row.owner, "state": WAITING}
-
-
-def begin_attempt(row: Row, now: datetime, lease: timedelta) -> bool:
-    """Note that the provider is about to be called; False where the claim is lost and it must not be.
-
-    The first attempt's time stays: what a look-up did not show yet may have been created as early as that.
-    """
-    noted = {"attempted_at": {"$ifNull": ["$attempted_at", now]}, "last_attempt_at": now, "due": now + lease}
-    done = collection(OutboxDocument).update_one(_mine(row) | {"due": {"$gt": now}}, [{"$set": noted}])
-    return done.matched_count == 1
 
 
 def put_off(row: Row, due: datetime, *, error: str, response: Mapping[str, Any]) -> bool:
     """Let go of an event until later, after a try that failed."""
     changes = {"due": due, "owner": "", "error": error, "response": response}
-    return collection(OutboxDocument).update_one(_mine(row), {"$set": changes}).modified_count == 1
+    return collection(OutboxDocument).update_one(mine(row), {"$set": changes}).modified_count == 1
 
 
 def postpone(
@@ -234,7 +246,7 @@ def postpone(
         changes["$unset"]["behind"] = ""
     if not sent:
         changes["$unset"] |= {"attempted_at": "", "last_attempt_at": ""}
-    return collection(OutboxDocument).update_one(_mine(row), _without_empty(changes)).modified_count == 1
+    return collection(OutboxDocument).update_one(mine(row), _without_empty(changes)).modified_count == 1
 
 
 def _without_empty(changes: dict[str, Any]) -> dict[str, Any]:
@@ -248,13 +260,13 @@ def finish(row: Row, state: str, now: datetime, *, error: str = "", response: Ma
         changes["error"] = error
     if response is not None:
         changes["response"] = response
-    return collection(OutboxDocument).update_one(_mine(row), {"$set": changes}).modified_count == 1
+    return collection(OutboxDocument).update_one(mine(row), {"$set": changes}).modified_count == 1
 
 
 def go_on_sending(row: Row, first: Row) -> bool:
     """Turn a row whose message is stored now into the row that sends it; False where it was canceled meanwhile."""
     sending = {name: value for name, value in _document(first).items() if name not in ("_id", "state", "tries")}
-    done = collection(OutboxDocument).update_one(_mine(row), {"$set": sending | {"tries": 0, "owner": ""}})
+    done = collection(OutboxDocument).update_one(mine(row), {"$set": sending | {"tries": 0, "owner": ""}})
     return done.modified_count == 1
 
 

@@ -4,9 +4,10 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.clients.consumer import Consumer
 from gateway.conversation import work
@@ -37,6 +38,34 @@ STOP_SECONDS = 15
 PARTING_SECONDS = 2
 
 
+T = TypeVar("T")
+
+
+class Shares:
+    """How many of the hands may do a step at a time; steps that are not named may have all."""
+
+    def __init__(self, shares: Mapping[str, int]) -> None:
+        self._free, self._guard = dict(shares), threading.Lock()
+
+    def steps(self) -> list[str]:
+        """List the steps that a hand may do now."""
+        return [step for step in outbox.HANDS if self._free.get(step, 1)]
+
+    def take(self, step: str) -> bool:
+        """Count a hand that does a step; False where it may not."""
+        with self._guard:
+            free = self._free.get(step, 1)
+            if free and step in self._free:
+                self._free[step] = free - 1
+            return bool(free)
+
+    def give(self, step: str) -> None:
+        """Count a hand that does it no more."""
+        with self._guard:
+            if step in self._free:
+                self._free[step] += 1
+
+
 class Desk:
     """Claims rows of the outbox as there are hands for them, and holds their leases while they are worked on."""
 
@@ -46,13 +75,15 @@ class Desk:
         self._hands = threading.Semaphore(self._count)
         # Models take seconds and sending takes none, so a few hands are kept from asking them; files take memory, and
         # programs that flows post to may be slow. A CRM that is slow, or away, is nobody's answer.
-        self._shares = {
-            outbox.ANSWER: threading.Semaphore(max(1, self._count * 3 // 4)),
-            outbox.FETCH: threading.Semaphore(max(1, self._count // 4)),
-            outbox.FLOW: threading.Semaphore(max(1, self._count // 2)),
-            outbox.CRM: threading.Semaphore(max(1, self._count // 8)),
-        }
-        self._held: dict[str, Row] = {}
+        self._shares = Shares(
+            {
+                outbox.ANSWER: max(1, self._count * 3 // 4),
+                outbox.FETCH: max(1, self._count // 4),
+                outbox.FLOW: max(1, self._count // 2),
+                outbox.CRM: max(1, self._count // 8),
+            }
+        )
+        self._held: dict[tuple[str, str], Row] = {}
         self._lease = work.lease(serving)
         self._consumer: Consumer | None = None
 
@@ -73,7 +104,7 @@ class Desk:
             start(self._republish, BEHIND_SECONDS, self._stop)
         while not self._stop.is_set():
             if self._hands.acquire(timeout=POLL_SECONDS):
-                self._take_one(pool)
+                self._take_some(pool)
         self._finish()
         empty.set()
 
@@ -82,55 +113,80 @@ class Desk:
         while not self._hands.acquire(timeout=POLL_SECONDS):
             if self._stop.is_set():
                 return
-        row = self._claim(row_id=row_id)
+        row = self._claim(row_id)
         if row:
             self._do(row)
         else:
             self._hands.release()
 
-    def _take_one(self, pool: ThreadPoolExecutor) -> None:
+    def _take_some(self, pool: ThreadPoolExecutor) -> None:
+        """Give what is due to all hands that are free: many rows are claimed with as many operations as two."""
         brought = self._consumer is not None and self._consumer.is_connected
-        row = self._claim(overdue=OVERDUE if brought else NOT_AT_ALL)
-        if row:
+        hands = 1
+        while hands < self._count and self._hands.acquire(blocking=False):
+            hands += 1
+        found, rows = self._claim_some(hands, OVERDUE if brought else NOT_AT_ALL)
+        for row in rows:
             pool.submit(self._do, row)
-            return
-        self._hands.release()
-        self._stop.wait(BEHIND_SECONDS if brought else POLL_SECONDS)
+        for _ in range(hands - len(rows)):
+            self._hands.release()
+        # What others were quicker to take shows that there is more.
+        if not found:
+            self._stop.wait(BEHIND_SECONDS if brought else POLL_SECONDS)
 
-    def _claim(self, *, row_id: str | None = None, overdue: timedelta = NOT_AT_ALL) -> Row | None:
-        taken = [step for step, share in self._shares.items() if share.acquire(blocking=False)]
-        steps = [step for step in outbox.HANDS if step in taken or step not in self._shares]
+    def _claim_some(self, hands: int, overdue: timedelta) -> tuple[bool, list[Row]]:
+        """Claim rows for so many hands; gives whether any was due, too."""
+        nothing: list[tuple[str, str]] = []
+        steps = self._shares.steps()
+        due = self._guarded(lambda: work.due(self._serving, steps=steps, overdue=overdue, limit=hands), nothing)
+        wanted = [(row_id, step) for row_id, step in due if self._shares.take(step)]
+        ids = [row_id for row_id, _ in wanted]
+        rows: list[Row] = []
+        if ids:
+            rows = self._guarded(lambda: work.claim_all(self._serving, ids), rows)
+        claimed = {row.id for row in rows}
+        for row_id, step in wanted:
+            if row_id not in claimed:
+                self._shares.give(step)
+        self._held |= {(row.owner, row.id): row for row in rows}
+        return bool(wanted), rows
+
+    def _claim(self, row_id: str) -> Row | None:
+        steps = [step for step in outbox.HANDS if self._shares.take(step)]
+        row = self._guarded(lambda: work.claim(self._serving, steps=steps, row_id=row_id), None)
+        for step in steps:
+            if row is None or row.step != step:
+                self._shares.give(step)
+        if row:
+            self._held[row.owner, row.id] = row
+        return row
+
+    def _guarded(self, claim: Callable[[], T], nothing: T) -> T:
+        """Claim, or wait a while and give nothing: whatever goes wrong, the hands must not get lost with it."""
         try:
-            row = work.claim(self._serving, steps=steps, row_id=row_id, overdue=overdue)
+            return claim()
         except StoreUnavailable as error:
             log.warning("store_unavailable", message=str(error)[:300])
-            self._stop.wait(AWAY_SECONDS)
-            row = None
         except Exception:
-            # Whatever it is, the hands must not get lost with it.
             log.exception("claim_failed")
-            self._stop.wait(AWAY_SECONDS)
-            row = None
-        for step in taken:
-            if row is None or row.step != step:
-                self._shares[step].release()
-        if row:
-            self._held[row.owner] = row
-        return row
+        self._stop.wait(AWAY_SECONDS)
+        return nothing
 
     def _do(self, row: Row) -> None:
         steady(lambda: work.do(self._serving, row))()
-        self._held.pop(row.owner, None)
-        if row.step in self._shares:
-            self._shares[row.step].release()
+        self._held.pop((row.owner, row.id), None)
+        self._shares.give(row.step)
         self._hands.release()
 
     def _renew(self) -> None:
         """Go on holding what takes long: a slow model must not be asked twice."""
         until = self._serving.clock.now() + self._lease
+        held: dict[str, list[str]] = {}
+        for owner, row_id in list(self._held):
+            held.setdefault(owner, []).append(row_id)
         with deadline():
-            for row in list(self._held.values()):
-                outbox.renew(row.owner, [row.id], until)
+            for owner, ids in held.items():
+                outbox.renew(owner, ids, until)
 
     def _republish(self) -> None:
         if self._consumer and self._consumer.is_connected:

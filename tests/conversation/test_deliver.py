@@ -10,7 +10,7 @@ from gateway.conversation import send, work
 from gateway.conversation.send import CannotSend, Draft
 from gateway.core.codes import CODES
 from gateway.core.sending import Reaction
-from gateway.store import outbound
+from gateway.store import attempts
 from tests.conftest import Twilio
 from tests.conversation.worker import Worker
 from tests.stand_ins.twilio import ACCOUNT, Fault, TwilioStandIn
@@ -609,13 +609,13 @@ def test_i9_a_status_callback_tells_the_sid_of_a_message_whose_sending_never_ret
 def test_i9_a_claim_that_was_lost_sends_nothing(scene, monkeypatch):
     scene = scene()
     text(scene)
-    real = outbound.get
+    real = attempts.look
 
-    def slow(message_id):
+    def slow(row):
         scene.clock.tick(61)  # the process was stopped for longer than its lease
-        return real(message_id)
+        return real(row)
 
-    monkeypatch.setattr(outbound, "get", slow)
+    monkeypatch.setattr(attempts, "look", slow)
     scene.worker.run()
     assert scene.provider.messages == []
     monkeypatch.undo()

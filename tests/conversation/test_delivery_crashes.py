@@ -9,9 +9,9 @@ import mongoengine
 import pytest
 
 from gateway.clients.twilio import Twilio as Client
-from gateway.conversation import actions, counting, respond, upkeep
+from gateway.conversation import actions, counting, respond, status, upkeep
 from gateway.core.replies import Reply
-from gateway.store import asked, connection, delivery, lanes, outbound, outbox
+from gateway.store import asked, attempts, connection, lanes, outbound, outbox
 from tests.conftest import Twilio
 from tests.conversation.worker import Worker, slow_responder
 from tests.stand_ins.twilio import Fault, TwilioStandIn
@@ -31,17 +31,17 @@ STEPS = [
     (outbox, "go_on_sending", "before"),
     (outbox, "go_on_sending", "after"),
     (lanes, "reserve", "after"),
-    (outbox, "begin_attempt", "before"),
-    (outbox, "begin_attempt", "after"),
+    (attempts, "begin", "before"),
+    (attempts, "begin", "after"),
     (Client, "send", "before"),
     (Client, "send", "during"),
     (Client, "send", "after"),
-    (delivery, "set_sid", "before"),
-    (delivery, "set_sid", "after"),
-    (outbox, "finish", "before"),
-    (outbox, "finish", "after"),
-    (delivery, "apply_status", "before"),
-    (delivery, "apply_status", "after"),
+    (attempts, "_store", "before"),
+    (attempts, "_store", "after"),
+    (attempts, "_end", "before"),
+    (attempts, "_end", "after"),
+    (status, "tell", "before"),
+    (status, "tell", "after"),
 ]
 RUNS = range(200)
 # Each part kills at every step twice.

@@ -5,14 +5,20 @@ from datetime import timedelta
 import mongoengine
 import pytest
 
-from gateway.store import asked, backlog, deliveries, failures, lanes, outbox
+from gateway.store import asked, attempts, backlog, deliveries, failures, lanes, outbox
 from gateway.store.outbox import Row
 from tests.conftest import TEN
 
 LEASE = timedelta(seconds=60)
+SENT = Row("m1", outbox.SEND, "m1", TEN, TEN, lane="a|b")
 LOOKS = {
     "claim": lambda: outbox.claim("me", TEN, LEASE),
     "claim by id": lambda: outbox.claim("me", TEN, LEASE, row_id="m1"),
+    "due": lambda: outbox.due(TEN, limit=2),
+    "claim all": lambda: outbox.claim_all("me", TEN, LEASE, ["m1"]),
+    "look": lambda: attempts.look(SENT),
+    "begin": lambda: attempts.begin(SENT, TEN, LEASE),
+    "confirm": lambda: attempts.confirm(SENT, "SM1", "queued", TEN),
     "left lying": lambda: backlog.left_lying(TEN, overdue=timedelta(), hint=LEASE, limit=10),
     "depth": backlog.depth,
     "oldest": backlog.oldest,
