@@ -17,7 +17,7 @@ from requests.adapters import HTTPAdapter
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
-from gateway.clients.credentials import Credentials, NoCredentials
+from gateway.clients.credentials import API, Credentials, NoCredentials
 from gateway.clients.downloads import Downloads
 from gateway.clients.lookup import listing, matching
 from gateway.clients.retrying import retry_after
@@ -55,6 +55,12 @@ class _Wire(TwilioHttpClient):  # type: ignore[misc]  # the library has no types
         """Stay silent."""
 
 
+def _settle_environment(session: requests.Session, url: str) -> None:
+    """Take proxies and certificates from the environment now: `requests` goes through all of it with every request."""
+    found = session.merge_environment_settings(url, {}, None, None, None)
+    session.proxies, session.verify, session.trust_env = found["proxies"], found["verify"], False
+
+
 class _Failed(Exception):
     """A call that raised, with what came back over the wire; `status` is None where nothing did."""
 
@@ -77,6 +83,7 @@ class Twilio:
         adapter = HTTPAdapter(pool_maxsize=settings.outbox.concurrency, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
+        _settle_environment(self._session, settings.twilio.api_base_url or API)
 
     def send(self, outgoing: Outgoing) -> Sent:
         """Send a message. NotSent is certain, OutcomeUnknown is not."""
