@@ -1,5 +1,6 @@
 """gunicorn for the Procfile and `make run`: threads, because a webhook waits for MongoDB's journal."""
 
+import gc
 import os
 import shutil
 import sys
@@ -46,6 +47,9 @@ def on_starting(server):
         runtime.build(configured).spool.require_writable()
     except ConfigError as error:
         sys.exit(f"gateway: {error}")
+    # The collector writes into every object it looks at, which would give each worker a copy of all that was imported.
+    gc.collect()
+    gc.freeze()
 
 
 def post_fork(server, worker):
