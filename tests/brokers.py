@@ -60,6 +60,11 @@ class Server(ABC):
                 start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
 
+    @property
+    def pid(self) -> int:
+        """Tell its process, which leads a group of its own."""
+        return self._process.pid if self._process else 0
+
     def wait_until_ready(self) -> None:
         wait_for(self.answers, 60, f"{self.url}, see {self.folder}/log")
 

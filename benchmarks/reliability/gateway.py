@@ -66,11 +66,15 @@ class Gateway:
                 raise SystemExit(f"The gateway did not come up; see {self.folder / 'web.log'}.")
             time.sleep(0.02 if answered else 0.2)
 
+    def pids(self) -> dict[str, list[int]]:
+        """Give the processes: gunicorn's first one, its workers as `web`, and the worker."""
+        first, worker = self._processes["web"].pid, self._processes["worker"].pid
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return {"gunicorn": [first], "web": list(map(int, children)), "worker": [worker]}
+
     def kill_one_web_process(self) -> None:
         """Kill one of gunicorn's workers with -9; gunicorn starts another."""
-        master = self._processes["web"].pid
-        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-        os.kill(int(random.choice(children)), signal.SIGKILL)
+        os.kill(random.choice(self.pids()["web"]), signal.SIGKILL)
 
     def kill(self) -> None:
         """Kill everything with -9: gunicorn, its workers, the worker."""

@@ -9,7 +9,8 @@ from gateway.conversation.release import finish
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import WHATSAPP
 from gateway.core.sending import NotSent
-from gateway.store import attempts, delivery, finding, lanes, outbound, outbox
+from gateway.store import delivery, finding, lanes, outbound, outbox
+from gateway.store.attempts import Known
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import Row
 
@@ -35,13 +36,12 @@ class Later(Exception):
         self.due, self.slot, self.behind = due, slot, behind
 
 
-def ready(runtime: Runtime, row: Row) -> Outbound | None:
+def ready(runtime: Runtime, row: Row, known: Known) -> Outbound | None:
     """Give the message if it may be sent now; else the row is ended, or put off by raising Later.
 
     Asked before every attempt: much may have happened since the last one, a STOP above all.
     """
-    known, now = attempts.look(row), runtime.clock.now()
-    message = known.message
+    message, now = known.message, runtime.clock.now()
     if message is None or is_settled(message):
         finish(runtime, row, outbox.DONE)
         return None

@@ -30,8 +30,9 @@ def send(runtime: Runtime, row: Row) -> None:
     try:
         sent = _found(runtime, row) if row.attempted_at else None
         if sent is None:
+            known = attempts.look(row)
             with deadline():
-                message = ready(runtime, row)
+                message = ready(runtime, row, known)
             if message is None:
                 return
             _begin(runtime, row)
@@ -133,19 +134,18 @@ def _found(runtime: Runtime, row: Row) -> Sent | None:
 
 def _begin(runtime: Runtime, row: Row) -> None:
     """Note that the provider is about to be called. Without the claim nothing may be sent."""
-    with deadline():
-        lease = timedelta(seconds=runtime.settings.outbox.lease_seconds)
-        if not attempts.begin(row, runtime.clock.now(), lease):
-            raise GatewayError(f"the claim on {row.id} was lost before it was sent")
+    lease = timedelta(seconds=runtime.settings.outbox.lease_seconds)
+    if not attempts.begin(row, runtime.clock.now(), lease):
+        raise GatewayError(f"the claim on {row.id} was lost before it was sent")
 
 
 def _confirm(runtime: Runtime, row: Row, sent: Sent) -> None:
     # A failure has consequences, so it is applied like one that is reported.
     first = None if sent.status in MESSAGE_FAILURES else sent.status
     now = runtime.clock.now()
-    with deadline():
-        confirmed = attempts.confirm(row, sent.sid, first, now)
-        if confirmed.next_waits:
+    confirmed = attempts.confirm(row, sent.sid, first, now)
+    if confirmed.next_waits:
+        with deadline():
             let_next_go(runtime, row, now)
     log.info("reply_sent", message_id=row.id, message_sid=sent.sid, session_id=row.session_id, segments=row.segments)
     if first:

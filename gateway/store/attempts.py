@@ -2,19 +2,20 @@
 
 A worker's hands that come to the same step while another trip to MongoDB is under way make the next one together:
 each step is then one command for all of them, and one wait for the journal. What is read, written and required of a
-row is the same as if it were alone; what is wrong with a trip is raised for each that shared it.
+row is the same as if it were alone; what is wrong with a trip is raised for each that shared it. A trip's deadline
+begins with the trip, so these functions are called outside of any.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pymongo import ASCENDING, UpdateOne
 
-from gateway.core.combining import Combiner
+from gateway.core.combining import Combiner, Item, Result
 from gateway.store import contacts, delivery, outbound
-from gateway.store.connection import collection
+from gateway.store.connection import collection, deadline
 from gateway.store.documents import CallbackDocument, MessageDocument, OutboxDocument
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import DONE, WAITING, Row, mine
@@ -60,8 +61,8 @@ class Outcome:
 
 
 def look(row: Row) -> Known:
-    """Look up what decides whether a row's message is sent now."""
-    return _looks.do(row, look_all)
+    """Look up what decides whether a row's message is sent now; StoreUnavailable."""
+    return _looks.do(row, _in_time(look_all))
 
 
 def begin(row: Row, now: datetime, lease: timedelta) -> bool:
@@ -69,17 +70,25 @@ def begin(row: Row, now: datetime, lease: timedelta) -> bool:
 
     The first attempt's time stays: what a look-up did not show yet may have been created as early as that.
     """
-    return _beginnings.do(Beginning(row, now, now + lease), begin_all)
+    return _beginnings.do(Beginning(row, now, now + lease), _in_time(begin_all))
 
 
 def confirm(row: Row, sid: str, status: str | None, now: datetime) -> Confirmed:
     """Store the id that the provider gave a message, and the status if there is one, then end its row."""
-    return _outcomes.do(Outcome(row, sid, status, now), confirm_all)
+    return _outcomes.do(Outcome(row, sid, status, now), _in_time(confirm_all))
 
 
 _looks: Combiner[Row, Known] = Combiner()
 _beginnings: Combiner[Beginning, bool] = Combiner()
 _outcomes: Combiner[Outcome, Confirmed] = Combiner()
+
+
+def _in_time(trip: Callable[[Sequence[Item]], Sequence[Result]]) -> Callable[[Sequence[Item]], Sequence[Result]]:
+    def timed(items: Sequence[Item]) -> Sequence[Result]:
+        with deadline():
+            return trip(items)
+
+    return timed
 
 
 def look_all(rows: Sequence[Row]) -> list[Known]:
