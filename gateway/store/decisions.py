@@ -17,8 +17,8 @@ from gateway.store.connection import collection
 from gateway.store.documents import NOT_DELETED, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
 
-# So many messages are looked at in one go, some milliseconds, and so often for a page.
-WINDOW, WINDOWS = 5_000, 4
+# So many messages are looked at in one go: few at first, which is a page of them all, then some milliseconds each.
+WINDOWS = (500, 5_000, 5_000, 5_000)
 
 # MongoDB merges the ranges of so many sessions instead of sorting what is in them.
 _SESSIONS = 150
@@ -93,8 +93,8 @@ def page(wanted: Wanted, *, cursor: str, limit: int, channels: Channels) -> Page
     """List decisions by the moment of their message. ValueError if the cursor is not ours."""
     place = _read_cursor(cursor) if cursor else _Place(wanted.until or _END)
     found: list[dict[str, Any]] = []
-    for _ in range(WINDOWS):
-        among, floor = _among(wanted, place, channels)
+    for size in WINDOWS:
+        among, floor = _among(wanted, place, channels, size)
         rows = _window(wanted, place, floor, among, channels, limit=limit - len(found) + 1)
         if len(found) + len(rows) > limit:
             found += rows[: limit - len(found)]
@@ -106,16 +106,18 @@ def page(wanted: Wanted, *, cursor: str, limit: int, channels: Channels) -> Page
     return Page(_shown(found, channels), place.cursor)
 
 
-def _among(wanted: Wanted, place: _Place, channels: Channels) -> tuple[list[ObjectId] | None, datetime | None]:
+def _among(
+    wanted: Wanted, place: _Place, channels: Channels, size: int
+) -> tuple[list[ObjectId] | None, datetime | None]:
     """Choose where to look: in which sessions, None is all, and back to when, None is to the beginning."""
     if wanted.sessions is None:
-        return None, _floor(wanted, place, {}, "happened")
+        return None, _floor(wanted, place, {}, "happened", size)
     begun = {} if "_id" in wanted.sessions else {"first_message_at": {"$lte": place.at}}
     every = [dict(wanted.sessions), begun, NOT_DELETED, only(channels)]
     found = collection(SessionDocument).find({"$and": [one for one in every if one]}, {"last_message_at": 1})
     rows = list(found.sort("last_message_at", -1).limit(_SESSIONS + 1))
     ids = [row["_id"] for row in rows[:_SESSIONS]]
-    floor = _floor(wanted, place, {"session_id": {"$in": ids}}, "transcript")
+    floor = _floor(wanted, place, {"session_id": {"$in": ids}}, "transcript", size)
     # What lies before the newest moment of the next session may be that one's.
     next_one = rows[_SESSIONS]["last_message_at"] if len(rows) > _SESSIONS else None
     return ids, max((one for one in (floor, next_one) if one and one < place.at), default=floor)
@@ -125,11 +127,11 @@ def _before(wanted: Wanted, place: _Place) -> dict[str, Any]:
     return {"$lte" if place.message_id else "$lt": place.at} | ({"$gte": wanted.since} if wanted.since else {})
 
 
-def _floor(wanted: Wanted, place: _Place, where: Mapping[str, Any], index: str) -> datetime | None:
+def _floor(wanted: Wanted, place: _Place, where: Mapping[str, Any], index: str, size: int) -> datetime | None:
     """Find how far back a window reaches; None where it is the last. What is of one moment is never torn apart."""
     entries = {**where, "createdAt": _before(wanted, place)}
     found = collection(MessageDocument).find(entries, {"_id": 0, "createdAt": 1}).hint(index)
-    beyond = next(found.sort("createdAt", -1).skip(WINDOW).limit(1), None)
+    beyond = next(found.sort("createdAt", -1).skip(size).limit(1), None)
     return beyond["createdAt"] if beyond else None
 
 
@@ -149,9 +151,26 @@ def _window(
         every.append({"$or": [{"createdAt": {"$lt": place.at}}, same]})
     if among is not None:
         every.append({"session_id": {"$in": list(among)}})
+    hint = "happened" if among is None else "transcript"
+    rows = _newest(every, hint, [("createdAt", -1)], limit)
+    if len(rows) < limit:
+        return sorted(rows, key=_order, reverse=True)
+    edge = rows[-1]["createdAt"]
+    newer = sorted((row for row in rows if row["createdAt"] > edge), key=_order, reverse=True)
+    # No index has the order within a moment, so that of the last one is asked for by itself.
+    return newer + _newest([*every, {"createdAt": edge}], hint, [("_id", -1)], limit - len(newer))
+
+
+def _newest(
+    every: Sequence[Mapping[str, Any]], hint: str, order: list[tuple[str, int]], limit: int
+) -> list[dict[str, Any]]:
     found = collection(MessageDocument).find({"$and": [one for one in every if one]}, _LISTED)
-    found = found.hint("happened" if among is None else "transcript")
-    return list(found.sort([("createdAt", -1), ("_id", -1)]).limit(limit))
+    return list(found.hint(hint).sort(order).limit(limit))
+
+
+def _order(row: Mapping[str, Any]) -> tuple[datetime, bool, str]:
+    # As MongoDB has it: what was adopted may have ObjectIds, which come after all texts.
+    return row["createdAt"], isinstance(row["_id"], ObjectId), str(row["_id"])
 
 
 def _conditions(wanted: Wanted) -> list[dict[str, Any]]:

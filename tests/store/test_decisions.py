@@ -15,7 +15,7 @@ SESSIONS = [ObjectId() for _ in range(4)]
 @pytest.fixture
 def stored(db, monkeypatch):
     """Sixty messages, one a second; of each ten the first opened a session. Windows are small."""
-    monkeypatch.setattr(decisions, "WINDOW", 7)
+    monkeypatch.setattr(decisions, "WINDOWS", (7, 7, 7, 7))
     monkeypatch.setattr(decisions, "_SESSIONS", 2)
     db.contacts.insert_one({"_id": SESSIONS[0], "phones": ["+15558675310"]})
     for number, session_id in enumerate(SESSIONS):
