@@ -11,7 +11,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from benchmarks.console.filling import NEWEST, fill
+from benchmarks.console.filling import NEWEST, fill, index
 from gateway import settings
 from gateway.app import create_app
 from gateway.conversation.runtime import Clock
@@ -43,20 +43,37 @@ class Used:
 @contextlib.contextmanager
 def filled(folder: Path, sessions: int, **given: Any) -> Iterator[tuple[Flask, Used]]:
     """Serve a real mongod's data, filled if need be, with all indexes."""
-    server = EmbeddedMongo(folder.resolve(), cache_gb=1)
+    with mongod(folder, cache_gb=1) as server:
+        app = serve(server, folder, **given)
+        fill_once(sessions)
+        yield app, Used(server.process.pid if server.process else 0)
+
+
+@contextlib.contextmanager
+def mongod(folder: Path, *, cache_gb: float) -> Iterator[EmbeddedMongo]:
+    """Start a real mongod over the data in a folder, which stay there."""
+    server = EmbeddedMongo(folder.resolve(), cache_gb=cache_gb)
     server.start()
     try:
-        made = settings.load(
-            env="development", data_dir=folder, mongodb_uri=server.uri, log={"format": "json"}, **given
-        )
-        app = create_app(made, clock=Stopped())
-        if not collection(SessionDocument).estimated_document_count():
-            timed("filled", lambda: fill(sessions))
-        timed("indexed", connection.create_indexes)
-        yield app, Used(server.process.pid if server.process else 0)
+        yield server
     finally:
         connection.disconnect()
         server.stop()
+
+
+def serve(server: EmbeddedMongo, folder: Path, database: str = "gateway", **given: Any) -> Flask:
+    """Make an app over one of a mongod's databases, whose clock stands after the last session if none is given."""
+    uri, clock = server.uri.replace("/gateway?", f"/{database}?"), given.pop("clock", None) or Stopped()
+    made = settings.load(env="development", data_dir=folder, mongodb_uri=uri, log={"format": "json"}, **given)
+    return create_app(made, clock=clock)
+
+
+def fill_once(sessions: int) -> None:
+    """Fill the database that is connected where it is empty, and make what indexes it lacks."""
+    if not collection(SessionDocument).estimated_document_count():
+        timed(f"{sessions:,} sessions filled", lambda: fill(sessions))
+        timed("big collections indexed", index)
+    connection.create_indexes()
 
 
 def timed(what: str, do: Callable[[], object]) -> None:

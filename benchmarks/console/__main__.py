@@ -73,14 +73,15 @@ def _measure(app: Flask, times: int, used: Used) -> None:
         name = "admin" if channels is None else reader
         if not users.exists(name):
             users.add(name, PASSWORD, NEWEST, channels=channels)
-        client = _logged_in(app, name)
+        client = logged_in(app, name)
         print(f"\n| {reader} | p50 ms | p95 ms | CPU ms | sessions |\n|---|---|---|---|---|")
         for title, query in PAGES.items():
             ask = partial(client.get, f"/admin/{query.format(middle=cursor)}")
             row(title, ask, times, used, lambda text: text.count("data-session="))
 
 
-def _logged_in(app: Flask, name: str) -> FlaskClient:
+def logged_in(app: Flask, name: str) -> FlaskClient:
+    """Log in at the console."""
     client = app.test_client()
     token = client.get("/admin/login").text.partition('name="csrf_token" value="')[2].partition('"')[0]
     client.post("/admin/login", data={"csrf_token": token, "name": name, "password": PASSWORD})
