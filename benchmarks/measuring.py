@@ -68,6 +68,12 @@ def serve(server: EmbeddedMongo, folder: Path, database: str = "gateway", **give
     return create_app(made, clock=clock)
 
 
+def connect(server: EmbeddedMongo, folder: Path, database: str) -> None:
+    """Connect to one of a mongod's databases, without an app."""
+    uri = server.uri.replace("/gateway?", f"/{database}?")
+    connection.connect(settings.load(env="test", data_dir=folder, mongodb_uri=uri))
+
+
 def fill_once(sessions: int) -> None:
     """Fill the database that is connected where it is empty, and make what indexes it lacks."""
     if not collection(SessionDocument).estimated_document_count():

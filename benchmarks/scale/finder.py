@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.console.filling import LINES, NEWEST
-from benchmarks.measuring import serve
+from benchmarks.measuring import connect
 from benchmarks.scale.databases import Mongo, name_of
 from gateway.store import finding
 
@@ -25,7 +25,7 @@ def measure(mongo: Mongo, sizes: Sequence[str], rounds: int) -> list[dict[str, A
     took: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for _ in range(rounds):
         for size in sizes:
-            serve(mongo.server, mongo.folder, name_of(size))
+            connect(mongo.server, mongo.folder, name_of(size))
             for kind, keys in senders[size].items():
                 ask = _find_open if kind == HELD else _find
                 for key in chance.sample(keys, min(len(keys), 20)):
