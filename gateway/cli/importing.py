@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.conversation.verifying import Verified
 from gateway.core.imported import Position, Tally
 from gateway.store import rejections
+from gateway.store.consolidations import AMOUNTS, LAYOUT
 from gateway.store.imports import CANCELED, FAILED, RUNNING, Import
 from gateway.store.rejections import Rejection
 
@@ -55,6 +57,12 @@ class Bar:
         """Hear how far a rehearsal is."""
         note = f"{position.rows:,} rows"
         self.progress.update(self.task, description=self.what, completed=position.offset, note=note)
+
+
+def pause(seconds: float) -> bool:
+    """Rest; whoever wants it to end presses Ctrl-C, which ends this too."""
+    time.sleep(seconds)
+    return False
 
 
 @contextlib.contextmanager
@@ -160,8 +168,12 @@ def show(run: Import, wants_json: bool, rejected: Path | None = None) -> None:
     if wants_json:
         click.echo(json.dumps(as_json(run), indent=2))
         return
-    click.echo(f"Import {run.id} of {run.file_name}, layout {run.layout}: {state(run)}.")
-    _amounts(run.tally, run.layout, run.position.rows)
+    if run.layout == LAYOUT:
+        click.echo(f"Consolidation {run.id} of {run.file_name}: {state(run)}.")
+        show_merged(run.consolidated)
+    else:
+        click.echo(f"Import {run.id} of {run.file_name}, layout {run.layout}: {state(run)}.")
+        _amounts(run.tally, run.layout, run.position.rows)
     if run.people is not None:
         click.echo(f"  people    {run.people:,}")
     for problem in run.tally.problems:
@@ -192,9 +204,18 @@ def show_list(runs: Sequence[Import]) -> None:
     """List imports, each with its file in a line of its own: that may be long."""
     click.echo(f"{'import':24}  {'when (UTC)':16}  {'state':12}  {'messages':>9}  {'rejected':>8}")
     for run in runs:
-        amounts = f"{run.tally.messages_imported:>9,}  {run.tally.rejected:>8,}"
+        messages = -run.consolidated.get("messages_removed", 0) or run.tally.messages_imported
+        amounts = f"{messages:>9,}  {run.tally.rejected:>8,}"
         click.echo(f"{run.id:24}  {run.created_at:%Y-%m-%d %H:%M}  {state(run):12}  {amounts}")
         click.echo(f"    {run.file_name}, by {run.by}")
+
+
+def show_merged(amounts: Mapping[str, Any]) -> None:
+    """Say what a consolidation made one, or would."""
+    of = {name: int(amounts.get(name) or 0) for name in AMOUNTS}
+    click.echo(f"  people    {of['people']:,} had {of['contacts_merged']:,} contacts too many")
+    click.echo(f"  sessions  {of['session_groups']:,} had {of['sessions_merged']:,} duplicates")
+    click.echo(f"  messages  {of['messages_removed']:,} were there twice")
 
 
 def show_verified(done: Verified, wants_json: bool) -> None:
@@ -204,7 +225,8 @@ def show_verified(done: Verified, wants_json: bool) -> None:
         return
     source = "its backup" if done.run.in_place else "its source"
     of = source if done.of_source else "what was noted when it was imported"
-    click.echo(f"Import {done.run.id} of {done.run.file_name}, compared with {of}:")
+    what = "Consolidation" if done.run.layout == LAYOUT else "Import"
+    click.echo(f"{what} {done.run.id} of {done.run.file_name}, compared with {of}:")
     click.echo(f"  sessions  {done.sessions:,}")
     click.echo(f"  messages  {done.messages:,}")
     for what, count in done.counts.most_common():
@@ -240,9 +262,17 @@ def show_undone(run: Import, wants_json: bool) -> None:
     if wants_json:
         click.echo(json.dumps(as_json(run), indent=2))
         return
+    if run.layout == LAYOUT:
+        click.echo(f"Consolidation {run.id} of {run.file_name} is taken back:")
+        show_merged(run.undone)
+        if kept := run.undone.get("sessions_kept"):
+            click.echo(f"{kept:,} stay: somebody split or merged them since.")
+        return
     click.echo(f"Import {run.id} of {run.file_name} is taken back:")
     for name in ("sessions", "messages", "people"):
         click.echo(f"  {name:8}  {run.undone.get(name, 0):,}")
+    if apart := run.undone.get("taken_apart"):
+        click.echo(f"{apart:,} merges of consolidations were undone for it.")
     if kept := run.undone.get("sessions_kept"):
         click.echo(f"{kept:,} sessions stay: something was said in them since, or somebody split or merged them.")
     if left := run.in_place.get("left"):
@@ -295,4 +325,5 @@ def as_json(run: Import) -> dict[str, Any]:
         "undone_at": run.undone_at and run.undone_at.isoformat(),
         "undone": dict(run.undone) if run.undone_at else None,
         "in_place": dict(run.in_place) or None,
+        "consolidated": dict(run.consolidated) or None,
     } | _counted(run.tally)

@@ -16,8 +16,9 @@ from gateway.conversation.importing import Hands
 from gateway.conversation.layouts import LAYOUTS
 from gateway.conversation.staging import Options
 from gateway.core.errors import GatewayError
-from gateway.store import imports, rejections
+from gateway.store import consolidations, imports, rejections
 from gateway.store.connection import deadline
+from gateway.store.consolidations import LAYOUT
 from gateway.store.imports import DONE
 
 BY = "gateway import"
@@ -159,9 +160,10 @@ def list_imports(limit: int, as_json: bool) -> None:
 @import_.command("show")
 @click.argument("import_id", metavar="IMPORT")
 @click.option("--rejected", is_flag=True, help="Print the rows that were not taken instead, as JSON lines.")
+@click.option("--merged", is_flag=True, help="Print what a consolidation made one instead, as JSON lines.")
 @as_json
-def show_import(import_id: str, rejected: bool, as_json: bool) -> None:
-    """Show what came of an import."""
+def show_import(import_id: str, rejected: bool, merged: bool, as_json: bool) -> None:
+    """Show what came of an import or a consolidation."""
     serving.build()
     with deadline(READ_SECONDS):
         run = imports.get(import_id)
@@ -170,6 +172,10 @@ def show_import(import_id: str, rejected: bool, as_json: bool) -> None:
     if rejected:
         for one in rejections.of(run.id):
             click.echo(json.dumps(one.as_json(), ensure_ascii=False))
+        return
+    if merged:
+        for line in consolidations.lines(run.id):
+            click.echo(json.dumps(line))
         return
     importing_cli.show(run, as_json)
 
@@ -195,15 +201,18 @@ def verify_import(import_id: str, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
 def undo_import(import_id: str, yes: bool, as_json: bool) -> None:
-    """Take an import back: everything is as it was before, but for sessions in which something was said since.
+    """Take an import or a consolidation back: everything is as it was before, but for what was said since.
 
-    Those stay, with their people. Should it be stopped, run it again: it goes on.
+    Sessions that an import brought and in which something was said since stay, with their people. Should it be
+    stopped, run it again: it goes on.
     """
     runtime = serving.build()
     with deadline(READ_SECONDS):
         run = imports.get(import_id)
     if run and not run.undone_at and not yes:
         told = f"{run.tally.sessions_created:,} sessions and {run.tally.messages_imported:,} messages"
+        if run.layout == LAYOUT:
+            told = f"{sum(run.consolidated.get(name, 0) for name in ('contacts_merged', 'sessions_merged')):,} merges"
         click.confirm(f"Take back {told} of {run.file_name}?", abort=True, err=True)
     with importing_cli.bar("Taking back", 1) as bar:
         run = undoing.undo(runtime, import_id, BY, undoing.Hands(tell=bar.counted))

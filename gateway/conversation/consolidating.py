@@ -1,102 +1,130 @@
 """Duplicates of what is here made one: contacts of one person, and sessions that are one conversation.
 
-Everything is done by the use cases a person has for it, so each step can be undone, is written down, and survives a
-crash. Nothing is remembered between runs: what was stopped is done anew, and finds done what is.
+A run is in the list of imports: it is gone on with where it was stopped, can be verified, and is taken back as a whole.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import secrets
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from gateway.conversation import linking, merging, regroup
-from gateway.conversation.merging import CannotMerge, NoContact
-from gateway.conversation.regroup import NotThere
-from gateway.conversation.regrouping import CannotRegroup
+from gateway.conversation import consolidated, linking, merging, regroup
+from gateway.conversation.consolidation import Dropped, Found, Hands, Report, Stopped, Work
+from gateway.conversation.importing import LEASE, Busy
 from gateway.conversation.runtime import Runtime
 from gateway.core import duplicates as judged
 from gateway.core.duplicates import Stretch, in_order
 from gateway.logs import log
-from gateway.store import duplicates, groups, merges
+from gateway.store import audit, consolidations, duplicates, groups, imports, merges, repeated
 from gateway.store import linking as noted
 from gateway.store.connection import deadline
+from gateway.store.consolidations import DONE, LAYOUT, PEOPLE, SESSIONS, Note
 from gateway.store.groups import Group
+from gateway.store.imports import Import
 
-# Why contacts were merged, as it is kept with the merge.
-CONSOLIDATED = "consolidated"
+# Where a run is, as files are at their path: so there is one at a time.
+PLACE = "gateway:consolidation"
+WHAT = "what is here"
 
 _SECONDS = 60
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Contacts, or sessions, that are one: `kept` is what the others are merged into."""
+def consolidate(runtime: Runtime, by: str, hands: Hands | None = None, *, is_dry: bool = False) -> Report:
+    """Make one of what is here twice; gives what came of it. `is_dry` only finds it. Busy where another process does.
 
-    what: str
-    kept: str
-    others: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """What a contact is in a CRM, who is another one there by now: `kept` is that one, synchronised last."""
-
-    provider: str
-    contact: str
-    remote_id: str
-    kept: str
-
-
-@dataclass
-class Report:
-    """What came of it, or would. `left` says what could not be done now, with the reason."""
-
-    people: int = 0
-    contacts_merged: int = 0
-    session_groups: int = 0
-    sessions_merged: int = 0
-    messages_duplicate: int = 0
-    dropped: list[Dropped] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
-
-    @property
-    def groups(self) -> int:
-        """Give how many groups were consolidated, of people and of sessions."""
-        return self.people + self.session_groups
-
-
-@dataclass(frozen=True)
-class _Run:
-    runtime: Runtime
-    by: str
-    is_dry: bool
-    tell: Callable[[Found], object]
-    report: Report = field(default_factory=Report)
-
-
-def consolidate(
-    runtime: Runtime, by: str, *, is_dry: bool = False, tell: Callable[[Found], object] = lambda _found: None
-) -> Report:
-    """Make one of what is here twice; gives what came of it. `tell` hears of each group, and `is_dry` only finds it.
-
-    May run while the gateway serves, and again at any time.
+    May run while the gateway serves, and again at any time. Where a process before was stopped, its run goes on.
     """
-    run = _Run(runtime, by, is_dry, tell)
-    if not is_dry:
+    work = Work(runtime, by, hands or Hands())
+    if is_dry:
+        _walk(work)
+        return work.report
+    work.run = _begin(runtime, by)
+    try:
         with deadline(_SECONDS):
             merging.finish_left(runtime)
             regroup.finish_left(runtime)
-    for lot in _people(frozenset(runtime.settings.contacts.shared)):
-        _one_person(run, lot)
+        _go_on(work)
+        _walk(work)
+    except Stopped:
+        work.report.is_done = False
+        with deadline():
+            imports.release(work.run)
+    except BaseException:
+        with deadline():
+            imports.release(work.run)
+        raise
+    return _end(work, work.run)
+
+
+def _begin(runtime: Runtime, by: str) -> Import:
+    now, owner = runtime.clock.now(), secrets.token_hex(8)
+    with deadline():
+        if imports.unfinished_at(PLACE) is None:
+            run_id = imports.add(
+                now, state=imports.QUEUED, layout=LAYOUT, file_name=WHAT, size=duplicates.amount(), by=by, place=PLACE
+            )
+            audit.note(now, by, "consolidation_started", import_id=run_id)
+        run = imports.claim(owner, now, now + LEASE, place=PLACE)
+    if run is None:
+        raise Busy("Another process is consolidating. Should that be dead, try again in two minutes.")
+    return run
+
+
+def _end(work: Work, run: Import) -> Report:
+    """Say what came of the run, with what was done of it before."""
+    report, now = work.report, work.runtime.clock.now()
+    with deadline(_SECONDS):
+        amounts = consolidations.amounts(run.id)
+        report.dropped += [one for page in consolidations.of(run.id, PEOPLE) for note in page for one in _dropped(note)]
+    for name, amount in amounts.items():
+        setattr(report, name, amount)
+    report.run_id = run.id if any(amounts.values()) or not report.is_done else ""
+    with deadline(_SECONDS):
+        if not report.is_done:
+            return report
+        imports.note_source(run, {"consolidated": amounts, "offset": work.of, "size": work.of}, now + LEASE)
+        imports.finish(run, imports.DONE, now, is_complete=True)
+        if not report.run_id:
+            consolidations.drop_run(run.id)
+        facts: dict[str, Any] = {"import_id": run.id, "left": len(report.left), **amounts}
+        audit.note(now, work.by, "consolidation_finished", **facts)
+    log.info("consolidated", by=work.by, **facts)
+    return report
+
+
+def _dropped(note: Note) -> list[Dropped]:
+    return [Dropped(one["provider"], note.id, one["remote_id"], one["kept"]) for one in note.dropped]
+
+
+def _go_on(work: Work) -> None:
+    """Do to its end what a process before had begun."""
+    for kind, step in ((PEOPLE, consolidated.merge_contact), (SESSIONS, consolidated.join_session)):
+        pages = consolidations.of(work.run_id, kind)
+        while page := _in_time(pages):
+            for note in page:
+                if note.state != DONE:
+                    work.do(step, note)
+
+
+def _in_time(pages: Iterator[list[Note]]) -> list[Note] | None:
+    with deadline(_SECONDS):
+        return next(pages, None)
+
+
+def _walk(work: Work) -> None:
+    with deadline(_SECONDS):
+        work.of = duplicates.amount()
+    for lot in _people(frozenset(work.runtime.settings.contacts.shared)):
+        work.look()
+        _one_person(work, lot)
     for sender in duplicates.senders():
+        work.looked_at += len(sender)
+        work.look()
         if len(sender) > 1:
-            _one_sender(run, sender)
-    if not is_dry:
-        done = {name: getattr(run.report, name) for name in ("people", "contacts_merged", "sessions_merged")}
-        log.info("consolidated", by=by, **done, left=len(run.report.left))
-    return run.report
+            _one_sender(work, sender)
+    work.hands.at(work.of, work.of)
 
 
 def _people(shared: Collection[str]) -> Iterator[list[str]]:
@@ -122,27 +150,46 @@ def _together(lots: Iterable[Sequence[str]]) -> Iterator[list[str]]:
         yield [one for _, one in rows]
 
 
-def _one_person(run: _Run, ids: Sequence[str]) -> None:
+def _one_person(work: Work, ids: Sequence[str]) -> None:
     with deadline(_SECONDS):
         found = {group.id: group for group in map(groups.find, ids) if group and not group.first("to_forget")}
         if not found:
             return
         mine, *others = sorted(found.values(), key=_rank)
-        merged, members = list[str](), list(mine.ids)
-        for other in others:
-            if not merges.were_parted(members, other.ids) and _merged(run, mine, other):
-                merged.append(other.id)
-                members += other.ids
+    merged, members = list[str](), list(mine.ids)
+    for other in others:
+        with deadline(_SECONDS):
+            if merges.were_parted(members, other.ids):
+                continue
+        note = _contact_note(work.run_id, mine, other)
+        if work.run is None:
+            work.report.dropped += _dropped(note)
+        elif not work.do(consolidated.merge_contact, note)[0]:
+            continue
+        merged.append(other.id)
+        members += other.ids
     if merged:
-        run.report.people += 1
-        run.report.contacts_merged += len(merged)
-        run.tell(Found("people", mine.id, tuple(merged)))
+        work.report.people += 1
+        work.report.contacts_merged += len(merged)
+        work.hands.tell(Found(PEOPLE, mine.id, tuple(merged)))
 
 
-def _rank(group: Group) -> tuple[float, datetime, str]:
+def _contact_note(run_id: str, mine: Group, other: Group) -> Note:
+    kept = {provider: remote_id for provider, remote_id, _ in _remote(mine)}
+    dropped = [
+        {"provider": provider, "remote_id": remote_id, "kept": kept[provider]}
+        for provider, remote_id, _ in _remote(other)
+        if kept.get(provider, remote_id) != remote_id
+    ]
+    brought = {str(one["import_id"]) for group in (mine, other) for one in group.members if one.get("import_id")}
+    return Note(run_id, PEOPLE, other.id, mine.id, imports=tuple(sorted(brought)), dropped=tuple(dropped))
+
+
+def _rank(group: Group) -> tuple[bool, float, datetime, str]:
     """Let the one whom a CRM was told of last stand for all, so that what it is there stays; else the elder."""
-    synced = max((at for _, _, at in _remote(group)), default=_NEVER)
-    return (-(synced - _NEVER).total_seconds(), *linking.began(group))
+    known = [at for _, _, at in _remote(group)]
+    synced = max(known, default=_NEVER)
+    return (not known, -(synced - _NEVER).total_seconds(), *linking.began(group))
 
 
 def _remote(group: Group) -> Iterator[tuple[str, str, datetime]]:
@@ -157,29 +204,15 @@ def _moment(value: Any) -> datetime:
     return value if isinstance(value, datetime) else _NEVER
 
 
-def _merged(run: _Run, mine: Group, other: Group) -> bool:
-    if not run.is_dry:
-        try:
-            merging.merge(run.runtime, mine.id, other.id, by=run.by, reason=CONSOLIDATED)
-        except (CannotMerge, NoContact) as refusal:
-            run.report.left.append(f"Contact {other.id} was not merged into {mine.id}: {refusal}")
-            return False
-    kept = {provider: remote_id for provider, remote_id, _ in _remote(mine)}
-    for provider, remote_id, _ in _remote(other):
-        if kept.get(provider, remote_id) != remote_id:
-            run.report.dropped.append(Dropped(provider, other.id, remote_id, kept[provider]))
-    return True
-
-
-def _one_sender(run: _Run, sender: Sequence[Stretch]) -> None:
-    for cluster in _clusters(run.runtime, sender):
+def _one_sender(work: Work, sender: Sequence[Stretch]) -> None:
+    for cluster in _clusters(work.runtime, sender):
         with deadline(_SECONDS):
             # As they are now, and without those of which it is known why they are sessions of their own.
             ids = [one.id for one in cluster]
             aside = duplicates.explained(ids) | duplicates.taken_out(ids)
             current = [one for one in duplicates.stretches(ids) if one.id not in aside]
-        for group in _clusters(run.runtime, current):
-            _one_session(run, group)
+        for group in _clusters(work.runtime, current):
+            _one_session(work, group)
 
 
 def _clusters(runtime: Runtime, stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
@@ -197,22 +230,30 @@ def _threshold(runtime: Runtime, one: Stretch) -> int | None:
     return runtime.policy_for(channel).threshold_ms
 
 
-def _one_session(run: _Run, cluster: Sequence[Stretch]) -> None:
+def _one_session(work: Work, cluster: Sequence[Stretch]) -> None:
     kept, *others = in_order(cluster)
-    with deadline(_SECONDS):
-        repeated = duplicates.messages([one.id for one in cluster])
-    merged = [one.id for one in others if run.is_dry or _joined(run, one.id, kept.id)]
+    merged = [one.id for one in others]
+    if work.run is None:
+        with deadline(_SECONDS):
+            removed = repeated.among([one.id for one in cluster])
+    else:
+        merged, removed = _joined(work, kept.id, merged)
     if merged:
-        run.report.session_groups += 1
-        run.report.sessions_merged += len(merged)
-        run.report.messages_duplicate += repeated
-        run.tell(Found("sessions", kept.id, tuple(merged)))
+        work.report.session_groups += 1
+        work.report.sessions_merged += len(merged)
+        work.report.messages_removed += removed
+        work.hands.tell(Found(SESSIONS, kept.id, tuple(merged), removed))
 
 
-def _joined(run: _Run, session_id: str, into: str) -> bool:
-    try:
-        regroup.join(run.runtime, session_id, into, by=run.by)
-    except (CannotRegroup, NotThere) as refusal:
-        run.report.left.append(f"Session {session_id} was not merged into {into}: {refusal}")
-        return False
-    return True
+def _joined(work: Work, kept: str, others: Sequence[str]) -> tuple[list[str], int]:
+    """Merge sessions into one; gives which were, and how many messages were put aside."""
+    merged, removed = list[str](), 0
+    for session_id in others:
+        with deadline(_SECONDS):
+            brought = consolidations.brought_by([session_id, kept])
+        is_done, more = work.do(
+            consolidated.join_session, Note(work.run_id, SESSIONS, session_id, kept, imports=brought)
+        )
+        merged += [session_id] if is_done else []
+        removed += more
+    return merged, removed

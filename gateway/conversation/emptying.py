@@ -12,7 +12,7 @@ from typing import Any
 from gateway.conversation.counting import IN_FLIGHT
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError, StoreUnavailable
-from gateway.store import crm_entries, flow_runs, removal, retention, turns
+from gateway.store import crm_entries, flow_runs, import_changes, removal, retention, turns
 from gateway.store.archive import Archive
 from gateway.store.connection import deadline
 from gateway.store.retention import Amount
@@ -75,6 +75,8 @@ def empty(batch: Sequence[Session], now: datetime, archive: Archive | None = Non
     with deadline(STEP_SECONDS):
         flow_runs.forget(ids)
         crm_entries.forget(ids)
+        # What a consolidation took out of them is what people wrote, too.
+        import_changes.forget(ids)
         retention.emptied(ids, now)
     return amount
 

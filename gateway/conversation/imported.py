@@ -279,6 +279,7 @@ def not_here(session_id: str) -> str:
 def _message(batch: Batch, row: MessageRow, home: Here, people: Collection[str]) -> dict[str, Any]:
     document = {name: one for name, one in row.document.items() if name not in _NOT_STORED["messages"]}
     document |= {"storedAt": document.get("storedAt") or document["createdAt"], "import_id": batch.run.id}
+    document["session_id"] = home.id
     if theirs := document.get("channel_id"):
         document["channel_id"] = batch.channels.get(theirs) or batch.run.channels.get(theirs) or home.channel_id
     whose = document.get("contact_id")

@@ -51,15 +51,23 @@ class NotForThem(GatewayError):
 
 
 def merge(
-    runtime: Runtime, contact_id: str, other_id: str, *, by: str, channels: Channels = None, reason: str = ""
+    runtime: Runtime,
+    contact_id: str,
+    other_id: str,
+    *,
+    by: str,
+    channels: Channels = None,
+    reason: str = "",
+    merge_id: str = "",
 ) -> Merge:
     """Let another contact be this one: the numbers, e-mails, STOPs and sessions of both are one person's from here on.
 
-    What is so already stays so; `reason` is kept with it. NoContact, CannotMerge and NotForThem say why that cannot be.
+    What is so already stays so; `reason` is kept with it, and `merge_id` is what it is to be known by. NoContact,
+    CannotMerge and NotForThem say why that cannot be.
     """
     must_see_all(channels)
     with deadline(SECONDS):
-        mine = _claimed(runtime, contact_id, other_id, by, reason)
+        mine = _claimed(runtime, contact_id, other_id, by, reason, merge_id)
         if mine.state == DONE:
             return mine
         try:
@@ -103,7 +111,7 @@ def person(contact_id: str) -> Group:
     return found
 
 
-def _claimed(runtime: Runtime, contact_id: str, other_id: str, by: str, reason: str) -> Merge:
+def _claimed(runtime: Runtime, contact_id: str, other_id: str, by: str, reason: str, merge_id: str) -> Merge:
     """Hold both contacts, so that nobody else merges either meanwhile; what was done before is given as it is."""
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -111,7 +119,8 @@ def _claimed(runtime: Runtime, contact_id: str, other_id: str, by: str, reason: 
         if known and known.survivor == contact_id and known.state == DONE:
             return known
         if known is None or known.survivor != contact_id or known.state not in UNFINISHED:
-            known = replace(_plan(runtime, contact_id, other_id, by), reason=reason, owner=secrets.token_hex(8))
+            planned = _plan(runtime, contact_id, other_id, by)
+            known = replace(planned, id=merge_id or planned.id, reason=reason, owner=secrets.token_hex(8))
             if merges.claim(known, runtime.clock.now() + LEASE):
                 return known
         _wait(runtime, (known.survivor, known.absorbed), until)

@@ -13,7 +13,7 @@ from gateway.conversation.regrouping import BUSY, LEASE, SECONDS, CannotRegroup,
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
 from gateway.logs import log
-from gateway.store import moving, regrouped, regroupings
+from gateway.store import moving, regrouped, regroupings, repeated
 from gateway.store.connection import deadline
 from gateway.store.isolation import Channels
 from gateway.store.moving import Spot
@@ -86,16 +86,16 @@ def merge(runtime: Runtime, session_id: str, *, by: str, token: str = "", channe
     return _regroup(runtime, plan, token)
 
 
-def join(runtime: Runtime, session_id: str, into: str, *, by: str) -> Regrouping:
+def join(runtime: Runtime, session_id: str, into: str, *, by: str, token: str = "") -> Regrouping:
     """Let a session go on in another one of its sender, which may have begun after it; else as `merge`.
 
-    What is open, and what is said of the sender, is as the merged one had it.
+    What is open, and what is said of the sender, is as the merged one had it. Once for a token.
     """
 
     def plan(token: str) -> _Plan:
         return _merging(runtime, _session(runtime, into, None), _session(runtime, session_id, None), by, token)
 
-    return _regroup(runtime, plan, "")
+    return _regroup(runtime, plan, token)
 
 
 def _merging(runtime: Runtime, earlier: Side, later: Side, by: str, token: str) -> _Plan:
@@ -214,6 +214,8 @@ def undo(runtime: Runtime, regrouping_id: str, *, by: str, channels: Channels = 
             regroupings.let_go(mine, mine.state)
             raise
         _end_watches(runtime, mine)
+        # What a consolidation took out, since both sessions had it, goes back with the rest.
+        repeated.put_back(mine.id, mine.earlier, runtime.clock.now())
         mine = replace(mine, state=UNDOING, undone_by=by, undone_at=runtime.clock.now())
         if not regroupings.turn_back(mine):
             raise CannotRegroup(BUSY)

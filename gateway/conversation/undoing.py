@@ -1,7 +1,8 @@
 """An import taken back: what it brought is deleted, and what it changed of what was here is as it was.
 
 Every step may be repeated, so whoever is killed is followed by whoever does it again. What somebody said since in a
-session that the import brought is never deleted: such a session stays, as a whole, with its person and channel.
+session that the import brought is never deleted: such a session stays, as a whole, with its person and channel. What
+consolidations made of what the import brought comes apart first; a consolidation is taken back by that alone.
 """
 
 import time
@@ -10,13 +11,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from gateway.conversation import adopting, daily, emptying, whatif
+from gateway.conversation import adopting, daily, emptying, separating, whatif
 from gateway.conversation.importing import LEASE
 from gateway.conversation.layouts import OWN
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
 from gateway.logs import log
-from gateway.store import audit, contacts, import_changes, importing, imports, retention, undoing
+from gateway.store import (
+    audit,
+    consolidations,
+    contacts,
+    import_changes,
+    importing,
+    imports,
+    retention,
+    undoing,
+)
 from gateway.store.connection import deadline
 from gateway.store.imports import CANCELED, DONE, FAILED, Import
 
@@ -42,6 +52,7 @@ class _Work:
     hands: Hands
     hold: Callable[[], None]
     kept: set[Any] = field(default_factory=set)
+    apart: int = 0
     gone: int = 0
 
     def through(self, pages: Iterator[list[Any]], do: Callable[[list[Any]], object]) -> None:
@@ -68,18 +79,13 @@ def undo(runtime: Runtime, import_id: str, by: str, hands: Hands) -> Import:
         now = runtime.clock.now()
         _keep_imports_out(run, now)
         with deadline():
-            if imports.begin_undo(run.id, now, undoing.amounts(run.id)):
+            if imports.begin_undo(run.id, now, _amounts(run)):
                 audit.note(now, by, "import_undo_ordered", import_id=run.id)
         log.info("import_undo_started", import_id=run.id, by=by)
         work = _Work(runtime, run, hands, hold)
-        if run.in_place:
-            adopting.keep_what_came_since(run, hold)
-        _sessions(work)
-        _changed(work)
-        _people(work)
-        if run.in_place:
-            adopting.put_back(run, hold)
-            runtime.channels.forget()
+        _take_apart(work, by)
+        if run.layout != consolidations.LAYOUT:
+            _take_back(work)
         _end(work, by)
     with deadline():
         return imports.get(run.id) or run
@@ -96,6 +102,10 @@ def _ready(runtime: Runtime, import_id: str) -> Import:
         raise CannotUndo("The import was canceled just now, and may still be storing something. Wait two minutes.")
     if run.in_place and not run.undone_at and not adopting.can_be_put_back(run):
         raise CannotUndo("Its backup is not whole any more, so there is nothing to put back. What it brought stays.")
+    if run.layout == consolidations.LAYOUT and (later := separating.built_on(run)):
+        raise CannotUndo(
+            f"A later consolidation built on this one. Take that back first: `gateway import undo {later}`."
+        )
     return run
 
 
@@ -106,6 +116,39 @@ def _keep_imports_out(run: Import, now: datetime) -> None:
         if other := imports.under_way(now):
             imports.let_undo(run.id)
             raise CannotUndo(f"Import {other} is under way. Let it finish, or cancel it first.")
+
+
+def _amounts(run: Import) -> dict[str, int]:
+    return consolidations.amounts(run.id) if run.layout == consolidations.LAYOUT else undoing.amounts(run.id)
+
+
+def _take_apart(work: _Work, by: str) -> None:
+    """Let come apart what consolidations made one."""
+    run, hands = work.run, work.hands
+    is_own = run.layout == consolidations.LAYOUT
+    notes = separating.made_by(run) if is_own else separating.made_of(run.id)
+    done = separating.take_apart(
+        work.runtime, notes, by, wait=hands.wait, hold=work.hold, tell=hands.tell if is_own else lambda _done, _of: None
+    )
+    if done.waiting:
+        named = f"{done.waiting[0]} {len(done.waiting):,} in all." if len(done.waiting) > 1 else done.waiting[0]
+        raise CannotUndo(f"{named} Then take it back again: it goes on.")
+    work.apart = len(done.apart)
+    if is_own:
+        work.kept |= {note.id for note in done.kept}
+
+
+def _take_back(work: _Work) -> None:
+    """Delete what an import brought, and put back what it changed."""
+    run = work.run
+    if run.in_place:
+        adopting.keep_what_came_since(run, work.hold)
+    _sessions(work)
+    _changed(work)
+    _people(work)
+    if run.in_place:
+        adopting.put_back(run, work.hold)
+        work.runtime.channels.forget()
 
 
 def _sessions(work: _Work) -> None:
@@ -201,6 +244,7 @@ def _end(work: _Work, by: str) -> None:
     with deadline(STEP_SECONDS):
         if run.oldest_stored:
             whatif.count_again_from(run.oldest_stored, run.id)
-        if imports.end_undo(run.id, now, undoing.amounts(run.id), kept=len(work.kept)):
-            audit.note(now, by, "import_undone", import_id=run.id, sessions_kept=len(work.kept))
-    log.info("import_undone", import_id=run.id, by=by, sessions_kept=len(work.kept))
+        facts: dict[str, Any] = {"import_id": run.id, "sessions_kept": len(work.kept), "taken_apart": work.apart}
+        if imports.end_undo(run.id, now, _amounts(run), kept=len(work.kept), apart=work.apart):
+            audit.note(now, by, "import_undone", **facts)
+    log.info("import_undone", by=by, **facts)

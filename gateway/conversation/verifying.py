@@ -17,8 +17,9 @@ from gateway.conversation.origins import REHEARSAL, Origin
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
 from gateway.core.imported import MessageRow, Read, SessionRow, digest
-from gateway.store import imported_batches, imports, rejections
+from gateway.store import consolidations, imported_batches, imports, rejections, repeated
 from gateway.store.connection import deadline
+from gateway.store.consolidations import Note
 from gateway.store.imported_batches import Brought, Stored
 from gateway.store.imports import CANCELED, DONE, FAILED, Import
 
@@ -28,6 +29,7 @@ STEP_SECONDS = 60
 MOST_NAMED = 100
 
 MISSING, CHANGED, MOVED, GONE, MISCOUNTED = "missing", "changed", "moved", "session missing", "count is wrong"
+APART, BACK = "apart again", "there twice again"
 
 
 class CannotVerify(GatewayError):
@@ -80,6 +82,8 @@ def verify(runtime: Runtime, import_id: str, tell: Callable[[int, int], object] 
         raise CannotVerify("The import is not at its end yet.")
     if run.undoing_since:
         raise CannotVerify("The import was taken back. `gateway import show` says what of it is still here.")
+    if run.layout == consolidations.LAYOUT:
+        return _consolidated(run, tell)
     origin = _origin(runtime, run)
     comparison = _Comparison(Verified(run, origin is not None), tell)
     for sessions, messages in _of_source(runtime, run, origin) if origin else _noted(run):
@@ -89,6 +93,36 @@ def verify(runtime: Runtime, import_id: str, tell: Callable[[int, int], object] 
     if run.in_place:
         comparison.done.written_since = adopting.written_since()
     return comparison.done
+
+
+def _consolidated(run: Import, tell: Callable[[int, int], object]) -> Verified:
+    """Compare what a consolidation made one with what is here."""
+    done = Verified(run, of_source=False)
+    for kind in (consolidations.PEOPLE, consolidations.SESSIONS):
+        pages = consolidations.of(run.id, kind)
+        while True:
+            with deadline(STEP_SECONDS):
+                page = next(pages, None)
+                if page is None:
+                    break
+                _compare_merged(done, page)
+            tell(done.sessions, run.consolidated.get("sessions_merged", 0))
+    return done
+
+
+def _compare_merged(done: Verified, page: Sequence[Note]) -> None:
+    is_session = page[0].kind == consolidations.SESSIONS
+    for note in page:
+        done.sessions += is_session
+        if not consolidations.is_in(note):
+            done.differs(APART, note.id, note.into)
+        elif is_session:
+            aside = repeated.aside(note.run_id, note.mark, note.into)
+            done.messages += len(aside)
+            for message_id in imported_batches.here(aside):
+                done.differs(BACK, message_id, note.into)
+    for session_id in imported_batches.miscounted(sorted({note.into for note in page})) if is_session else ():
+        done.differs(MISCOUNTED, session_id, session_id)
 
 
 def _origin(runtime: Runtime, run: Import) -> Origin | None:

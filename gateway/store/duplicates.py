@@ -39,9 +39,6 @@ _SEEN = {
 _FIRST: list[Any] = [("keys", ""), ("first_message_at", MaxKey())]
 _HERE: dict[str, Any] = {"merged_into": {"$exists": False}, "retired": {"$exists": False}} | NOT_DELETED
 
-# What the provider named is never here twice.
-_NAMED = r"^[A-Z]{2}[0-9a-f]{32}"
-
 
 def contacts(shared: Collection[str]) -> Iterator[list[str]]:
     """Give the ids of contacts that have something in common, lot by lot; `shared` are forms that mean nothing.
@@ -151,19 +148,6 @@ def taken_out(session_ids: Sequence[str]) -> set[str]:
     return {str(row["later"]) for row in collection(RegroupingDocument).find(wanted, {"later": 1})}
 
 
-def messages(session_ids: Sequence[str]) -> int:
-    """Count the messages in some sessions that say what another one does: of the same side, words and moment.
-
-    What the provider gave an id is told apart by that.
-    """
-    among = {"session_id": {"$in": [ObjectId(one) for one in session_ids]}}
-    unnamed = {"provider_sid": {"$exists": False}, "_id": {"$not": {"$regex": _NAMED}}}
-    said = {"sender": "$sender", "direction": "$direction", "content": "$content", "at": "$createdAt"}
-    steps: list[dict[str, Any]] = [
-        {"$match": among | unnamed},
-        {"$group": {"_id": said, "times": {"$sum": 1}}},
-        {"$match": {"times": {"$gt": 1}}},
-        {"$group": {"_id": None, "more": {"$sum": {"$subtract": ["$times", 1]}}}},
-    ]
-    rows = collection(MessageDocument).aggregate(steps, allowDiskUse=True)
-    return next((int(row["more"]) for row in rows), 0)
+def amount() -> int:
+    """Give about how many sessions there are."""
+    return collection(SessionDocument).estimated_document_count()

@@ -9,6 +9,7 @@ import orjson
 from bson import ObjectId
 
 from gateway.core.imported import digest
+from gateway.store import consolidations, repeated
 from gateway.store.connection import collection
 from gateway.store.documents import ImportedBatchDocument, MessageDocument, SessionDocument
 
@@ -66,13 +67,23 @@ def stored(ids: Sequence[str]) -> dict[str, Stored]:
     fields = ("session_id", "createdAt", "direction", "sender", "content", "import_id")
     # Rows that were adopted have ids of another type, written the same.
     also = [ObjectId(one) for one in ids if ObjectId.is_valid(one)]
-    found = collection(MessageDocument).find({"_id": {"$in": [*ids, *also]}}, dict.fromkeys(fields, 1))
-    return {str(row["_id"]): _stored(row) for row in found}
+    found = collection(MessageDocument).find({"_id": {"$in": [*ids, *also]}}, dict.fromkeys((*fields, "moved"), 1))
+    known = {str(row["_id"]): _stored(row) for row in found}
+    aside = repeated.put_aside_of([one for one in ids if one not in known])
+    return known | {message_id: _stored(row) for message_id, row in aside.items()}
 
 
 def _stored(row: Mapping[str, Any]) -> Stored:
+    """Read a message; what a consolidation brought elsewhere is where it was before."""
     run = str(row.get("import_id") or "")
-    return Stored(str(row["session_id"]), digest(row) if run else "", run)
+    before = (move.get("from") for move in row.get("moved") or () if consolidations.is_mark(move.get("id")))
+    return Stored(str(next(before, row["session_id"])), digest(row) if run else "", run)
+
+
+def here(ids: Sequence[str]) -> list[str]:
+    """Tell which of these messages are here."""
+    also = [ObjectId(one) for one in ids if ObjectId.is_valid(one)]
+    return [str(row["_id"]) for row in collection(MessageDocument).find({"_id": {"$in": [*ids, *also]}}, {"_id": 1})]
 
 
 def miscounted(ids: Sequence[str]) -> dict[str, tuple[int | None, int]]:

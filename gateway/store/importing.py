@@ -8,7 +8,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from gateway.store import groups
+from gateway.store import groups, repeated
 from gateway.store.connection import collection, insert_new
 from gateway.store.contacts import Contact
 from gateway.store.documents import ChannelDocument, MessageDocument, SessionDocument
@@ -23,24 +23,36 @@ _IDS = {
 # A message that comes at the very moment is looked at again.
 _TRIES = 5
 _AT_ONCE = 1000
+# So often a session that was merged is followed: each time somebody merged what was merged before.
+_DEEPEST = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """A session that is here: where messages of it belong."""
+    """A session that is here, where messages of it belong: itself, or the one it was merged into."""
 
+    id: str
     channel_id: str
     contact_id: str | None
 
 
 def sessions_here(ids: Collection[str]) -> dict[str, Here]:
-    """Tell which of these sessions are here. One that was merged into another takes no messages any more."""
-    wanted = {"_id": {"$in": [ObjectId(one) for one in sorted(ids)]}, "merged_into": {"$exists": False}}
-    found = collection(SessionDocument).find(wanted, {"channel_id": 1, "contact_id": 1})
-    return {
-        str(row["_id"]): Here(str(row.get("channel_id") or ""), row.get("contact_id") and str(row["contact_id"]))
-        for row in found
-    }
+    """Tell which of these sessions are here, and where what is said in them belongs."""
+    homes = {ObjectId(one): ObjectId(one) for one in sorted(ids)}
+    found: dict[ObjectId, Mapping[str, Any]] = {}
+    for _ in range(_DEEPEST):
+        left = sorted(set(homes.values()) - found.keys())
+        if not left:
+            break
+        fields = {"channel_id": 1, "contact_id": 1, "merged_into": 1}
+        found |= {row["_id"]: row for row in collection(SessionDocument).find({"_id": {"$in": left}}, fields)}
+        homes = {one: found.get(home, {}).get("merged_into") or home for one, home in homes.items() if home in found}
+    return {str(one): _here(found[home]) for one, home in homes.items() if home in found}
+
+
+def _here(row: Mapping[str, Any]) -> Here:
+    contact_id = row.get("contact_id")
+    return Here(str(row["_id"]), str(row.get("channel_id") or ""), contact_id and str(contact_id))
 
 
 def known_sessions(ids: Collection[str]) -> set[str]:
@@ -50,10 +62,14 @@ def known_sessions(ids: Collection[str]) -> set[str]:
 
 
 def known_messages(ids: Collection[str]) -> set[str]:
-    """Tell which of these messages are here; rows that were adopted have ids of another type, written the same."""
+    """Tell which of these messages are here; rows that were adopted have ids of another type, written the same.
+
+    What a consolidation took out counts as here: its twin is.
+    """
     also = [ObjectId(one) for one in sorted(ids) if ObjectId.is_valid(one)]
     found = collection(MessageDocument).find({"_id": {"$in": [*sorted(ids), *also]}}, {"_id": 1})
-    return {str(row["_id"]) for row in found}
+    known = {str(row["_id"]) for row in found}
+    return known | repeated.put_aside_of(sorted(set(ids) - known)).keys()
 
 
 def homes_of(ids: Sequence[str]) -> dict[str, str]:

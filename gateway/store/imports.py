@@ -34,7 +34,8 @@ class Import:
 
     `is_complete` is None until the file was read to its end. `options` say how another program's source is read, and
     `fingerprint` which rows it had; `people` is None where nobody counted them.
-    `sources` are the files it was read from, where this host has them. `undone` counts what was taken back.
+    `sources` are the files it was read from, where this host has them. `undone` counts what was taken back,
+    `consolidated` what a consolidation made one.
     `in_place` is there where it takes over what lies in this database: the `step` it is at, `backup` with how many
     documents of each collection are in the backup, `late` how many were written after that was begun, and `left` how
     many stay there when it is taken back.
@@ -68,6 +69,7 @@ class Import:
     undone_at: datetime | None = None
     undone: Mapping[str, int] = field(default_factory=dict)
     in_place: Mapping[str, Any] = field(default_factory=dict)
+    consolidated: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows_per_second(self) -> float | None:
@@ -171,7 +173,7 @@ def renew(run: Import, lease: datetime) -> bool:
 
 
 def note_source(run: Import, facts: Mapping[str, Any], lease: datetime) -> bool:
-    """Note what its source is like: its size, its fingerprint, and how many people are in it."""
+    """Note what its source is like: its size, its fingerprint, its people; of a consolidation, what came of it."""
     return _note(run, {"$set": {**facts, "lease": lease}})
 
 
@@ -257,9 +259,13 @@ def begin_undo(import_id: str, now: datetime, had: Mapping[str, int]) -> bool:
     return collection(ImportDocument).update_one(which, change).modified_count == 1
 
 
-def end_undo(import_id: str, now: datetime, left: Mapping[str, int], *, kept: int) -> bool:
-    """Note that an import is taken back, but for what is left of it; False where that was noted before."""
-    change: dict[str, Any] = {"$set": {"undone_at": now, "undone.sessions_kept": kept}, "$unset": {"undoing": ""}}
+def end_undo(import_id: str, now: datetime, left: Mapping[str, int], *, kept: int, apart: int) -> bool:
+    """Note that an import is taken back, but for what is left of it; False where that was noted before.
+
+    `apart` is how many merges of consolidations were undone for it.
+    """
+    told = {"undone_at": now, "undone.sessions_kept": kept} | ({"undone.taken_apart": apart} if apart else {})
+    change: dict[str, Any] = {"$set": told, "$unset": {"undoing": ""}}
     change["$inc"] = {f"undone.{name}": -number for name, number in left.items()}
     which = {"_id": ObjectId(import_id), "undone_at": {"$exists": False}}
     return collection(ImportDocument).update_one(which, change).modified_count == 1
@@ -350,4 +356,5 @@ def _import(row: Mapping[str, Any]) -> Import:
         undone_at=row.get("undone_at"),
         undone=row.get("undone") or {},
         in_place=row.get("in_place") or {},
+        consolidated=row.get("consolidated") or {},
     )

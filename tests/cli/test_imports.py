@@ -184,8 +184,8 @@ def test_what_is_here_twice_is_told_and_made_one(gateway, uri, tmp_path):
          "to_number": "+15017122661", "createdAt": at} for one, at in zip(ids, began, strict=True)
     ]  # fmt: skip
     messages = [
-        {"session_id": one, "role": "user", "text": "Hello", "createdAt": at}
-        for one, at in zip(ids, began, strict=True)
+        {"session_id": one, "role": "user", "text": text, "createdAt": began[1]}
+        for one, text in zip((*ids, ids[1]), ("Hello", "Hello", "Anybody?"), strict=True)
     ]
     for name, rows in {"sessions": sessions, "messages": messages}.items():
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -194,16 +194,26 @@ def test_what_is_here_twice_is_told_and_made_one(gateway, uri, tmp_path):
     tried = gateway("import", "consolidate", "--dry-run")
     assert tried.returncode == 0, tried.stderr
     assert tried.stdout.splitlines() == [
-        f"sessions: {ids[1]} into {ids[0]}",
+        f"sessions: {ids[1]} into {ids[0]} (1 messages twice)",
         "Dry run. Nothing was written. It would come to:",
         "  people    0 had 0 contacts too many",
         "  sessions  1 had 1 duplicates",
-        "  messages  0 are there twice and stay",
+        "  messages  1 were there twice",
     ]
     group, report = map(json.loads, gateway("import", "consolidate", "--json").stdout.splitlines())
-    assert group == {"what": "sessions", "kept": ids[0], "merged": [ids[1]]}
+    assert group == {"what": "sessions", "kept": ids[0], "merged": [ids[1]], "messages": 1}
     assert (report["dry_run"], report["groups"], report["sessions_merged"], report["left"]) == (False, 1, 1, [])
     assert gateway("import", "consolidate").stdout == "Nothing is here twice.\n"
+    run_id = report["run_id"]
+    shown = gateway("import", "show", run_id).stdout.splitlines()
+    assert (shown[0], shown[3]) == (f"Consolidation {run_id} of what is here: done.", "  messages  1 were there twice")
+    (line,) = gateway("import", "show", run_id, "--merged").stdout.splitlines()
+    assert (json.loads(line)["kept"], len(json.loads(line)["messages"])) == (ids[0], 1)
+    assert "All of it is here as it came." in gateway("import", "verify", run_id).stdout
+    undone = gateway("import", "undo", run_id, "--yes")
+    assert undone.stdout.splitlines()[0] == f"Consolidation {run_id} of what is here is taken back:", undone.stderr
+    with pymongo.MongoClient(uri) as client:
+        assert client.get_default_database().messages.count_documents({}) == 3
 
 
 def test_a_database_is_taken_over_in_place(gateway, uri):

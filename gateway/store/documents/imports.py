@@ -22,6 +22,8 @@ class ImportDocument(Document):
     how another program's source is read; `fingerprint` names its rows, for a source that changed is another one.
     `sources` are the files it was read from, `undone` what was taken back of it. `undoing` is there while it is.
     `in_place` is there where it takes over what lies in this database: how far that is, and what the backup holds.
+    A consolidation is one too, of the layout `consolidation`: `consolidated` is what it came to, and `offset` how much
+    of what is here it looked at.
     """
 
     meta = {  # noqa: RUF012
@@ -77,6 +79,7 @@ class ImportDocument(Document):
     undone = DictField()
     undoing = DateTimeField()
     in_place = DictField()
+    consolidated = DictField()
 
 
 class RejectionDocument(Document):
@@ -128,8 +131,10 @@ class ImportChangeDocument(Document):
     """How something was that was here before an import changed it; noted before that, and gone once it is restored.
 
     `_id` is import:kind:what it is about, which is how they are paged through.
-    `kind` says what: the counts of a session, what a session is opted out of, or what a contact is known by and opted
-    out of. It goes when the contact is forgotten.
+    `kind` says what: the counts of a session, what a session is opted out of, what a contact is known by and opted
+    out of, or what it is at a CRM. Of a consolidation: people and sessions that were made one (`ref` is what stayed),
+    and messages that were taken out (`removed:` and the message's id; `mark` is the merge that brought it).
+    It goes when the contact is forgotten, or the session deleted.
     """
 
     meta = {  # noqa: RUF012
@@ -144,12 +149,17 @@ class ImportChangeDocument(Document):
 
     id = StringField(primary_key=True)
     import_id = ObjectIdField()
-    kind = StringField(choices=("counts", "opted_out", "contact"))
+    kind = StringField(choices=("counts", "opted_out", "contact", "crm", "people", "sessions", "removed"))
     ref = ObjectIdField()
     before = DictField()
     absent = ListField(StringField())
     added = DictField()
     lines = DictField()
+    state = StringField(choices=("begun", "planned", "done"))
+    removed = IntField()
+    imports = ListField(ObjectIdField())
+    dropped = ListField(DictField())
+    mark = StringField()
     at = DateTimeField()
 
 
