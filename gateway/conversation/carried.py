@@ -4,15 +4,15 @@ Somebody who is here under another id is not made twice: they learn what they ar
 STOP (I12). A contact that was merged into one who is somebody else here comes in as one of their own.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from gateway.conversation import optouts
 from gateway.core import carried, identifiers
 from gateway.core.imported import CarriedRow, PieceRow, Read
 from gateway.core.participant import Address, address
 from gateway.store import carried as store
-from gateway.store import channels
+from gateway.store import channels, crm_carrying
 from gateway.store.groups import IDENTIFIERS, unescaped
 
 if TYPE_CHECKING:
@@ -137,6 +137,9 @@ def _is_here(batch: "Batch", row: CarriedRow, contact_id: str) -> None:
     batch.tally.contacts_existing += 1
     if contact_id != row.id:
         store.learn(contact_id, row.document, batch.run.id)
+    for provider, theirs in (row.document.get("crm") or {}).items():
+        if dropped := crm_carrying.carry(contact_id, provider, theirs, batch.run.id):
+            batch.tally.problems.append(f"Contact {contact_id} is not {dropped} at {provider}: of two, the newest is.")
     for line, word in (row.document.get("opted_out") or {}).items():
         said_at = word.get("at") or batch.now
         optouts.carry_over(batch.runtime, contact_id, [unescaped(line)], said_at, import_id=batch.run.id)
@@ -154,6 +157,18 @@ def _merges(batch: "Batch", rows: _Rows) -> None:
         else:
             batch.reject(read, "One of its contacts is another one here, so nothing is to be undone.")
     store.put(new, batch.run.id)
+
+
+def carry_crm(batch: "Batch", session_id: str, contact_id: str | None, crm: Mapping[str, Any] | None) -> None:
+    """Let a contact be whom a session says it is at a CRM; of two, whoever was synchronised last, and say so."""
+    if not crm or contact_id is None:
+        return
+    for provider, theirs in crm.items():
+        if dropped := crm_carrying.carry(contact_id, provider, theirs, batch.run.id):
+            kept = theirs["contact_id"] if dropped != theirs["contact_id"] else "another one, synchronised last"
+            batch.tally.problems.append(
+                f"Session {session_id}: at {provider} its contact {contact_id} is {kept}, and not {dropped}."
+            )
 
 
 def put_files(batch: "Batch", reads: Sequence[Read]) -> None:

@@ -119,13 +119,17 @@ def _sessions(batch: Batch, reads: Sequence[Read]) -> None:
         if not isinstance(read.row, SessionRow):
             continue
         row = read.row
+        crm = row.document.pop("crm", None)
         if row.id in here:
             batch.tally.sessions_existing += 1
-            _carry_over(batch, importing.contact_of(row.id), row.document)
+            contact_id = importing.contact_of(row.id)
+            _carry_over(batch, contact_id, row.document)
+            carried.carry_crm(batch, row.id, contact_id, crm)
         elif reason := future(batch.now, row.document, *MOMENTS):
             batch.reject(read, reason)
         else:
             document = _session(batch, row)
+            carried.carry_crm(batch, row.id, document["contact_id"], crm)
             closed += [document] if "open_keys" not in document else []
         here.add(row.id)
     importing.put_closed(closed)

@@ -213,6 +213,11 @@ def _changed(work: _Work) -> None:
             import_changes.restore_contact(one)
         import_changes.done(page)
 
+    def crm(page: list[Any]) -> None:
+        for one in page:
+            import_changes.restore_crm(one)
+        import_changes.done(page)
+
     def opted_out(page: list[Any]) -> None:
         for one in page:
             contact_id = importing.contact_of(str(one["ref"]))
@@ -222,6 +227,7 @@ def _changed(work: _Work) -> None:
     for kind, restore in (
         (import_changes.COUNTS, counts),
         (import_changes.CONTACT, people),
+        (import_changes.CRM, crm),
         (import_changes.OPTED_OUT, opted_out),
     ):
         work.through(import_changes.of(work.run.id, kind), restore)

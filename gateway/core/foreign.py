@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from gateway.core import crm_ids
 from gateway.core.checking import BadRow, Document
 from gateway.core.messages import CHAT, SMS, VOICE, WHATSAPP
 from gateway.core.moments import Spelling, read_moment
@@ -235,6 +236,7 @@ def talk(fields: Fields, spelling: Spelling, *, ref: str = "") -> Talk:
     document = {name: _moment(fields, spelling, *names) for name, names in _WHEN.items()}
     document |= {"title": fields.text("title", "session_name", "name", "subject")}
     document |= {"closed_reason": fields.text("closed_reason")}
+    crm = crm_ids.take(within, spelling) | crm_ids.take(fields, spelling)
     context, contact = fields.take("context"), fields.text("contact_id")
     document |= {"contact_id": contact} if _OBJECT_ID.fullmatch(contact) else {}
     read = Talk(
@@ -254,6 +256,7 @@ def talk(fields: Fields, spelling: Spelling, *, ref: str = "") -> Talk:
     metadata = ({"firstMessageAt": first} if first else {}) | within.rest() | fields.rest()
     read.document = {name: value for name, value in document.items() if value} | {"metadata": metadata}
     read.document |= {"context": context} if isinstance(context, dict) else {}
+    read.document |= {"crm": crm} if crm else {}
     return read
 
 

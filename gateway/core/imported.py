@@ -151,6 +151,16 @@ def _address(value: Any) -> Any:
     return {name: one and _ADDRESS[name](one) for name, one in value.items()}
 
 
+_KNOWN_AT = fields_of(("contact_id",), contact_id=text(100), last_sync_at=moment)
+
+
+def _crm(value: Any) -> Any:
+    """Check whom a session says its person is at each CRM."""
+    if not isinstance(value, dict):
+        raise BadRow(f"{short(value)} is no object.")
+    return {name_of(40)(provider): _KNOWN_AT(known) for provider, known in value.items()}
+
+
 # Lists and objects are there or not: what is added to them finds no null.
 _NEVER_NULL = frozenset(
     {"metadata", "context", "keys", "opted_out", "tags", "needs_person", "decision", "media", "status_history"}
@@ -179,6 +189,7 @@ _SESSION: dict[str, Check] = {
     "metadata": fields_of(firstMessageAt=moment, fromNumber=text(200), toNumber=text(200)),
     "needs_person": fields_of(("reason", "at"), reason=text(1000), at=moment),
     "context": fields_of(),
+    "crm": _crm,
     "keys": list_of(name_of(500), 50),
     "opted_out": list_of(name_of(200), 1000),
     "tags": list_of(name_of(100), 1000),

@@ -144,6 +144,18 @@ class Fields:
                 return found[1]
         return None
 
+    def first(self, *names: str) -> tuple[str, Any]:
+        """Look which of these names has a value, and take nothing; empty where none has."""
+        for name in names:
+            found = self._left.get(known_as(name))
+            if found and found[1] not in (None, ""):
+                return name, found[1]
+        return "", None
+
+    def put(self, name: str, value: Any) -> None:
+        """Put a value back that was taken."""
+        self._left.setdefault(known_as(name), (name, value))
+
     def text(self, *names: str) -> str:
         """Take a text."""
         return text(self.take(*names))

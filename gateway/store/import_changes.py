@@ -14,7 +14,7 @@ from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument, ImportChangeDocument, MessageDocument, SessionDocument
 from gateway.store.groups import escaped
 
-COUNTS, OPTED_OUT, CONTACT = "counts", "opted_out", "contact"
+COUNTS, OPTED_OUT, CONTACT, CRM = "counts", "opted_out", "contact", "crm"
 LISTS = ("phones", "external_ids", "emails", "identifiers")
 TIMES = ("first_message_at", "last_message_at", "last_inbound_at")
 
@@ -68,6 +68,14 @@ def note_learned(import_id: str, contact: Mapping[str, Any], known: Mapping[str,
     absent = [name for name in (*LISTS, "opted_out") if name not in contact]
     added = {f"added.{name}": value for name, value in new.items()}
     _put([_first(import_id, CONTACT, contact["_id"], {"absent": absent}, {"$addToSet": added})])
+
+
+def note_crm(import_id: str, contact: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Note how a contact stands with CRMs, and how it is about to."""
+    if contact.get("import_id") == ObjectId(import_id):
+        return
+    before = {"crm": contact["crm"]} if "crm" in contact else {}
+    _put([_first(import_id, CRM, contact["_id"], {"before": before}, {"$addToSet": {"added.crm": dict(after)}})])
 
 
 def _first(
@@ -157,6 +165,14 @@ def restore_contact(change: Mapping[str, Any]) -> None:
             update = {"$set": {name: left}} if left or name not in absent else {"$unset": {name: ""}}
             if contacts.update_one({"_id": ref, name: known}, update).matched_count:
                 break
+
+
+def restore_crm(change: Mapping[str, Any]) -> None:
+    """Let a contact stand with CRMs as it did, unless it was synchronised since."""
+    which = {"_id": change["ref"], "crm": {"$in": change["added"]["crm"]}}
+    before = change["before"]
+    update = {"$set": before} if before else {"$unset": {"crm": ""}}
+    collection(ContactDocument).update_one(which, update)
 
 
 def restore_opted_out(change: Mapping[str, Any], held: Collection[str]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.conversation.layouts.reading import MESSAGES, Found, Reading, Roles, Shapes
+from gateway.core import crm_ids
 from gateway.core.foreign import Talk, utterance
 from gateway.core.plain import Fields
 
@@ -21,7 +22,9 @@ def roles(shapes: Shapes) -> Roles | None:
 
 def read(_role: str, record: Mapping[str, Any], reading: Reading) -> Iterator[Found]:
     """Read a message, and the session it is of as far as it tells."""
-    said = utterance(Fields(record), reading.spelling)
+    fields = Fields(record)
+    crm = crm_ids.take(fields, reading.spelling)
+    said = utterance(fields, reading.spelling)
     if said.ref:
-        yield Talk(said.ref, said.person, said.ours, said.kind)
+        yield Talk(said.ref, said.person, said.ours, said.kind, document={"crm": crm} if crm else {})
     yield said
