@@ -6,13 +6,14 @@ session that waits for a person is silent. May be repeated: `intent` says what w
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.conversation import alerts, carried, optouts
 from gateway.conversation.layouts import OWN
 from gateway.conversation.runtime import Runtime
+from gateway.core import emails
 from gateway.core.daily import day_of
 from gateway.core.imported import MessageRow, Read, Rejected, Remark, SessionRow, Tally
 from gateway.core.participant import Participant, address
@@ -217,13 +218,24 @@ def sender(document: Mapping[str, Any]) -> Sender:
 def _behind(batch: Batch, whose: Sender, contact_id: str | None) -> Contact | None:
     """Find whose session it is as if its first message came in now, or make them."""
     return batch.senders.get(whose) or contacts.resolve(
-        whose.person,
+        with_email(whose.person, batch.run.layout),
         batch.now,
         as_id=contact_id,
         line=whose.line,
         shared=batch.runtime.settings.contacts.shared,
         import_id=batch.run.id,
     )
+
+
+def with_email(person: Participant, layout: str) -> Participant:
+    """Let the user of a site be whoever has the e-mail they are called by: programs named people so.
+
+    Not where they are here already and no import brought them, nor in an export of ours, which says who is who.
+    """
+    email = emails.user_email(person.identities)
+    if not email or layout == OWN.name or contacts.is_known_here(person):
+        return person
+    return replace(person, identities=(*person.identities, email))
 
 
 def _same(batch: Batch, contact_id: str) -> Contact | None:

@@ -144,10 +144,12 @@ class _Judge:
             self.done.tally.sessions_created += 1
         self.seen.add(f"s{row.id}")
         sender = imported.sender(row.document)
-        form = next(iter(numbers.forms(sender.person, sender.line).values()), "")
+        person = imported.with_email(sender.person, self.done.layout)
+        # Whoever is called by an e-mail is the one who has it.
+        form = next(reversed(numbers.forms(person, sender.line).values()), "")
         if form and self.seen.add(f"p{form}"):
             self.done.people += 1
-            self.done.people_new += contacts.find(sender.person, line=sender.line) is None
+            self.done.people_new += contacts.find(person, line=sender.line) is None
 
     def _message(self, read: Read, row: MessageRow, known: set[str], here: set[str]) -> None:
         if row.id in known or f"m{row.id}" in self.seen.among([f"m{row.id}"]):

@@ -16,7 +16,7 @@ import orjson
 from gateway.conversation import imported
 from gateway.conversation.layouts.reading import ORDER, SESSIONS, Reading, Roles, Tables
 from gateway.conversation.sources import Record, Table
-from gateway.core import foreign
+from gateway.core import emails, foreign
 from gateway.core.checking import BadRow
 from gateway.core.foreign import Talk, Utterance
 from gateway.core.moments import Spelling
@@ -91,7 +91,7 @@ def _people(stage: Stage) -> int:
 def _who(line: str) -> str:
     """Give the form of whoever is at the other end of a line, in which they are one person however it is written."""
     *_, ours, person = line.split("|", 2)
-    return numbers.form(person, address(ours).number)
+    return emails.user_email([person]) or numbers.form(person, address(ours).number)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.core import emails, identifiers
-from gateway.core.participant import CHAT, EMAIL
+from gateway.core.participant import EMAIL
 from gateway.core.sessions import IDLE
 from gateway.core.times import ms_between
 
@@ -22,8 +22,8 @@ def forms(
     by their e-mail. Of a visitor it does not, for whoever opens a site may call themselves anything.
     """
     known = {_form(one) for one in (*phones, *external_ids, *(f"{EMAIL}{one}" for one in addresses))}
-    users = (one.split(":", 2)[-1] for one in external_ids if one.startswith(CHAT)) if is_imported else ()
-    return known | {f"{EMAIL}{email}" for email in map(emails.normalised, users) if email}
+    called = (emails.user_email([one]) for one in external_ids) if is_imported else ()
+    return known | {email for email in called if email}
 
 
 def _form(identity: str) -> str:

@@ -145,6 +145,11 @@ def find(person: Participant, *, line: str | None = None) -> Contact | None:
     return _contact(groups.of(found[0])) if found else None
 
 
+def is_known_here(person: Participant) -> bool:
+    """Tell whether a contact has what somebody writes by that no import brought."""
+    return any("import_id" not in one for one in _known(person, numbers.forms(person, None)))
+
+
 def opted_out_of(person: Participant) -> tuple[str, ...]:
     """Give the lines a person said STOP to, who may be no contact, or none any more."""
     known = find(person)
