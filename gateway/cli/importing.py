@@ -21,13 +21,15 @@ from gateway.conversation.rehearsal import Rehearsal, Told
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.verifying import Verified
 from gateway.core.imported import Position, Tally
-from gateway.store import rejections
+from gateway.store import consolidations, rejections
+from gateway.store.connection import deadline
 from gateway.store.consolidations import AMOUNTS, LAYOUT
 from gateway.store.imports import CANCELED, FAILED, RUNNING, Import
 from gateway.store.rejections import Rejection
 
 # The most frequent reasons; the rows themselves say all of them.
 _REASONS = 10
+READ_SECONDS = 10
 
 
 @dataclass
@@ -170,7 +172,8 @@ def show(run: Import, wants_json: bool, rejected: Path | None = None) -> None:
         return
     if run.layout == LAYOUT:
         click.echo(f"Consolidation {run.id} of {run.file_name}: {state(run)}.")
-        show_merged(run.consolidated)
+        with deadline(READ_SECONDS):
+            show_merged(run.consolidated or consolidations.amounts(run.id))
     else:
         click.echo(f"Import {run.id} of {run.file_name}, layout {run.layout}: {state(run)}.")
         _amounts(run.tally, run.layout, run.position.rows)

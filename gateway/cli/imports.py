@@ -22,7 +22,7 @@ from gateway.store.consolidations import LAYOUT
 from gateway.store.imports import DONE
 
 BY = "gateway import"
-READ_SECONDS = 10
+READ_SECONDS = importing_cli.READ_SECONDS
 _LONGEST_THRESHOLD = 10**9
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")

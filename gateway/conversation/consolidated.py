@@ -12,8 +12,9 @@ from gateway.conversation.merging import CannotMerge, NoContact
 from gateway.conversation.regroup import NotThere
 from gateway.conversation.regrouping import LEASE, WATCH, CannotRegroup, collect
 from gateway.conversation.runtime import Runtime
+from gateway.core.daily import day_of
 from gateway.core.errors import GatewayError
-from gateway.store import audit, consolidations, merges, regroupings, repeated, retiming
+from gateway.store import audit, consolidations, imports, merges, regroupings, repeated, retiming
 from gateway.store.connection import deadline
 from gateway.store.consolidations import BEGUN, DONE, PLANNED, Note
 
@@ -66,7 +67,12 @@ def _take_out(runtime: Runtime, note: Note, by: str) -> int:
     with deadline(_SECONDS):
         removed = note.removed
         if note.state == BEGUN:
-            removed = sum(repeated.put_aside(note.run_id, mark, ids) for ids in repeated.moved_by(mark, into))
+            pages = [repeated.put_aside(note.run_id, mark, ids) for ids in repeated.moved_by(mark, into)]
+            moments = [one for page in pages for one in page]
+            removed = len(moments)
+            if moments:
+                days = {day_of(said) for said, _ in moments}
+                imports.note_days(note.run_id, days, min(stored for _, stored in moments))
             consolidations.advance(note, PLANNED, removed=removed)
         now = runtime.clock.now()
         if removed:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from gateway.conversation import consolidated, linking, merging, regroup
+from gateway.conversation import consolidated, daily, linking, merging, regroup, whatif
 from gateway.conversation.consolidation import Dropped, Found, Hands, Report, Stopped, Work
 from gateway.conversation.importing import LEASE, Busy
 from gateway.conversation.runtime import Runtime
@@ -19,12 +19,10 @@ from gateway.logs import log
 from gateway.store import audit, consolidations, duplicates, groups, imports, merges, repeated
 from gateway.store import linking as noted
 from gateway.store.connection import deadline
-from gateway.store.consolidations import DONE, LAYOUT, PEOPLE, SESSIONS, Note
+from gateway.store.consolidations import DONE, LAYOUT, PEOPLE, PLACE, SESSIONS, Note
 from gateway.store.groups import Group
 from gateway.store.imports import Import
 
-# Where a run is, as files are at their path: so there is one at a time.
-PLACE = "gateway:consolidation"
 WHAT = "what is here"
 
 _SECONDS = 60
@@ -85,6 +83,7 @@ def _end(work: Work, run: Import) -> Report:
         if not report.is_done:
             return report
         imports.note_source(run, {"consolidated": amounts, "offset": work.of, "size": work.of}, now + LEASE)
+        _count_again(work.runtime, imports.get(run.id) or run)
         imports.finish(run, imports.DONE, now, is_complete=True)
         if not report.run_id:
             consolidations.drop_run(run.id)
@@ -92,6 +91,13 @@ def _end(work: Work, run: Import) -> Report:
         audit.note(now, work.by, "consolidation_finished", **facts)
     log.info("consolidated", by=work.by, **facts)
     return report
+
+
+def _count_again(runtime: Runtime, run: Import) -> None:
+    """Let the days and pauses be counted again from which something was taken out."""
+    daily.count_again(runtime, run.days)
+    if run.oldest_stored:
+        whatif.count_again_from(run.oldest_stored, run.id)
 
 
 def _dropped(note: Note) -> list[Dropped]:

@@ -103,9 +103,9 @@ class Work:
         """Give the run's id; empty where it is only tried."""
         return self.run.id if self.run else ""
 
-    def look(self, *, is_step: bool = False) -> None:
+    def look(self) -> None:
         """Say every now and then how far this is; Stopped where it is to end."""
-        if time.monotonic() - self.told < _TELL_SECONDS and not is_step:
+        if time.monotonic() - self.told < _TELL_SECONDS:
             return
         self.told = time.monotonic()
         self.hands.at(self.looked_at, self.of)

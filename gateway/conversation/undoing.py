@@ -102,6 +102,10 @@ def _ready(runtime: Runtime, import_id: str) -> Import:
         raise CannotUndo("The import was canceled just now, and may still be storing something. Wait two minutes.")
     if run.in_place and not run.undone_at and not adopting.can_be_put_back(run):
         raise CannotUndo("Its backup is not whole any more, so there is nothing to put back. What it brought stays.")
+    with deadline():
+        under_way = imports.unfinished_at(consolidations.PLACE)
+    if under_way:
+        raise CannotUndo("A consolidation is not at its end. Let `gateway import consolidate` finish first.")
     if run.layout == consolidations.LAYOUT and (later := separating.built_on(run)):
         raise CannotUndo(
             f"A later consolidation built on this one. Take that back first: `gateway import undo {later}`."

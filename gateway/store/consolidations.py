@@ -25,6 +25,8 @@ from gateway.store.imports import Import
 
 # What a run of it is called in the list of imports, where files have their layout.
 LAYOUT = "consolidation"
+# Where a run is, as files are at their path: so there is one at a time.
+PLACE = "gateway:consolidation"
 
 PEOPLE, SESSIONS = "people", "sessions"
 AMOUNTS = ("people", "contacts_merged", "session_groups", "sessions_merged", "messages_removed")

@@ -1,9 +1,11 @@
 """Whom an import says a contact is at a CRM: of two, whoever was synchronised last is kept."""
 
+import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.core.times import parse_moment
 from gateway.store import crm_state, groups, import_changes
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument
@@ -38,8 +40,12 @@ def carry(contact_id: str, provider: str, theirs: Any, import_id: str) -> str:
 
 def _newest(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """Give the id that is dropped, and how the contact stands now."""
-    new = {"contact_id": str(theirs["contact_id"])}
-    new |= {"last_sync_at": theirs["last_sync_at"]} if isinstance(theirs.get("last_sync_at"), datetime) else {}
+    new: dict[str, Any] = {"contact_id": str(theirs["contact_id"])}
+    at = theirs.get("last_sync_at")
+    if isinstance(at, str):
+        with contextlib.suppress(ValueError, OverflowError):
+            at = parse_moment(at)
+    new |= {"last_sync_at": at} if isinstance(at, datetime) else {}
     known = str(mine.get("contact_id") or "")
     is_newer = _at(new) > _at(mine)
     if known and known != new["contact_id"]:

@@ -214,6 +214,12 @@ def advance(run: Import, step: Step, lease: datetime) -> bool:
     return _note(run, change)
 
 
+def note_days(import_id: str, days: Collection[datetime], oldest_stored: datetime) -> None:
+    """Note from which days something is taken out, and when the oldest of it was stored."""
+    change = {"$addToSet": {"days": {"$each": sorted(days)}}, "$min": {"oldest_stored": oldest_stored}}
+    collection(ImportDocument).update_one({"_id": ObjectId(import_id)}, change)
+
+
 def release(run: Import) -> None:
     """Let somebody else go on with an import."""
     _note(run, {"$unset": {"lease": "", "owner": ""}})

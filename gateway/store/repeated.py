@@ -108,14 +108,16 @@ def moved_by(mark: str, session_id: str) -> Iterator[list[Any]]:
         yield held
 
 
-def put_aside(run_id: str, mark: str, ids: Sequence[Any]) -> int:
-    """Keep messages as they are, before they are taken out; gives how many. May be repeated."""
+def put_aside(run_id: str, mark: str, ids: Sequence[Any]) -> list[tuple[datetime, datetime]]:
+    """Keep messages as they are, before they are taken out; gives when each was said and stored. May be repeated."""
+    moments = []
     for message in collection(MessageDocument).find({"_id": {"$in": list(ids)}}):
         kept = {"import_id": ObjectId(run_id), "kind": REMOVED, "ref": message["session_id"], "mark": mark}
         kept |= {"before": message, "at": ObjectId(run_id).generation_time}
         which = {"_id": f"{_PREFIX}{message['_id']}"}
         collection(ImportChangeDocument).update_one(which, {"$setOnInsert": kept}, upsert=True)
-    return len(ids)
+        moments.append((message["createdAt"], message.get("storedAt") or message["createdAt"]))
+    return moments
 
 
 def take_out(mark: str, session_id: str, now: datetime) -> int:

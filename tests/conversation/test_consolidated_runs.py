@@ -83,6 +83,7 @@ def test_what_is_there_twice_is_there_once_and_comes_back_with_an_undo(imported,
     )
     audited = db.audit.find({"action": "duplicates_removed", "session_id": session["_id"]})
     assert sum(row["details"]["removed"] for row in audited) == 3
+    assert (run.days, run.oldest_stored) == ([TEN.replace(hour=0)], TEN - timedelta(minutes=2, seconds=59))
     assert verifying.verify(runtime, run.id).is_same
     assert consolidate(runtime, BY).run_id == "", "a run that finds nothing leaves nothing"
     undone = undo(runtime, clock, run.id)
@@ -210,8 +211,9 @@ def test_who_stops_it_goes_on_later(imported, runtime, db):
         stopped = consolidate(runtime, BY, Working(wait=wait))
     assert not stopped.is_done
     assert imports.get(stopped.run_id).state == "running"
-    with pytest.raises(CannotUndo, match="not at its end"):
-        undoing.undo(runtime, stopped.run_id, "ada", undoing.Hands())
+    for run_id in (stopped.run_id, imported.id):
+        with pytest.raises(CannotUndo, match="not at its end"):
+            undoing.undo(runtime, run_id, "ada", undoing.Hands())
     done = consolidate(runtime, BY)
     assert (done.run_id, done.is_done, done.sessions_merged) == (stopped.run_id, True, 2)
 
