@@ -137,12 +137,16 @@ def _is_here(batch: "Batch", row: CarriedRow, contact_id: str) -> None:
     batch.tally.contacts_existing += 1
     if contact_id != row.id:
         store.learn(contact_id, row.document, batch.run.id)
-    for provider, theirs in (row.document.get("crm") or {}).items():
-        if dropped := crm_carrying.carry(contact_id, provider, theirs, batch.run.id):
-            batch.tally.problems.append(f"Contact {contact_id} is not {dropped} at {provider}: of two, the newest is.")
+        _carry_crm(batch, contact_id, row)
     for line, word in (row.document.get("opted_out") or {}).items():
         said_at = word.get("at") or batch.now
         optouts.carry_over(batch.runtime, contact_id, [unescaped(line)], said_at, import_id=batch.run.id)
+
+
+def _carry_crm(batch: "Batch", contact_id: str, row: CarriedRow) -> None:
+    for provider, theirs in (row.document.get("crm") or {}).items():
+        if dropped := crm_carrying.carry(contact_id, provider, theirs, batch.run.id):
+            batch.tally.problems.append(f"Contact {contact_id} is not {dropped} at {provider}: of two, the newest is.")
 
 
 def _merges(batch: "Batch", rows: _Rows) -> None:

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo.errors import DuplicateKeyError
+from pymongo import UpdateOne
 
 from gateway.core.messages import VOICE
-from gateway.store.connection import collection
+from gateway.store.connection import collection, insert_new
 from gateway.store.documents import ImportChangeDocument, MessageDocument, RegroupingDocument, SessionDocument
 from gateway.store.regroupings import UNDONE
 
@@ -110,13 +110,15 @@ def moved_by(mark: str, session_id: str) -> Iterator[list[Any]]:
 
 def put_aside(run_id: str, mark: str, ids: Sequence[Any]) -> list[tuple[datetime, datetime]]:
     """Keep messages as they are, before they are taken out; gives when each was said and stored. May be repeated."""
-    moments = []
+    moments, updates = [], []
     for message in collection(MessageDocument).find({"_id": {"$in": list(ids)}}):
         kept = {"import_id": ObjectId(run_id), "kind": REMOVED, "ref": message["session_id"], "mark": mark}
         kept |= {"before": message, "at": ObjectId(run_id).generation_time}
         which = {"_id": f"{_PREFIX}{message['_id']}"}
-        collection(ImportChangeDocument).update_one(which, {"$setOnInsert": kept}, upsert=True)
+        updates.append(UpdateOne(which, {"$setOnInsert": kept}, upsert=True))
         moments.append((message["createdAt"], message.get("storedAt") or message["createdAt"]))
+    if updates:
+        collection(ImportChangeDocument).bulk_write(updates, ordered=False)
     return moments
 
 
@@ -138,17 +140,15 @@ def put_back(mark: str, session_id: str, now: datetime) -> int:
     """
     merge = collection(RegroupingDocument).find_one({"_id": mark}, {"state": 1, "later": 1}) or {}
     is_apart, back = merge.get("state") == UNDONE, 0
+    into = merge["later"] if is_apart else ObjectId(session_id)
     for page in _aside(mark, session_id, None):
-        for one in page:
-            message = one["before"]
-            if is_apart:
-                message |= {"session_id": merge["later"], "moved": _without(message, mark)}
-            try:
-                collection(MessageDocument).insert_one(message)
-            except DuplicateKeyError:
-                continue  # by an attempt before
-            _count(message["session_id"], 1, now)
-            back += 1
+        messages = [one["before"] | {"session_id": into} for one in page]
+        if is_apart:
+            messages = [one | {"moved": _without(one, mark)} for one in messages]
+        # Some may be back by an attempt before.
+        new = len(messages) - len(insert_new(MessageDocument, messages))
+        _count(into, new, now)
+        back += new
         collection(ImportChangeDocument).delete_many({"_id": {"$in": [one["_id"] for one in page]}})
     return back
 
