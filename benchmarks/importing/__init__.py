@@ -1,0 +1,1 @@
+"""How fast a million messages come in, and how much memory that takes."""
