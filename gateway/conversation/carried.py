@@ -4,7 +4,7 @@ Somebody who is here under another id is not made twice: they learn what they ar
 STOP (I12). A contact that was merged into one who is somebody else here comes in as one of their own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gateway.conversation import optouts
@@ -13,6 +13,7 @@ from gateway.core.imported import CarriedRow, PieceRow, Read
 from gateway.core.participant import Address, address
 from gateway.store import carried as store
 from gateway.store import channels, crm_carrying
+from gateway.store.crm_carrying import Claim
 from gateway.store.groups import IDENTIFIERS, unescaped
 
 if TYPE_CHECKING:
@@ -144,8 +145,9 @@ def _is_here(batch: "Batch", row: CarriedRow, contact_id: str) -> None:
 
 
 def _carry_crm(batch: "Batch", contact_id: str, row: CarriedRow) -> None:
-    for provider, theirs in (row.document.get("crm") or {}).items():
-        if dropped := crm_carrying.carry(contact_id, provider, theirs, batch.run.id):
+    claims = [Claim(contact_id, provider, theirs) for provider, theirs in (row.document.get("crm") or {}).items()]
+    for (_, provider, _), dropped in zip(claims, crm_carrying.carry(claims, batch.run.id), strict=True):
+        if dropped:
             batch.tally.problems.append(f"Contact {contact_id} is not {dropped} at {provider}: of two, the newest is.")
 
 
@@ -163,12 +165,15 @@ def _merges(batch: "Batch", rows: _Rows) -> None:
     store.put(new, batch.run.id)
 
 
-def carry_crm(batch: "Batch", session_id: str, contact_id: str | None, crm: Mapping[str, Any] | None) -> None:
-    """Let a contact be whom a session says it is at a CRM; of two, whoever was synchronised last, and say so."""
-    if not crm or contact_id is None:
-        return
-    for provider, theirs in crm.items():
-        if dropped := crm_carrying.carry(contact_id, provider, theirs, batch.run.id):
+def carry_crm(batch: "Batch", said: Sequence[tuple[str, str | None, str, Any]]) -> None:
+    """Let contacts be whom sessions say they are at a CRM; of two, whoever was synchronised last, and say so.
+
+    `said` are the session, its contact, the CRM, and whom that knows.
+    """
+    known = [(session_id, Claim(contact_id, *rest)) for session_id, contact_id, *rest in said if contact_id]
+    all_dropped = crm_carrying.carry([claim for _, claim in known], batch.run.id)
+    for (session_id, (contact_id, provider, theirs)), dropped in zip(known, all_dropped, strict=True):
+        if dropped:
             kept = theirs["contact_id"] if dropped != theirs["contact_id"] else "another one, synchronised last"
             batch.tally.problems.append(
                 f"Session {session_id}: at {provider} its contact {contact_id} is {kept}, and not {dropped}."

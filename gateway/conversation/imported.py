@@ -1,4 +1,4 @@
-"""A batch of imported rows, stored: sessions before their messages, then counted.
+"""A batch of imported rows, stored: all sessions before all messages, then counted.
 
 Nothing here answers, sends or tells anybody: what waited to be sent where it comes from is canceled here, and a
 session that waits for a person is silent. May be repeated: `intent` says what was here before the first attempt.
@@ -13,13 +13,13 @@ from typing import Any
 from gateway.conversation import alerts, carried, optouts
 from gateway.conversation.layouts import OWN
 from gateway.conversation.runtime import Runtime
-from gateway.core import emails
 from gateway.core.daily import day_of
+from gateway.core.emails import user_email
 from gateway.core.imported import MessageRow, Read, Rejected, Remark, SessionRow, Tally
 from gateway.core.participant import Participant, address
 from gateway.core.sessions import IDLE
 from gateway.store import carried as stored
-from gateway.store import channels, contacts, import_changes, imported_batches, importing, rejections
+from gateway.store import channels, contacts, import_changes, imported_batches, importing, rejections, senders
 from gateway.store.connection import deadline
 from gateway.store.contacts import Contact, Sender
 from gateway.store.exporting import WITHOUT
@@ -42,7 +42,8 @@ _NOT_STORED = {name: frozenset(fields) | {"message_count"} for name, fields in W
 class Batch:
     """Rows on their way into MongoDB, and what becomes of them.
 
-    `people` are those that sessions named by their id, `senders` those they name by how they write.
+    `people` are those that sessions named by their id, `senders` those they name by how they write, and `named` how
+    those also do who are called by an e-mail; `sessions` are those that it brings, by their ids.
     """
 
     runtime: Runtime
@@ -52,11 +53,11 @@ class Batch:
     tally: Tally = field(default_factory=Tally)
     channels: dict[str, str] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
-    touched: set[str] = field(default_factory=set)
-    created: set[str] = field(default_factory=set)
+    sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
     stored: list[dict[str, Any]] = field(default_factory=list)
     people: dict[str, Contact] = field(default_factory=dict)
     senders: dict[Sender, Contact] = field(default_factory=dict)
+    named: dict[Sender, Sender] = field(default_factory=dict)
 
     def reject(self, read: Read, reason: str) -> None:
         """Leave a row out, and keep it with the reason."""
@@ -87,10 +88,9 @@ def put(runtime: Runtime, run: Import, reads: Sequence[Read], known: Mapping[str
             _simple(batch, read)
         carried.put(batch, reads)
         _sessions(batch, reads)
-        _messages(batch, reads)
+        _store(batch, _messages(batch, reads))
         carried.put_files(batch, reads)
-        importing.recount(batch.touched)
-        imported_batches.keep(run.id, reads[-1].position.rows, sorted(batch.created), batch.stored)
+        imported_batches.keep(run.id, reads[-1].position.rows, sorted(batch.sessions), batch.stored)
         rejections.keep(run.id, batch.rejections, batch.now)
     return Step(
         position=reads[-1].position,
@@ -112,32 +112,54 @@ def _simple(batch: Batch, read: Read) -> None:
 
 
 def _sessions(batch: Batch, reads: Sequence[Read]) -> None:
-    here, closed = set(batch.known["sessions"]), []
-    new = [read.row.document for read in reads if isinstance(read.row, SessionRow) and read.row.id not in here]
-    asked = {sender(document) for document in new if not document.get("contact_id")}
-    batch.senders |= contacts.resolve_known(asked, batch.runtime.settings.contacts.shared)
+    here, new, existing, crm = set(batch.known["sessions"]), [], [], []
     for read in reads:
         if not isinstance(read.row, SessionRow):
             continue
         row = read.row
-        crm = row.document.pop("crm", None)
+        told = row.document.pop("crm", {})
         if row.id in here:
-            batch.tally.sessions_existing += 1
-            contact_id = importing.contact_of(row.id)
-            _carry_over(batch, contact_id, row.document)
-            carried.carry_crm(batch, row.id, contact_id, crm)
+            existing.append(row)
         elif reason := future(batch.now, row.document, *MOMENTS):
             batch.reject(read, reason)
+            told = {}
         else:
-            document = _session(batch, row)
-            carried.carry_crm(batch, row.id, document["contact_id"], crm)
-            closed += [document] if "open_keys" not in document else []
+            new.append(row)
         here.add(row.id)
-    importing.put_closed(closed)
+        crm += [(row.id, *known) for known in told.items()]
+    _meet(batch, [row.document for row in new])
+    for row in new:
+        batch.sessions[row.id] = _session(batch, row)
+    batch.tally.sessions_existing += len(existing)
+    _carry(batch, [row for row in existing if row.document.get("opted_out")], crm)
+
+
+def _carry(batch: Batch, out: Sequence[SessionRow], crm: Sequence[tuple[str, str, Any]]) -> None:
+    """Keep what is said of people in sessions that are here, and whom a CRM knows them as."""
+    contact_of = {one: session["contact_id"] for one, session in batch.sessions.items()}
+    contact_of |= importing.contacts_of({*(row.id for row in out), *(one[0] for one in crm)} - contact_of.keys())
+    for row in out:
+        _carry_over(batch, contact_of.get(row.id), row.document)
+    carried.carry_crm(batch, [(one, contact_of.get(one), *known) for one, *known in crm])
+
+
+def _meet(batch: Batch, documents: Sequence[Mapping[str, Any]]) -> None:
+    """Find or make the people of sessions, but for those who are to be looked at one by one."""
+    batch.people |= importing.people({document["contact_id"] for document in documents if document.get("contact_id")})
+    asked, shared = {sender(one) for one in documents if not one.get("contact_id")}, _shared(batch)
+    batch.senders |= senders.known(asked, shared)
+    batch.named = with_emails({sender(one) for one in documents} - batch.senders.keys(), batch.run.layout)
+    new = {batch.named.get(one, one): one for one in asked - batch.senders.keys()}
+    made = senders.make(new, batch.now, shared=shared, import_id=batch.run.id)
+    batch.senders |= {new[one]: contact for one, contact in made.items()}
+
+
+def _shared(batch: Batch) -> Collection[str]:
+    return batch.runtime.settings.contacts.shared
 
 
 def _session(batch: Batch, row: SessionRow) -> dict[str, Any]:
-    """Prepare a session; one that is open is stored at once, for it may have to be closed."""
+    """Prepare a session."""
     document = {name: one for name, one in row.document.items() if name not in _NOT_STORED["sessions"]}
     document |= {"channel_id": _channel(batch, document), "import_id": batch.run.id}
     moment = document.get("createdAt") or document["last_message_at"]
@@ -152,11 +174,6 @@ def _session(batch: Batch, row: SessionRow) -> dict[str, Any]:
     if asked := (document.get("needs_person") or {}).get("at"):
         alerts.silence(batch.runtime, row.id, asked)
     batch.tally.sessions_created += 1
-    batch.touched.add(row.id)
-    batch.created.add(row.id)
-    if "open_keys" in document and not importing.put_open(document):
-        batch.tally.sessions_closed += 1
-        batch.tally.problems.append(f"Session {row.id} is closed here: its sender has another open session.")
     return document
 
 
@@ -201,8 +218,8 @@ def _give_contact(batch: Batch, document: dict[str, Any]) -> None:
     if document.get("opted_out"):
         out = _carry_over(batch, known.id, document)
         if not set(out) <= set(known.opted_out):
-            batch.people.clear()
-            batch.senders.clear()
+            batch.people = {name: one for name, one in batch.people.items() if one.id != known.id}
+            batch.senders = {name: one for name, one in batch.senders.items() if one.id != known.id}
     if out:
         document["opted_out"] = list(dict.fromkeys([*(document.get("opted_out") or ()), *out]))
 
@@ -218,24 +235,28 @@ def sender(document: Mapping[str, Any]) -> Sender:
 def _behind(batch: Batch, whose: Sender, contact_id: str | None) -> Contact | None:
     """Find whose session it is as if its first message came in now, or make them."""
     return batch.senders.get(whose) or contacts.resolve(
-        with_email(whose.person, batch.run.layout),
+        batch.named.get(whose, whose).person,
         batch.now,
         as_id=contact_id,
         line=whose.line,
-        shared=batch.runtime.settings.contacts.shared,
+        shared=_shared(batch),
         import_id=batch.run.id,
     )
 
 
-def with_email(person: Participant, layout: str) -> Participant:
-    """Let the user of a site be whoever has the e-mail they are called by: programs named people so.
+def with_emails(asked: Collection[Sender], layout: str) -> dict[Sender, Sender]:
+    """Let users of a site be whoever has the e-mail they are called by: programs named people so. Gives only those.
 
     Not where they are here already and no import brought them, nor in an export of ours, which says who is who.
     """
-    email = emails.user_email(person.identities)
-    if not email or layout == OWN.name or contacts.is_known_here(person):
-        return person
-    return replace(person, identities=(*person.identities, email))
+    emails = {one: user_email(one.person.identities) for one in asked} if layout != OWN.name else {}
+    called = [one for one, email in emails.items() if email]
+    here = senders.known_otherwise(called)
+    return {
+        one: replace(one, person=replace(one.person, identities=(*one.person.identities, emails[one])))
+        for one in called
+        if one not in here
+    }
 
 
 def _same(batch: Batch, contact_id: str) -> Contact | None:
@@ -262,9 +283,11 @@ def _carry_over(batch: Batch, contact_id: str | None, document: Mapping[str, Any
     )
 
 
-def _messages(batch: Batch, reads: Sequence[Read]) -> None:
+def _messages(batch: Batch, reads: Sequence[Read]) -> list[dict[str, Any]]:
+    """Prepare the messages that are new."""
     rows = [(read, read.row) for read in reads if isinstance(read.row, MessageRow)]
-    homes = importing.sessions_here({row.session_id for _, row in rows})
+    homes = importing.sessions_here({row.session_id for _, row in rows} - batch.sessions.keys())
+    homes |= {one: Here(one, session["channel_id"], session["contact_id"]) for one, session in batch.sessions.items()}
     people = stored.contacts_here(
         {str(row.document["contact_id"]) for _, row in rows if row.document.get("contact_id")}
     )
@@ -280,11 +303,33 @@ def _messages(batch: Batch, reads: Sequence[Read]) -> None:
         else:
             new.append(_message(batch, row, home, people))
             here.add(row.id)
-    import_changes.note_counts(batch.run.id, {message["session_id"] for message in new})
-    importing.put_messages(new)
-    batch.stored = new
-    batch.tally.messages_imported += len(new)
-    batch.touched |= {message["session_id"] for message in new}
+    return new
+
+
+def _store(batch: Batch, messages: list[dict[str, Any]]) -> None:
+    """Store sessions, their messages, and then how many these are: in this order, for it may end anywhere.
+
+    A session is known to be empty until it is counted, so what a killed process left behind is found.
+    """
+    spans = {one: importing.span(session) for one, session in batch.sessions.items()}
+    for message in messages:
+        if span := spans.get(message["session_id"]):
+            span.include(message)
+    put = importing.put_sessions([session | spans[one].times() for one, session in batch.sessions.items()])
+    # One that an attempt before stored may have been merged since.
+    merged = importing.sessions_here(put.here)
+    for message in messages:
+        message["session_id"] = merged[one].id if (one := message["session_id"]) in merged else one
+    for one in sorted(put.closed):
+        batch.tally.sessions_closed += 1
+        batch.tally.problems.append(f"Session {one} is closed here: its sender has another open session.")
+    also = {message["session_id"] for message in messages} - batch.sessions.keys()
+    import_changes.note_counts(batch.run.id, also)
+    odd = put.here | importing.put_messages(messages)
+    importing.count({one: span.messages for one, span in spans.items() if one not in odd})
+    importing.recount(also | odd)
+    batch.stored = messages
+    batch.tally.messages_imported += len(messages)
 
 
 def not_here(session_id: str) -> str:

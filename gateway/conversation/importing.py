@@ -29,7 +29,7 @@ from gateway.store.uploads import TooLarge
 LEASE = timedelta(seconds=90)
 
 # A batch is so many rows, or so many bytes: what is held in memory, and done again after a crash.
-BATCH_ROWS, BATCH_BYTES = 500, 1 << 20
+BATCH_ROWS, BATCH_BYTES = 4000, 2 << 20
 
 # A worker rests after each batch as long as that took, so that webhooks have MongoDB to themselves half of the time.
 REST = 1.0

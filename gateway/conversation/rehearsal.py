@@ -144,7 +144,7 @@ class _Judge:
             self.done.tally.sessions_created += 1
         self.seen.add(f"s{row.id}")
         sender = imported.sender(row.document)
-        person = imported.with_email(sender.person, self.done.layout)
+        person = imported.with_emails([sender], self.done.layout).get(sender, sender).person
         # Whoever is called by an e-mail is the one who has it.
         form = next(reversed(numbers.forms(person, sender.line).values()), "")
         if form and self.seen.add(f"p{form}"):

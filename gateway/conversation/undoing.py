@@ -223,8 +223,9 @@ def _changed(work: _Work) -> None:
         import_changes.done(page)
 
     def opted_out(page: list[Any]) -> None:
+        contact_of = importing.contacts_of([str(one["ref"]) for one in page])
         for one in page:
-            contact_id = importing.contact_of(str(one["ref"]))
+            contact_id = contact_of.get(str(one["ref"]))
             import_changes.restore_opted_out(one, contacts.opted_out(contact_id) if contact_id else ())
         import_changes.done(page)
 

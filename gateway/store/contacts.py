@@ -1,6 +1,6 @@
 """The people behind the sessions: looked up when a session opens, never on a known sender's message."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -82,25 +82,6 @@ def _found_or_made(person: Participant, forms: Mapping[str, str], new: Document)
     return _known(person, forms)
 
 
-def resolve_known(senders: Iterable[Sender], shared: Collection[str]) -> dict[Sender, Contact]:
-    """Find the contacts behind many senders with one query, and make none.
-
-    Gives those of whom `resolve` would say the same and store nothing; ask it about the others.
-    """
-    asked = {one: numbers.forms(one.person, one.line) for one in senders if not one.person.withheld}
-    values = sorted({form for forms in asked.values() for form in forms.values()})
-    found = collection(ContactDocument).find({"identifiers": {"$in": values}}) if values else ()
-    holders = {form: contact for contact in found for form in contact["identifiers"]}
-    known = {}
-    for sender, forms in asked.items():
-        theirs = [holders.get(form) for form in forms.values()]
-        first = theirs[0] if theirs else None
-        is_plain = forms.keys() <= _written(first or {}) and set(forms.values()).isdisjoint(shared)
-        if first and is_plain and all(one is first for one in theirs):
-            known[sender] = _contact(groups.of(first))
-    return known
-
-
 def _written(contact: Document) -> set[str]:
     return {value for field in IDENTIFIERS for value in contact.get(field) or ()}
 
@@ -119,35 +100,35 @@ def _place(contact: Document, forms: Mapping[str, str]) -> int:
 
 def _made(person: Participant, forms: Mapping[str, str], new: Document) -> list[Document]:
     """Make a contact; none where somebody else was faster, unless it has the id that this one was to have."""
+    made = document(person, forms, new, suppressions.lines_of(person.identities))
+    try:
+        collection(ContactDocument).insert_one(made)
+    except DuplicateKeyError:
+        return list(collection(ContactDocument).find({"_id": new["_id"]})) if "_id" in new else []
+    return [made]
+
+
+def document(
+    person: Participant, forms: Mapping[str, str], new: Mapping[str, Any], said_stop: Collection[str]
+) -> Document:
+    """Give a new contact as it is stored. Who was forgotten keeps what they said STOP to."""
     phones, others = _by_kind(person)
-    # Who was forgotten keeps what they said STOP to.
-    said_stop = suppressions.lines_of(person.identities)
-    document: dict[str, Any] = {
+    made: Document = {
         "name": person.name,
         "emails": [one.removeprefix(EMAIL) for one in others if one.startswith(EMAIL)],
         "identifiers": list(dict.fromkeys(forms.values())),
         "opted_out": {escaped(line): {"at": new["createdAt"], "message_id": None} for line in said_stop},
         "crm": {},
-    } | new
+        **new,
+    }
     # An array that is not there keeps out of the unique index; an empty one would be in it as null.
-    document |= {"phones": phones} if phones else {}
-    document |= {"external_ids": others} if others else {}
-    try:
-        collection(ContactDocument).insert_one(document)
-    except DuplicateKeyError:
-        return list(collection(ContactDocument).find({"_id": new["_id"]})) if "_id" in new else []
-    return [document]
+    return made | ({"phones": phones} if phones else {}) | ({"external_ids": others} if others else {})
 
 
 def find(person: Participant, *, line: str | None = None) -> Contact | None:
     """Find the contact behind a person, as `resolve` does, and make none."""
     found = _known(person, numbers.forms(person, line))
     return _contact(groups.of(found[0])) if found else None
-
-
-def is_known_here(person: Participant) -> bool:
-    """Tell whether a contact has what somebody writes by that no import brought."""
-    return any("import_id" not in one for one in _known(person, numbers.forms(person, None)))
 
 
 def opted_out_of(person: Participant) -> tuple[str, ...]:
@@ -218,6 +199,11 @@ def _learn(found: Sequence[Document], person: Participant, forms: Mapping[str, s
         except DuplicateKeyError:
             is_whole = False
     return is_whole
+
+
+def of(stored: Document) -> Contact:
+    """Give whom a stored contact is."""
+    return _contact(groups.of(stored))
 
 
 def _contact(group: Group) -> Contact:

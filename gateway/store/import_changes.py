@@ -70,12 +70,15 @@ def note_learned(import_id: str, contact: Mapping[str, Any], known: Mapping[str,
     _put([_first(import_id, CONTACT, contact["_id"], {"absent": absent}, {"$addToSet": added})])
 
 
-def note_crm(import_id: str, contact: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """Note how a contact stands with CRMs, and how it is about to."""
-    if contact.get("import_id") == ObjectId(import_id):
-        return
-    before = {"crm": contact["crm"]} if "crm" in contact else {}
-    _put([_first(import_id, CRM, contact["_id"], {"before": before}, {"$addToSet": {"added.crm": dict(after)}})])
+def note_crm(import_id: str, changes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
+    """Note how contacts stand with CRMs, and how each is about to."""
+    notes = []
+    for contact, after in changes:
+        if contact.get("import_id") != ObjectId(import_id):
+            before = {"crm": contact["crm"]} if "crm" in contact else {}
+            added = {"$addToSet": {"added.crm": dict(after)}}
+            notes.append(_first(import_id, CRM, contact["_id"], {"before": before}, added))
+    _put(notes)
 
 
 def _first(

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -83,39 +84,47 @@ def homes_of(ids: Sequence[str]) -> dict[str, str]:
     return homes
 
 
-def put_closed(documents: Sequence[Mapping[str, Any]]) -> None:
-    """Store closed sessions without messages yet; one that is here already, from an attempt before, stays as it is."""
-    if documents:
-        insert_new(SessionDocument, [_session(document) for document in documents])
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Which sessions were here already, and which had to be closed, for their sender has another open one."""
+
+    here: set[str]
+    closed: set[str]
 
 
-def put_open(document: Mapping[str, Any]) -> bool:
-    """Store an open session without messages yet; False where it had to be closed, for its sender has an open one.
+def put_sessions(documents: Sequence[Mapping[str, Any]]) -> Put:
+    """Store sessions without messages yet.
 
     One that is here already, from an attempt before, stays as it is, and the answer is the same.
     """
-    stored, sessions = _session(document), collection(SessionDocument)
-    try:
-        sessions.insert_one(stored)
-    except DuplicateKeyError:
-        if here := sessions.find_one({"_id": stored["_id"]}, {"closed_reason": 1}):
-            return here.get("closed_reason") != IMPORTED
-        del stored["open_keys"]
-        sessions.insert_one(
-            stored | {"status": "closed", "closed_reason": IMPORTED, "closed_at": stored["last_message_at"]}
-        )
-        return False
-    return True
+    rows, put = [_session(document) for document in documents], Put(set(), set())
+    for place in insert_new(SessionDocument, rows) if rows else ():
+        row = rows[place]
+        if here := collection(SessionDocument).find_one({"_id": row["_id"]}, {"closed_reason": 1}):
+            put.here.add(str(row["_id"]))
+            is_closed = here.get("closed_reason") == IMPORTED and "open_keys" in row
+        else:
+            _put_closed(row)
+            is_closed = True
+        if is_closed:
+            put.closed.add(str(row["_id"]))
+    return put
+
+
+def _put_closed(row: Mapping[str, Any]) -> None:
+    closed = {name: value for name, value in row.items() if name != "open_keys"}
+    closed |= {"status": "closed", "closed_reason": IMPORTED, "closed_at": row["last_message_at"]}
+    collection(SessionDocument).insert_one(closed)
 
 
 def _session(document: Mapping[str, Any]) -> dict[str, Any]:
     return _with_ids(document, "sessions") | {"message_count": 0}
 
 
-def put_messages(documents: Sequence[Mapping[str, Any]]) -> None:
-    """Store messages; one that is here already, from an attempt before, stays as it is."""
-    if documents:
-        insert_new(MessageDocument, [_message(document) for document in documents])
+def put_messages(documents: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Store messages; one that is here already stays as it is. Gives the sessions that did not get all of theirs."""
+    here = insert_new(MessageDocument, [_message(document) for document in documents]) if documents else ()
+    return {documents[place]["session_id"] for place in here}
 
 
 def _message(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,6 +139,48 @@ def _message(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_ids(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     return dict(document) | {one: ObjectId(document[one]) for one in _IDS[name] if document.get(one)}
+
+
+@dataclass(slots=True)
+class Span:
+    """How many messages a session gets, and from when to when it goes with them."""
+
+    first: datetime | None
+    last: datetime
+    inbound: datetime | None
+    messages: int = 0
+
+    def include(self, message: Mapping[str, Any]) -> None:
+        """Count a message. Private notes are counted, and are no activity (rule T5)."""
+        at = message["createdAt"]
+        self.messages += 1
+        if (message.get("metadata") or {}).get("private") is not True:
+            self.first = min(self.first or at, at)
+            self.last = max(self.last, at)
+        if message.get("direction") == "inbound":
+            self.inbound = max(self.inbound or at, at)
+
+    def times(self) -> dict[str, datetime]:
+        """Give the times that a session has."""
+        times = {"first_message_at": self.first, "last_message_at": self.last, "last_inbound_at": self.inbound}
+        return {name: at for name, at in times.items() if at}
+
+
+def span(session: Mapping[str, Any]) -> Span:
+    """Give what a session says of itself, before its messages."""
+    return Span(session.get("first_message_at"), session["last_message_at"], session.get("last_inbound_at"))
+
+
+def count(amounts: Mapping[str, int]) -> None:
+    """Say how many messages sessions have that are new; where something else came meanwhile, they are counted."""
+    sessions = collection(SessionDocument)
+    updates = [
+        UpdateOne({"_id": ObjectId(one), "message_count": 0}, {"$set": {"message_count": amount}})
+        for one, amount in amounts.items()
+        if amount
+    ]
+    if updates and sessions.bulk_write(updates, ordered=False).matched_count < len(updates):
+        recount(amounts.keys())
 
 
 def recount(ids: Collection[str]) -> None:
@@ -193,10 +244,17 @@ def add_channel(channel_id: str, communication_type: str, number: str, name: str
         return  # somebody texted that number at this very moment
 
 
-def contact_of(session_id: str) -> str | None:
-    """Give whose session this is."""
-    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, {"contact_id": 1})
-    return str(found["contact_id"]) if found and found.get("contact_id") else None
+def contacts_of(session_ids: Collection[str]) -> dict[str, str]:
+    """Give whose sessions these are; those that are not here, or nobody's, are left out."""
+    wanted = {"_id": {"$in": [ObjectId(one) for one in session_ids]}}
+    found = collection(SessionDocument).find(wanted, {"contact_id": 1}) if session_ids else ()
+    return {str(row["_id"]): str(row["contact_id"]) for row in found if row.get("contact_id")}
+
+
+def people(contact_ids: Collection[str]) -> dict[str, Contact]:
+    """Give the people that contacts are, by the contacts' ids; who is not here is left out."""
+    found = groups.heads(contact_ids) if contact_ids else {}
+    return {one: Contact(group.id, tuple(group.opted_out)) for one, group in found.items()}
 
 
 def person(contact_id: str) -> Contact | None:

@@ -25,7 +25,7 @@ def keep(identities: Sequence[str], lines: Sequence[str], now: datetime) -> int:
     """Keep what a person said STOP to, in the place of what was kept before; gives under how many identities."""
     suppressions = collection(SuppressionDocument)
     if not lines:
-        if _is_empty():
+        if is_empty():
             return 0
         suppressions.delete_many({"_id": {"$in": [_hashed(identity) for identity in _spelt(identities)]}})
         return 0
@@ -36,7 +36,7 @@ def keep(identities: Sequence[str], lines: Sequence[str], now: datetime) -> int:
 
 def lines_of(identities: Sequence[str]) -> tuple[str, ...]:
     """Give the lines that somebody said STOP to before they were forgotten."""
-    if not identities or _is_empty():
+    if not identities or is_empty():
         return ()
     wanted = {"_id": {"$in": [_hashed(identity) for identity in _spelt(identities)]}}
     return tuple(sorted({line for row in collection(SuppressionDocument).find(wanted) for line in row["lines"]}))
@@ -47,7 +47,8 @@ def _spelt(identities: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*identities, *map(identifiers.canonical, identities))))
 
 
-def _is_empty() -> bool:
+def is_empty() -> bool:
+    """Tell whether nobody who said STOP was forgotten."""
     return collection(SuppressionDocument).find_one({"_id": {"$ne": SALT}}, {"_id": 1}) is None
 
 

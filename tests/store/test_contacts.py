@@ -8,6 +8,7 @@ from bson import ObjectId
 
 from gateway.core.participant import caller, chat_user, participant
 from gateway.store import contacts, groups, linking, numbers
+from gateway.store import senders as many
 from gateway.store.contacts import Sender
 from gateway.store.migrations.m0003_identify_contacts import IDENTIFY_CONTACTS
 from tests.conftest import TEN
@@ -182,10 +183,10 @@ def test_many_are_found_at_once_as_each_would_be_alone(db):
     }
     before = list(db.contacts.find())
 
-    found = contacts.resolve_known(senders.values(), {"+15558675310"})
+    found = many.known(senders.values(), {"+15558675310"})
 
     assert list(db.contacts.find()) == before, "nothing is made or learned"
     assert found == {senders["known"]: contacts.resolve(participant("+5511987654321"), TEN, line=LINE)}
     assert found[senders["known"]].opted_out == (LINE,)
     assert {desk.id, one.id}.isdisjoint({known.id for known in found.values()})
-    assert contacts.resolve_known([], ()) == {}
+    assert many.known([], ()) == {}
