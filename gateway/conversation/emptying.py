@@ -63,15 +63,12 @@ def empty(batch: Sequence[Session], now: datetime, archive: Archive | None = Non
     ids = [session["_id"] for session in batch]
     with deadline(STEP_SECONDS):
         amount = removal.measure(ids)
-    linked = [_linked(session) for session in batch]
-    contents = [_archived(session, links, archive) for session, links in zip(batch, linked, strict=True)]
+    with deadline(STEP_SECONDS):
+        followed = retention.followers(batch)
     if archive:
-        archive.commit()
-    for session, links, (messages, with_files) in zip(batch, linked, contents, strict=True):
-        with deadline(STEP_SECONDS):
-            retention.link_around(session, links["followed_by"], links["linked_to"])
-            removal.delete_files(with_files)
-            removal.delete_messages(messages)
+        _archived(batch, followed, archive)
+    else:
+        _forgotten(batch, followed)
     with deadline(STEP_SECONDS):
         flow_runs.forget(ids)
         crm_entries.forget(ids)
@@ -81,21 +78,50 @@ def empty(batch: Sequence[Session], now: datetime, archive: Archive | None = Non
     return amount
 
 
-def _linked(session: Session) -> dict[str, Any]:
+def _linked(session: Session, followed: Mapping[Any, list[Any]]) -> dict[str, Any]:
     with deadline(STEP_SECONDS):
-        return {"followed_by": retention.followers(session), "linked_to": retention.before(session)}
+        return {"followed_by": followed.get(session["_id"], []), "linked_to": retention.before(session)}
 
 
-def _archived(session: Session, links: Mapping[str, Any], archive: Archive | None) -> tuple[list[str], list[str]]:
-    """Write a session into the archive, if there is one; gives its messages' ids, and which of them have files."""
-    if archive and not archive.has(session["_id"]):
+def _link_around(session: Session, links: Mapping[str, Any]) -> None:
+    if links["followed_by"]:
+        with deadline(STEP_SECONDS):
+            retention.link_around(session, links["followed_by"], links["linked_to"])
+
+
+def _forgotten(batch: Sequence[Session], followed: Mapping[Any, list[Any]]) -> None:
+    """Delete what sessions hold, a few hundred messages at a time."""
+    for session in batch:
+        if session["_id"] in followed:
+            _link_around(session, _linked(session, followed))
+    for messages in removal.ids_of([session["_id"] for session in batch]):
+        with deadline(STEP_SECONDS):
+            removal.delete_files(one["_id"] for one in messages if one.get("media"))
+            removal.delete_messages([one["_id"] for one in messages])
+
+
+def _archived(batch: Sequence[Session], followed: Mapping[Any, list[Any]], archive: Archive) -> None:
+    """Delete what sessions hold once all of it is in the archive."""
+    linked = [_linked(session, followed) for session in batch]
+    contents = [_written(session, links, archive) for session, links in zip(batch, linked, strict=True)]
+    archive.commit()
+    for session, links, (messages, with_files) in zip(batch, linked, contents, strict=True):
+        _link_around(session, links)
+        with deadline(STEP_SECONDS):
+            removal.delete_files(with_files)
+            removal.delete_messages(messages)
+
+
+def _written(session: Session, links: Mapping[str, Any], archive: Archive) -> tuple[list[str], list[str]]:
+    """Write a session into the archive; gives its messages' ids, and which of them have files."""
+    if not archive.has(session["_id"]):
         archive.add("session", retention.as_it_was(session), **links)
     ids, with_files = [], []
     for message in removal.messages_of(session["_id"]):
         ids.append(message["_id"])
         if message.get("media"):
             with_files.append(message["_id"])
-        if archive and not archive.has(message["_id"]):
+        if not archive.has(message["_id"]):
             archive.add("message", message)
             for file in removal.files_of(message):
                 for chunk in removal.chunks_of(file):

@@ -78,7 +78,8 @@ def undo(runtime: Runtime, import_id: str, by: str, hands: Hands) -> Import:
     with emptying.held(runtime) as hold:
         now = runtime.clock.now()
         _keep_imports_out(run, now)
-        with deadline():
+        # A million messages are counted in a second, and more on a busy machine.
+        with deadline(STEP_SECONDS):
             if imports.begin_undo(run.id, now, _amounts(run)):
                 audit.note(now, by, "import_undo_ordered", import_id=run.id)
         log.info("import_undo_started", import_id=run.id, by=by)
@@ -181,15 +182,17 @@ def _is_any_hidden(work: _Work) -> bool:
 
 def _empty(work: _Work) -> None:
     """Delete what was hidden long enough; what got something after all is given back."""
+    since = None
     while True:
         with deadline(STEP_SECONDS):
-            batch = undoing.hidden(work.run.id, work.runtime.clock.now() - emptying.GRACE)
+            batch = undoing.hidden(work.run.id, since, work.runtime.clock.now() - emptying.GRACE)
             used = undoing.in_use([one["_id"] for one in batch], work.run.id)
             for session in batch:
                 if session["_id"] in used:
                     undoing.give_back(session)
         if not batch:
             return
+        since = batch[-1]["retired"]["at"]
         work.kept |= used
         _delete(work, [one for one in batch if one["_id"] not in used])
         work.hold()

@@ -1,6 +1,7 @@
 """What hangs on a session: its messages and their files, read for the archive and deleted with it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from bson import ObjectId
@@ -18,6 +19,14 @@ def messages_of(session_id: ObjectId) -> Iterator[dict[str, Any]]:
     """Give a session's messages as stored, oldest first, a few at a time."""
     found = collection(MessageDocument).find({"session_id": session_id}, batch_size=_AT_ONCE).sort("createdAt", 1)
     return _each_in_time(found)
+
+
+def ids_of(session_ids: Sequence[ObjectId]) -> Iterator[list[dict[str, Any]]]:
+    """Give the ids of the messages of some sessions, and whether there are files, a few hundred at a time."""
+    wanted = {"session_id": {"$in": list(session_ids)}}
+    found = _each_in_time(collection(MessageDocument).find(wanted, {"media": 1}, batch_size=_AT_ONCE))
+    while some := list(islice(found, _AT_ONCE)):
+        yield some
 
 
 def files_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:

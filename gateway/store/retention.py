@@ -25,7 +25,7 @@ from gateway.store.outbox import AT_HAND
 
 REASON = "retention"
 AGE, FORGOTTEN, DELETED = "age", "forgotten", "deleted"
-BATCH = 200
+BATCH, _DROPPED = 200, 1000
 
 Document = dict[str, Any]
 
@@ -167,11 +167,14 @@ def come_back(session: Mapping[str, Any]) -> None:
     settling.recount([session["_id"]])
 
 
-def followers(session: Mapping[str, Any]) -> list[ObjectId]:
-    """List the sessions that stay and name this one as the one before them."""
-    wanted = {"keys": {"$in": session["retired"].get("keys") or []}, "previous_session_id": session["_id"]}
-    found = collection(SessionDocument).find({**wanted, "retired": {"$exists": False}}, {"_id": 1})
-    return [row["_id"] for row in found]
+def followers(sessions: Sequence[Mapping[str, Any]]) -> dict[ObjectId, list[ObjectId]]:
+    """List the sessions that stay and name one of these as the one before them, by that one."""
+    keys = sorted({key for session in sessions for key in session["retired"].get("keys") or []})
+    wanted = {"keys": {"$in": keys}, "previous_session_id": {"$in": [session["_id"] for session in sessions]}}
+    found: dict[ObjectId, list[ObjectId]] = {}
+    for row in collection(SessionDocument).find({**wanted, "retired": {"$exists": False}}, {"previous_session_id": 1}):
+        found.setdefault(row["previous_session_id"], []).append(row["_id"])
+    return found
 
 
 def before(session: Mapping[str, Any]) -> ObjectId | None:
@@ -202,9 +205,11 @@ def emptied(ids: Sequence[ObjectId], now: datetime) -> None:
 
 def drop(before: datetime) -> int:
     """Delete what was emptied before a moment, and look again at what got something since; gives how many went."""
-    sessions, dropped = collection(SessionDocument), 0
-    while page := [row["_id"] for row in sessions.find({"retired.emptied": {"$lte": before}}, {"_id": 1}).limit(BATCH)]:
+    sessions, dropped, gone = collection(SessionDocument), 0, {"retired.emptied": {"$lte": before}}
+    # What is retired at all is in its index, and that is small.
+    wanted = {"retired": {"$exists": True}, "retired.at": {"$lte": before}, **gone}
+    while page := [row["_id"] for row in sessions.find(wanted, {"_id": 1}).sort("retired.at", 1).limit(_DROPPED)]:
         got_more = collection(MessageDocument).distinct("session_id", {"session_id": {"$in": page}})
         sessions.update_many({"_id": {"$in": got_more}}, {"$unset": {"retired.emptied": ""}})
-        dropped += sessions.delete_many({"_id": {"$in": page}, "retired.emptied": {"$lte": before}}).deleted_count
+        dropped += sessions.delete_many({"_id": {"$in": page}, **gone}).deleted_count
     return dropped

@@ -23,11 +23,12 @@ from gateway.store.documents import (
     SessionDocument,
     SuppressionDocument,
 )
+from gateway.store.groups import Group
 from gateway.store.importing import IMPORTED
 from gateway.store.media import BUCKET
 
 UNDONE = "undone"
-BATCH = 200
+BATCH = 1000
 _ASIDE = ("keys", "slot", "closed_reason", "status", "open_keys")
 
 Document = dict[str, Any]
@@ -73,16 +74,17 @@ def hide(ids: Sequence[ObjectId], now: datetime) -> None:
     )
 
 
-def hidden(import_id: str, before: datetime) -> list[Document]:
-    """Give a batch of sessions that were hidden before a moment and still have their messages."""
-    wanted: Document = {"retired.why": UNDONE, "retired.at": {"$lte": before}, "retired.emptied": {"$exists": False}}
-    wanted |= {"import_id": ObjectId(import_id)}
-    return list(collection(SessionDocument).find(wanted).sort("retired.at", 1).limit(BATCH))
+def hidden(import_id: str, since: datetime | None, before: datetime) -> list[Document]:
+    """Give a batch of sessions that were hidden between two moments and still have their messages, the first first."""
+    when = {"$lte": before} | ({"$gte": since} if since else {})
+    wanted: Document = {"retired": {"$exists": True}, "retired.at": when, "retired.emptied": {"$exists": False}}
+    wanted |= {"retired.why": UNDONE, "import_id": ObjectId(import_id)}
+    return list(collection(SessionDocument).find(wanted).sort("retired.at", 1).hint("retired").limit(BATCH))
 
 
 def is_any_hidden(import_id: str) -> bool:
     """Tell whether a session of an import is on its way out."""
-    wanted = {"retired.why": UNDONE, "retired.at": {"$exists": True}, "import_id": ObjectId(import_id)}
+    wanted = {"retired": {"$exists": True}, "retired.why": UNDONE, "import_id": ObjectId(import_id)}
     return collection(SessionDocument).find_one(wanted, {"_id": 1}) is not None
 
 
@@ -110,10 +112,13 @@ def give_back(session: Mapping[str, Any]) -> None:
 
 def forget_alerts(sessions: Sequence[Mapping[str, Any]]) -> None:
     """Delete what keeps people from being told of these sessions."""
-    for session in sessions:
-        for way in ("webhook", "email"):
-            prefix = f"alert:{way}:{session['_id']}:"
-            collection(OutboxDocument).delete_many({"_id": {"$gte": prefix, "$lt": f"{prefix[:-1]};"}})
+    if not sessions:
+        return
+    for way in ("webhook", "email"):
+        prefixes = [f"alert:{way}:{session['_id']}" for session in sessions]
+        collection(OutboxDocument).delete_many(
+            {"$or": [{"_id": {"$gte": f"{one}:", "$lt": f"{one};"}} for one in prefixes]}
+        )
 
 
 def forget_regroupings(ids: Sequence[ObjectId]) -> None:
@@ -151,26 +156,27 @@ def contacts_of(import_id: str) -> Iterator[list[ObjectId]]:
 
 def delete_contacts(ids: Sequence[ObjectId], import_id: str, ended: datetime) -> int:
     """Delete people that an import brought which ended at a moment, but for whoever is needed; gives how many went."""
-    gone = [one for one in ids if not _is_needed(one, ObjectId(import_id), ended)]
+    needed = _needed(ids, ObjectId(import_id), ended)
+    gone = [one for one in ids if one not in needed]
     merges.forget(gone)
     return collection(ContactDocument).delete_many({"_id": {"$in": gone}}).deleted_count
 
 
-def _is_needed(contact_id: ObjectId, run: ObjectId, ended: datetime) -> bool:
-    """Tell whether a person has sessions that stay, said STOP here since, or was merged or parted here."""
-    group = groups.find(str(contact_id))
-    if group is None:
-        return False
-    ids = list(group.ids)
+def _needed(ids: Sequence[ObjectId], run: ObjectId, ended: datetime) -> set[ObjectId]:
+    """Tell who has sessions that stay, said STOP here since, or was merged or parted here."""
+    people = {ObjectId(one): group for one, group in groups.heads([str(one) for one in ids]).items()}
+    everybody = {"$in": list({one: None for group in people.values() for one in group.ids})}
+    used = set(collection(SessionDocument).distinct("contact_id", {"contact_id": everybody}))
+    sides = {"$or": [{"survivor": everybody}, {"absorbed": everybody}], "import_id": {"$ne": run}}
+    for merge in collection(MergeDocument).find(sides, {"survivor": 1, "absorbed": 1}):
+        used |= {merge["survivor"], merge["absorbed"]}
+    return {one for one, group in people.items() if _is_needed(group, run, ended) or not used.isdisjoint(group.ids)}
+
+
+def _is_needed(group: Group, run: ObjectId, ended: datetime) -> bool:
     if any(one.get("import_id") != run for one in group.members):
         return True
-    if any(word.get("at") and word["at"] > ended for word in group.opted_out.values()):
-        return True
-    if collection(SessionDocument).find_one({"contact_id": {"$in": ids}}, {"_id": 1}):
-        return True
-    here = {"import_id": {"$ne": run}}
-    sides = [{"survivor": {"$in": ids}}, {"absorbed": {"$in": ids}}]
-    return collection(MergeDocument).find_one({"$or": sides, **here}, {"_id": 1}) is not None
+    return any(word.get("at") and word["at"] > ended for word in group.opted_out.values())
 
 
 def delete_rest(import_id: str) -> None:
