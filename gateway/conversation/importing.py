@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, BinaryIO
 
 from gateway.conversation import adopting, daily, imported, origins, staged, whatif
+from gateway.conversation.ahead import ahead
 from gateway.conversation.layouts import BEGINNING, OWN, BadFile
 from gateway.conversation.origins import Origin, as_stored
 from gateway.conversation.runtime import Runtime
@@ -230,8 +231,8 @@ def _fail(runtime: Runtime, run: Import, error: str) -> None:
 
 def _read(runtime: Runtime, run: Import, origin: Origin, hands: Hands) -> None:
     offset = run.position.offset
-    with closing(_rows(runtime, run, origin, hands)) as rows:
-        for reads in batches(rows, offset):
+    with closing(_rows(runtime, run, origin, hands)) as rows, closing(ahead(batches(rows, offset))) as read:
+        for reads in read:
             run, seconds = _step(runtime, run, reads)
             hands.tell(run)
             if run.tally.rejected > MOST_REJECTED:

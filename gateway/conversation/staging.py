@@ -31,6 +31,8 @@ from gateway.store.staging import Stage
 # So many messages of a line after the other are looked for here at once.
 _LOOKED_UP = 1000
 _TICK = 1000
+# A session is often said with each of its messages: so many are not looked for again.
+_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class _Order:
     records: int = 0
     repeated: int = 0
     is_whole: bool = True
+    lately: set[str] = field(default_factory=set)
     remarks: list[str] = field(default_factory=list)
 
     def make(self) -> None:
@@ -164,6 +167,12 @@ class _Order:
         self.stage.add("rejected", place=record.place, reason=reason, text=record.text)
 
     def _talk(self, talk: Talk, record: Record) -> None:
+        if talk.ref in self.lately:
+            self.repeated += bool(record.text)
+            return
+        if len(self.lately) == _REMEMBERED:
+            self.lately.clear()
+        self.lately.add(talk.ref)
         began = talk.document.get("createdAt") or talk.document.get("last_message_at")
         moment = epoch_ms(parse_moment(began)) if began else None
         is_new = self.stage.add(
@@ -187,7 +196,7 @@ class _Order:
         if ahead := imported.future(self.plan.now, {"createdAt": said.at}, "createdAt"):
             self._reject(record, ahead)
             return
-        self.stage.add(
+        self.stage.add_soon(
             "messages",
             id=said.id,
             ref=said.ref,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from gateway.core.times import parse_moment
@@ -33,7 +34,7 @@ def checked(
         raise BadRow(f"It has no {missing}.")
     read: Document = {}
     for name, value in document.items():
-        if not _NAME.fullmatch(name):
+        if not _is_name(name):
             raise BadRow(f"{name[:40]!r} is no name of a field.")
         if value is None and name in never_null:
             continue
@@ -42,6 +43,11 @@ def checked(
         except ValueError as error:
             raise BadRow(f"{name}: {error}") from None
     return read
+
+
+@lru_cache(maxsize=1024)
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def identifier(value: Any) -> str:

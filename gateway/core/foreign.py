@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from gateway.core import crm_ids
@@ -89,6 +90,7 @@ class Line:
         return f"{self.kind}|{self.ours.identity}|{self.identity}"
 
 
+@lru_cache(maxsize=4096)
 def line(kind: str, ours: str, person: str) -> Line:
     """Tell the line of a conversation; its type by the person's address where nobody said."""
     them = address(person)

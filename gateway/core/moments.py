@@ -3,6 +3,7 @@
 Where two readings are possible and nobody said which, that is said, and nothing is guessed.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _LONGEST = 60
 
 _NUMBER = re.compile(r"\d{9,14}(\.\d+)?")
 _OFFSET = re.compile(r"\s+(UTC|GMT|Z|[+-]\d{2}:?\d{2})$", re.IGNORECASE)
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}[T ]")
 _EMAIL = re.compile(r"([A-Za-z]{3},? )?\d{1,2} [A-Za-z]{3} \d{4} ")
 _SLASHED = re.compile(
     r"(?P<one>\d{1,2})(?P<sign>[/.-])(?P<two>\d{1,2})(?P=sign)(?P<year>\d{4})"
@@ -89,6 +91,9 @@ def _extended(value: Mapping[str, Any], spelling: Spelling) -> datetime:
 def _written(text: str, spelling: Spelling) -> datetime:
     if len(text) > _LONGEST:
         raise ValueError
+    if _ISO.match(text):
+        with contextlib.suppress(ValueError):
+            return _placed(datetime.fromisoformat(text), spelling)
     if _NUMBER.fullmatch(text):
         return _since_1970(float(text) if "." in text else int(text))
     if slashed := _SLASHED.fullmatch(text):
@@ -99,6 +104,10 @@ def _written(text: str, spelling: Spelling) -> datetime:
         if not _EMAIL.match(text):
             raise
         moment = parsedate_to_datetime(text)
+    return _placed(moment, spelling)
+
+
+def _placed(moment: datetime, spelling: Spelling) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=spelling.zone)
 
 

@@ -8,6 +8,7 @@ and `email:<address>` for an address somebody proved to be theirs.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 PREFIXES = frozenset({"whatsapp", "rcs", "messenger", "client", "sip"})
 
@@ -46,6 +47,7 @@ class Address:
         return self.raw.partition(":")[2]
 
 
+@lru_cache(maxsize=4096)
 def address(raw: str) -> Address:
     """Take an address apart; never guesses a country, so a short code stays what it is."""
     prefix, colon, rest = raw.partition(":")

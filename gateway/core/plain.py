@@ -139,9 +139,9 @@ class Fields:
     def take(self, *names: str) -> Any:
         """Take the value of the first of these names that has one; None where none has."""
         for name in names:
-            found = self._left.pop(known_as(name), None)
-            if found and found[1] not in (None, ""):
-                return found[1]
+            known = known_as(name)
+            if known in self._left and (value := self._left.pop(known)[1]) not in (None, ""):
+                return value
         return None
 
     def first(self, *names: str) -> tuple[str, Any]:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,7 @@ class Stage:
         except sqlite3.Error as error:
             raise _failed(path, error) from None
         self._hash = hashlib.sha256()
+        self._waiting: dict[str, list[Sequence[Any]]] = {}
         self._stopped: Exception | None = None
 
     def watch(self, call: Callable[[], object]) -> None:
@@ -117,21 +120,37 @@ class Stage:
 
     def add(self, table: str, **row: Any) -> bool:
         """Add a row; False where a session is there already."""
-        names = ", ".join(row)
-        # The names are those of this module's callers, never of a source.
-        statement = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})"  # noqa: S608
-        return bool(self._do(lambda: self._file.execute(statement, tuple(row.values()))).rowcount)
+        statement, values = _insert(table, tuple(row)), tuple(row.values())
+        return bool(self._do(lambda: self._file.execute(statement, values)).rowcount)
+
+    def add_soon(self, table: str, **row: Any) -> None:
+        """Add a row together with others, before anything else is done."""
+        statement = _insert(table, tuple(row))
+        waiting = self._waiting.setdefault(statement, [])
+        waiting.append(tuple(row.values()))
+        if len(waiting) == _AT_ONCE:
+            del self._waiting[statement]
+            self._do(lambda: self._file.executemany(statement, waiting))
+
+    def _settle(self) -> None:
+        """Add what waits to be."""
+        while self._waiting:
+            statement, rows = self._waiting.popitem()
+            self._do(lambda: self._file.executemany(statement, rows))  # noqa: B023 - called at once
 
     def do(self, statement: str, *values: Any) -> int:
         """Change rows; gives how many."""
+        self._settle()
         return int(self._do(lambda: self._file.execute(statement, values)).rowcount)
 
     def change(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """Make the same change with other values."""
+        self._settle()
         self._do(lambda: self._file.executemany(statement, rows))
 
     def each(self, query: str, *values: Any) -> Iterator[sqlite3.Row]:
         """Give rows one after the other; what they are read from may not change meanwhile."""
+        self._settle()
         with closing(self._do(lambda: self._file.execute(query, values))) as cursor:
             while rows := self._do(lambda: cursor.fetchmany(_AT_ONCE)):
                 yield from rows
@@ -163,22 +182,34 @@ class Stage:
 
     def rows(self, after: int) -> Iterator[StagedRow]:
         """Give the rows behind a number, in order."""
-        session: Mapping[str, Any] | None = None
-        for one in self.each("SELECT * FROM ordered WHERE number > ? ORDER BY number", after):
-            if one["session"] is not None and (session is None or session["n"] != one["session"]):
-                session = self._row("sessions", one["session"])
-            table = _TABLE_OF.get(one["what"])
-            fields = self._row(table, one["n"]) if table else session if one["what"] == "session" else None
-            yield StagedRow(one["number"], one["what"], fields or {}, session)
+        ordered = iter(self.each("SELECT * FROM ordered WHERE number > ? ORDER BY number", after))
+        while some := list(islice(ordered, _AT_ONCE)):
+            wanted: dict[str, set[int]] = {"sessions": {one["session"] for one in some if one["session"] is not None}}
+            for one in some:
+                if table := _TABLE_OF.get(one["what"]):
+                    wanted.setdefault(table, set()).add(one["n"])
+            found = {table: self._rows(table, numbers) for table, numbers in wanted.items()}
+            for one in some:
+                session = found["sessions"].get(one["session"])
+                table = _TABLE_OF.get(one["what"])
+                fields = found[table][one["n"]] if table else session if one["what"] == "session" else None
+                yield StagedRow(one["number"], one["what"], fields or {}, session)
 
-    def _row(self, table: str, n: int) -> dict[str, Any]:
-        return dict(self._do(lambda: self._file.execute(f"SELECT * FROM {table} WHERE n = ?", (n,))).fetchone())  # noqa: S608
+    def _rows(self, table: str, numbers: Collection[int]) -> dict[int, dict[str, Any]]:
+        within = f"SELECT * FROM {table} WHERE n IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own words
+        return {row["n"]: dict(row) for row in self.each(within, orjson.dumps(list(numbers)))}
 
     def _do(self, what: Callable[[], Any]) -> Any:
         try:
             return what()
         except sqlite3.Error as error:
             raise self._stopped or _failed(self.path, error) from None
+
+
+@cache
+def _insert(table: str, names: tuple[str, ...]) -> str:
+    # The names are those of this module's callers, never of a source.
+    return f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
 
 
 def _failed(path: Path, error: Exception) -> StageFailed:
