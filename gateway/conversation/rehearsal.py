@@ -26,8 +26,9 @@ from gateway.core.imported import (
     Tally,
 )
 from gateway.core.sessions import Scope
-from gateway.store import adopted, contacts, importing, numbers
+from gateway.store import adopted, importing, numbers, senders
 from gateway.store.connection import deadline
+from gateway.store.contacts import Sender
 from gateway.store.rejections import Rejection
 from gateway.store.staging import Seen
 
@@ -87,6 +88,17 @@ def rows_of(runtime: Runtime, origin: Origin, path: Path, tick: Callable[[int], 
         yield from staged.reads(stage, 0, size, scope, origin.options.line)
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What of a batch is here, and what of it came before: `seen` has sessions and messages, each with its letter."""
+
+    sessions: set[str]
+    messages: set[str]
+    homes: set[str]
+    carried: set[str]
+    seen: set[str]
+
+
 @dataclass
 class _Judge:
     done: Rehearsal
@@ -98,7 +110,11 @@ class _Judge:
     def batch(self, reads: Sequence[Read]) -> None:
         known = {name: set(ids) for name, ids in imported.look(reads).items()}
         self.done.rows = reads[-1].position.rows
-        homes = {read.row.session_id for read in reads if isinstance(read.row, MessageRow)}
+        sessions = [read.row for read in reads if isinstance(read.row, SessionRow)]
+        messages = [read.row for read in reads if isinstance(read.row, MessageRow)]
+        homes = {row.session_id for row in messages}
+        before = self.seen.among({f"s{one.id}" for one in sessions} | {f"s{one}" for one in homes})
+        before |= self.seen.among({f"m{one.id}" for one in messages})
         with deadline(imported.BATCH_SECONDS):
             also = carried.known(reads)
             theirs = set[str]()
@@ -106,24 +122,30 @@ class _Judge:
                 # The source lies here itself, under the same ids.
                 known = {name: ids - adopted.still_theirs(name, ids) for name, ids in known.items()}
                 theirs = adopted.still_theirs(adopted.SESSIONS, homes)
-            here = importing.sessions_here(homes).keys() - theirs | self.seen.among([f"s{one}" for one in homes])
-            for read in reads:
-                match read.row:
-                    case SessionRow() as row:
-                        self._session(read, row, known["sessions"])
-                        here |= {row.id}
-                    case MessageRow() as row:
-                        self._message(read, row, known["messages"], here)
-                    case CarriedRow() as row:
-                        self._carried(row.kind, is_here=row.id in also)
-                    case PieceRow() as piece if piece.number == piece.pieces - 1:
-                        self.done.tally.files_existing += piece.file_id in also
-                        self.done.tally.files_imported += piece.file_id not in also
-                    case Rejected(reason):
-                        self._reject(read, reason)
-                    case Remark(problem, ends):
-                        self.done.tally.problems += [problem] if problem else []
-                        self.done.is_complete |= ends
+            here = importing.sessions_here(homes).keys() - theirs | {one for one in homes if f"s{one}" in before}
+            judged = _Known(known["sessions"], known["messages"], here, also, before)
+            self._judge(reads, judged)
+            self._people([row for row in sessions if f"s{row.id}" in judged.seen])
+
+    def _judge(self, reads: Sequence[Read], known: "_Known") -> None:
+        for read in reads:
+            match read.row:
+                case SessionRow() as row:
+                    self._session(read, row, known)
+                    known.homes.add(row.id)
+                case MessageRow() as row:
+                    self._message(read, row, known)
+                case CarriedRow() as row:
+                    self._carried(row.kind, is_here=row.id in known.carried)
+                case PieceRow() as piece if piece.number == piece.pieces - 1:
+                    self.done.tally.files_existing += piece.file_id in known.carried
+                    self.done.tally.files_imported += piece.file_id not in known.carried
+                case Rejected(reason):
+                    self._reject(read, reason)
+                case Remark(problem, ends):
+                    self.done.tally.problems += [problem] if problem else []
+                    self.done.is_complete |= ends
+        self.seen.add_all(known.seen)
 
     def _carried(self, kind: str, *, is_here: bool) -> None:
         tally = self.done.tally
@@ -134,32 +156,41 @@ class _Judge:
             tally.contacts_existing += is_here
             tally.contacts_created += not is_here
 
-    def _session(self, read: Read, row: SessionRow, known: set[str]) -> None:
-        if row.id in known or f"s{row.id}" in self.seen.among([f"s{row.id}"]):
+    def _session(self, read: Read, row: SessionRow, known: "_Known") -> None:
+        if row.id in known.sessions or f"s{row.id}" in known.seen:
             self.done.tally.sessions_existing += 1
         elif reason := imported.future(self.now, row.document, *imported.MOMENTS):
             self._reject(read, reason)
             return
         else:
             self.done.tally.sessions_created += 1
-        self.seen.add(f"s{row.id}")
-        sender = imported.sender(row.document)
-        person = imported.with_emails([sender], self.done.layout).get(sender, sender).person
-        # Whoever is called by an e-mail is the one who has it.
-        form = next(reversed(numbers.forms(person, sender.line).values()), "")
-        if form and self.seen.add(f"p{form}"):
-            self.done.people += 1
-            self.done.people_new += contacts.find(person, line=sender.line) is None
+        known.seen.add(f"s{row.id}")
 
-    def _message(self, read: Read, row: MessageRow, known: set[str], here: set[str]) -> None:
-        if row.id in known or f"m{row.id}" in self.seen.among([f"m{row.id}"]):
+    def _people(self, rows: Sequence[SessionRow]) -> None:
+        """Count those behind sessions whom no session before named."""
+        people: dict[str, Sender] = {}
+        asked = list(dict.fromkeys(imported.sender(row.document) for row in rows))
+        named = imported.with_emails(asked, self.done.layout)
+        for sender in (named.get(one, one) for one in asked):
+            # Whoever is called by an e-mail is the one who has it.
+            form = next(reversed(numbers.forms(sender.person, sender.line).values()), "")
+            people.setdefault(f"p{form}", sender)
+        people.pop("p", None)
+        before = self.seen.among(people.keys())
+        new = {form: sender for form, sender in people.items() if form not in before}
+        self.done.people += len(new)
+        self.done.people_new += len(senders.unknown(new.values()))
+        self.seen.add_all(new.keys())
+
+    def _message(self, read: Read, row: MessageRow, known: "_Known") -> None:
+        if row.id in known.messages or f"m{row.id}" in known.seen:
             self.done.tally.messages_duplicate += 1
-        elif row.session_id not in here and f"s{row.session_id}" not in here:
+        elif row.session_id not in known.homes:
             self._reject(read, imported.not_here(row.session_id))
         elif reason := imported.future(self.now, row.document, *imported.SAID):
             self._reject(read, reason)
         else:
-            self.seen.add(f"m{row.id}")
+            known.seen.add(f"m{row.id}")
             self.done.tally.messages_imported += 1
 
     def _reject(self, read: Read, reason: str) -> None:

@@ -225,9 +225,9 @@ class Seen:
         self._stage.do("CREATE TABLE ids (id TEXT PRIMARY KEY) WITHOUT ROWID")
         self._stage.do("BEGIN")
 
-    def add(self, id: str) -> bool:  # noqa: A002
-        """Remember an id; False where it came before."""
-        return self._stage.add("ids", id=id)
+    def add_all(self, ids: Collection[str]) -> None:
+        """Remember ids."""
+        self._stage.change("INSERT OR IGNORE INTO ids (id) VALUES (?)", [(one,) for one in ids])
 
     def among(self, ids: Collection[str]) -> set[str]:
         """Tell which of these came before."""

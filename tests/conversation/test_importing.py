@@ -327,6 +327,20 @@ def test_whoever_is_killed_is_followed_by_somebody_who_goes_on(runtime, db, cloc
     assert {row["message_count"] for row in db.sessions.find()} == {4}
 
 
+def test_a_message_that_comes_into_a_session_on_its_way_in_is_counted_once(runtime, db, monkeypatch):
+    place = importing.imported.importing
+    real = place.put_messages
+
+    def meanwhile(documents):
+        db.messages.insert_one({"_id": "SMlive", "session_id": ObjectId(SESSION), "createdAt": TEN, "storedAt": TEN})
+        db.sessions.update_one({"_id": ObjectId(SESSION)}, {"$inc": {"message_count": 1}})
+        return real(documents)
+
+    monkeypatch.setattr(place, "put_messages", meanwhile)
+    bring_in(runtime, written(session(), session(2), message(1), message(2), message(3, of=2)))
+    assert {str(row["_id"]): row["message_count"] for row in db.sessions.find()} == {SESSION: 3, OTHER: 1}
+
+
 def test_a_worker_that_is_told_to_stop_leaves_it_to_the_next(runtime, db, monkeypatch):
     monkeypatch.setattr(importing, "BATCH_ROWS", 2)
     file = written(session(), *(message(n) for n in range(9)))
