@@ -206,9 +206,10 @@ def emptied(ids: Sequence[ObjectId], now: datetime) -> None:
 def drop(before: datetime) -> int:
     """Delete what was emptied before a moment, and look again at what got something since; gives how many went."""
     sessions, dropped, gone = collection(SessionDocument), 0, {"retired.emptied": {"$lte": before}}
-    # What is retired at all is in its index, and that is small.
     wanted = {"retired": {"$exists": True}, "retired.at": {"$lte": before}, **gone}
-    while page := [row["_id"] for row in sessions.find(wanted, {"_id": 1}).sort("retired.at", 1).limit(_DROPPED)]:
+    while page := [
+        row["_id"] for row in sessions.find(wanted, {"_id": 1}).sort("retired.at", 1).hint("retired").limit(_DROPPED)
+    ]:
         got_more = collection(MessageDocument).distinct("session_id", {"session_id": {"$in": page}})
         sessions.update_many({"_id": {"$in": got_more}}, {"$unset": {"retired.emptied": ""}})
         dropped += sessions.delete_many({"_id": {"$in": page}, **gone}).deleted_count
