@@ -25,9 +25,10 @@ SESSIONS, MESSAGES, CHANNELS = "sessions", "messages", "channels"
 KINDS = (SESSIONS, MESSAGES, CHANNELS)
 AT_ONCE = 500
 
-# What all of ours have and no other application has. A channel of theirs serves as it is; those that do not are mended.
+# What ours have and no other application has; of a session that was merged into another little more is left than that.
+# A channel of theirs serves as it is; those that do not are mended.
 THEIRS: dict[str, dict[str, Any]] = {
-    SESSIONS: {"keys": {"$exists": False}, "import_id": {"$exists": False}},
+    SESSIONS: {name: {"$exists": False} for name in ("keys", "import_id", "merged_into")},
     MESSAGES: {"storedAt": {"$exists": False}, "import_id": {"$exists": False}},
     CHANNELS: {"import_id": {"$exists": False}},
 }

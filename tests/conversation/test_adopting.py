@@ -5,6 +5,7 @@ from bson import ObjectId, json_util
 from bson.raw_bson import RawBSONDocument
 
 from gateway.conversation import adopting, importing, origins, rehearsal, verifying
+from gateway.conversation.consolidating import consolidate
 from gateway.conversation.importing import Busy, Hands
 from gateway.conversation.layouts import BadFile
 from gateway.conversation.rehearsal import Told
@@ -15,6 +16,7 @@ from tests.conversation.layouts.generated import node as generate
 from tests.conversation.layouts.generated import said
 from tests.conversation.layouts.test_layouts import EXPECTED, LAYOUTS, conversations
 from tests.conversation.layouts.test_layouts import bring_in as bring_in_files
+from tests.conversation.test_consolidating import CHANNEL, at, node_message, node_session
 from tests.conversation.test_importing import Killed
 from tests.conversation.test_moving import empty, files, full, taken_along  # noqa: F401
 from tests.conversation.test_undoing import OWN
@@ -95,6 +97,30 @@ def test_what_lies_in_the_database_becomes_ours_and_is_put_back_exactly(app, run
     assert (undone.undone["messages"], undone.in_place["left"]) == (10, 0)
     assert undo(runtime, clock, run) == undone
     assert adopt(runtime).tally == run.tally
+
+
+def test_what_was_consolidated_since_comes_apart_before_it_is_put_back(runtime, db, clock):
+    """Two sessions of one conversation, of which a message is there twice."""
+    said = {"named": False, "content": "Hello", "createdAt": {"$date": at(seconds=1)}}
+    rows = {
+        "channels": [CHANNEL],
+        "sessions": [node_session(1), node_session(2)],
+        "messages": [node_message(number, of=number, **said) for number in (1, 2)] + [node_message(3, of=2)],
+    }
+    for name, documents in rows.items():
+        db[name].insert_many(json_util.loads(json_util.dumps(documents)))
+    before = raw(db)
+    run = adopt(runtime)
+    done = consolidate(runtime, "ada")
+    assert (done.sessions_merged, done.messages_removed) == (1, 1)
+    assert [verifying.verify(runtime, one).is_same for one in (run.id, done.run_id)] == [True, True]
+    with pytest.raises(BadFile, match="Nothing of another application"):
+        found(runtime)
+    again = rehearsal.rehearse(runtime, adopting.again(runtime, run), Told())
+    assert (again.tally.messages_imported, again.tally.messages_duplicate) == (0, 3)
+    undone = undo(runtime, clock, run)
+    assert (undone.undone["taken_apart"], undone.in_place["left"]) == (1, 0)
+    assert raw(db) == before
 
 
 def test_the_next_text_goes_on_in_an_adopted_session_and_that_one_stays(runtime, db, clock, twilio):
@@ -234,6 +260,7 @@ def test_an_import_that_failed_or_was_canceled_half_way_is_taken_back_exactly(ru
 
 
 def test_ten_thousand_messages_are_taken_over_though_the_run_is_stopped(runtime, db, clock, tmp_path, monkeypatch):
+    monkeypatch.setattr(importing, "BATCH_ROWS", 1000)
     generate(tmp_path, 10_000)
     settle(db, tmp_path)
     before = raw(db)
