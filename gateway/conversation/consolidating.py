@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.conversation import consolidated, daily, linking, merging, regroup, whatif
 from gateway.conversation.consolidation import Dropped, Found, Hands, Report, Stopped, Work
-from gateway.conversation.importing import LEASE, Busy
+from gateway.conversation.importing import LEASE, Busy, give_way_to_undo
 from gateway.conversation.runtime import Runtime
 from gateway.core import duplicates as judged
 from gateway.core.duplicates import Stretch, in_order
@@ -59,12 +59,15 @@ def consolidate(runtime: Runtime, by: str, hands: Hands | None = None, *, is_dry
 def _begin(runtime: Runtime, by: str) -> Import:
     now, owner = runtime.clock.now(), secrets.token_hex(8)
     with deadline():
+        give_way_to_undo()
         if imports.unfinished_at(PLACE) is None:
             run_id = imports.add(
                 now, state=imports.QUEUED, layout=LAYOUT, file_name=WHAT, size=duplicates.amount(), by=by, place=PLACE
             )
             audit.note(now, by, "consolidation_started", import_id=run_id)
         run = imports.claim(owner, now, now + LEASE, place=PLACE)
+        if run:
+            give_way_to_undo(run)
     if run is None:
         raise Busy("Another process is consolidating. Should that be dead, try again in two minutes.")
     return run

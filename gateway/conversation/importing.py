@@ -119,8 +119,7 @@ def run_here(runtime: Runtime, origin: Origin, by: str, hands: Hands) -> Import:
     """Import what this host can read, or go on with it where a process before was stopped. Busy where one is at it."""
     now, owner = runtime.clock.now(), secrets.token_hex(8)
     with deadline():
-        if undone := imports.being_undone():
-            raise _being_undone(undone)
+        give_way_to_undo()
         if imports.unfinished_at(origin.place) is None:
             run_id = imports.add(
                 now,
@@ -136,10 +135,9 @@ def run_here(runtime: Runtime, origin: Origin, by: str, hands: Hands) -> Import:
             )
             audit.note(now, by, "import_ordered", import_id=run_id, layout=origin.layout, bytes=origin.size)
         run = imports.claim(owner, now, now + LEASE, place=origin.place)
-        undone, first = imports.being_undone(), imports.in_place_unfinished() if origin.in_place else run
-        if run and undone:
-            imports.release(run)
-            raise _being_undone(undone)
+        if run:
+            give_way_to_undo(run)
+        first = imports.in_place_unfinished() if origin.in_place else run
         if run and first and first.id != run.id:
             imports.finish(run, imports.CANCELED, now, error=f"Import {first.id} does it.")
             run = None
@@ -152,9 +150,13 @@ def run_here(runtime: Runtime, origin: Origin, by: str, hands: Hands) -> Import:
         return imports.get(run.id) or run
 
 
-def _being_undone(import_id: str) -> Busy:
-    goes_on = f"`gateway import undo {import_id}` goes on with it if nobody does"
-    return Busy(f"Import {import_id} is being taken back. Try again when that is done; {goes_on}.")
+def give_way_to_undo(run: Import | None = None) -> None:
+    """Raise Busy where an import is being taken back; whoever claimed a run at that moment asks again, and loses it."""
+    if undone := imports.being_undone():
+        if run:
+            imports.release(run)
+        goes_on = f"`gateway import undo {undone}` goes on with it if nobody does"
+        raise Busy(f"Import {undone} is being taken back. Try again when that is done; {goes_on}.")
 
 
 def _sweep_stages(runtime: Runtime) -> None:

@@ -103,15 +103,21 @@ def _ready(runtime: Runtime, import_id: str) -> Import:
         raise CannotUndo("The import was canceled just now, and may still be storing something. Wait two minutes.")
     if run.in_place and not run.undone_at and not adopting.can_be_put_back(run):
         raise CannotUndo("Its backup is not whole any more, so there is nothing to put back. What it brought stays.")
-    with deadline():
-        under_way = imports.unfinished_at(consolidations.PLACE)
-    if under_way:
-        raise CannotUndo("A consolidation is not at its end. Let `gateway import consolidate` finish first.")
+    if not run.undoing_since:
+        _refuse_while_consolidating(run)
     if run.layout == consolidations.LAYOUT and (later := separating.built_on(run)):
         raise CannotUndo(
             f"A later consolidation built on this one. Take that back first: `gateway import undo {later}`."
         )
     return run
+
+
+def _refuse_while_consolidating(run: Import) -> None:
+    """Refuse to begin in the middle of one. One that came after this was begun gave way to it."""
+    with deadline():
+        if imports.unfinished_at(consolidations.PLACE):
+            imports.let_undo(run.id)
+            raise CannotUndo("A consolidation is not at its end. Let `gateway import consolidate` finish first.")
 
 
 def _keep_imports_out(run: Import, now: datetime) -> None:

@@ -286,7 +286,7 @@ def test_consolidations_are_taken_back_the_last_first(imported, runtime, db, clo
     assert taken(db) == before
 
 
-def test_what_is_on_a_call_comes_apart_when_that_is_over(imported, runtime, db, clock):
+def test_what_is_on_a_call_comes_apart_when_that_is_over(imported, runtime, db, clock, monkeypatch):
     before = taken(db)
     done = consolidate(runtime, BY)
     (session,) = shown(db)
@@ -294,9 +294,22 @@ def test_what_is_on_a_call_comes_apart_when_that_is_over(imported, runtime, db, 
     db.sessions.update_one({"_id": session["_id"]}, {"$set": call})
     with pytest.raises(CannotUndo, match="A call is on"):
         undo(runtime, clock, done.run_id)
+    told, real = [], imports.being_undone
+
+    def notices_late():
+        """Whoever begins at the very same moment sees it after the claim only."""
+        told.append(1)
+        return real() if len(told) > 1 else None
+
+    for look in (real, notices_late):
+        monkeypatch.setattr(imports, "being_undone", look)
+        with pytest.raises(Busy, match=f"Import {done.run_id} is being taken back"):
+            consolidate(runtime, BY)
+    assert db.imports.count_documents({"unfinished": {"$exists": True}}) == 1
     db.sessions.update_one({"_id": session["_id"]}, {"$unset": dict.fromkeys(call, "")})
     undo(runtime, clock, done.run_id)
     assert taken(db) == before
+    assert consolidate(runtime, BY).sessions_merged == 2, "nothing keeps it out any more"
 
 
 def test_what_is_said_since_stays_in_the_session_it_was_said_in(imported, runtime, db, clock, ada):
