@@ -135,3 +135,27 @@ def test_an_e_mail_that_many_write_by_links_nobody(make_app, live_db, tmp_path):
     desk = contacts.create(runtime, Changes(emails=["desk@example.com"]), by="ada")
     bring_in(runtime, tmp_path / "embedded", chat_sessions=[chat("desk@example.com")])
     assert str(live_db.sessions.find_one()["contact_id"]) != desk
+
+
+def test_hundreds_are_known_at_crms_and_by_e_mail_with_few_queries(runtime, db, tmp_path):
+    def asked():
+        return db.client.admin.command("serverStatus")["opcounters"]["query"]
+
+    many = range(1, 301)
+    spoke = [node_message(number, of=number) for number in many]
+    for name, first, synced in (("node", 0, OLD), ("again", 500, NEW)):
+        told = [{"hubspot_contact_id": str(first + number), "last_synced_at": synced} for number in many]
+        rows = [
+            node_session(n, sender=f"+1555{n:07}", status="closed", **one) for n, one in zip(many, told, strict=True)
+        ]
+        before = asked()
+        run = bring_in(runtime, tmp_path / name, channels=[CHANNEL], sessions=rows, messages=spoke)
+        assert asked() - before < 100
+        assert {row["crm"]["hubspot"]["contact_id"] for row in db.contacts.find()} == {
+            one["hubspot_contact_id"] for one in told
+        }
+    assert len(run.tally.problems) == 100, "no more are named"
+    before = asked()
+    bring_in(runtime, tmp_path / "embedded", chat_sessions=[chat(f"user{number}@example.com") for number in many])
+    assert asked() - before < 100
+    assert db.contacts.count_documents({"emails.0": {"$exists": True}}) == 300
