@@ -96,19 +96,21 @@ def test_what_comes_late_is_not_lost_in_a_deleted_session(scene, seconds, closed
     assert listing.one(str(stored["session_id"]), None)["message_count"] == 1
 
 
-def test_a_message_on_its_way_while_its_session_is_deleted_is_filed_again(scene, monkeypatch):
+@pytest.mark.parametrize("finder", ["find_newest", "find_neighbours"], ids=["along", "alone"])
+def test_a_message_on_its_way_while_its_session_is_deleted_is_filed_again(scene, monkeypatch, finder):
     from gateway.store import finding
 
-    real, done = finding.find_neighbours, []
+    real, done = getattr(finding, finder), []
 
     def found(keys, moment):
-        neighbours = real(keys, moment)
+        sessions = real(keys, moment)
         if not done:
             done.append(True)
             delete(scene)
-        return neighbours
+        return sessions
 
-    monkeypatch.setattr(finding, "find_neighbours", found)
+    monkeypatch.setattr(finding, "find_newest", lambda *_: [])
+    monkeypatch.setattr(finding, finder, found)
     scene.person.say(seconds=10, body="racing")
     stored = scene.db.messages.find_one({"content": "racing"})
     assert str(stored["session_id"]) != scene.id
