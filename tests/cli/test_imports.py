@@ -205,6 +205,9 @@ def test_what_is_here_twice_is_told_and_made_one(gateway, uri, tmp_path):
     assert (report["dry_run"], report["groups"], report["sessions_merged"], report["left"]) == (False, 1, 1, [])
     assert gateway("import", "consolidate").stdout == "Nothing is here twice.\n"
     run_id = report["run_id"]
+    _, amounts, name, *_ = gateway("import", "list").stdout.splitlines()
+    assert (amounts.split()[0], amounts.split()[3:]) == (run_id, ["done", "-1", "0"])
+    assert name == "    what is here, by gateway import consolidate"
     shown = gateway("import", "show", run_id).stdout.splitlines()
     assert (shown[0], shown[3]) == (f"Consolidation {run_id} of what is here: done.", "  messages  1 were there twice")
     (line,) = gateway("import", "show", run_id, "--merged").stdout.splitlines()

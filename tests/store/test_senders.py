@@ -52,3 +52,12 @@ def test_whoever_was_met_meanwhile_is_left_out(db, monkeypatch):
     assert set(made) == {asked["+15558675311"]}
     assert contacts.resolve(participant("+15558675310"), TEN, line=LINE).id == faster.id
     assert db.contacts.count_documents({}) == 2
+
+
+def test_whom_only_imports_brought_is_told_from_who_was_here(db):
+    asked = everybody("+15558675310", "+15558675311", "+15558675312")
+    here, brought, _ = asked.values()
+    contacts.resolve(here.person, TEN, line=LINE)
+    contacts.resolve(brought.person, TEN, line=LINE, import_id=RUN)
+    assert senders.known_otherwise(asked.values()) == {here}
+    assert senders.unknown(asked.values()) == {asked["+15558675312"]}
