@@ -20,6 +20,8 @@ from gateway.store.spool_file import SpoolFile
 
 LOCK = "drain.lock"
 
+STANDSTILL_NS = 100_000_000
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -76,6 +78,7 @@ class Spool(SpoolFile):
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
         super().__init__(folder, _SCHEMA)
         self._max_bytes = max_bytes
+        self._empty_since: int | None = None
 
     def put(self, event: Event, *, webhook: str, told: str = "", refused: bool = False, error: str = "") -> bool:
         """Keep an event, on disk when this returns; False where it is there already. SpoolUnavailable if it failed.
@@ -98,9 +101,16 @@ class Spool(SpoolFile):
             return bool(kept[0] == webhook)
 
     def is_empty(self) -> bool:
-        """Tell whether nothing waits. Every webhook asks, so it reads one entry of one index."""
+        """Tell whether nothing waits. Every webhook asks, so nothing is believed to wait until the file changes."""
+        changed = self.changed_ns()
+        if changed is not None and changed == self._empty_since:
+            return True
         with self.using() as database:
-            return database.execute("SELECT 1 FROM events WHERE set_aside = 0 LIMIT 1").fetchone() is None
+            empty = database.execute("SELECT 1 FROM events WHERE set_aside = 0 LIMIT 1").fetchone() is None
+        # A file's time stands still for some milliseconds, in which it may change again.
+        is_over = changed is not None and time.time_ns() - changed > STANDSTILL_NS
+        self._empty_since = changed if empty and is_over else None
+        return empty
 
     def holds(self, key: str) -> bool:
         """Tell whether an event is here."""

@@ -30,6 +30,8 @@ class SpoolFile:
 
     def __init__(self, folder: Path, schema: str) -> None:
         self.folder, self._schema = folder, schema
+        # Whatever is written comes here first.
+        self._ahead = folder / f"{FILE}-wal"
         self._guard = threading.RLock()
         self._opened: sqlite3.Connection | None = None
 
@@ -72,6 +74,13 @@ class SpoolFile:
                 (self.folder / RESERVE).unlink(missing_ok=True)
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             yield database
+
+    def changed_ns(self) -> int | None:
+        """Say when anybody last wrote to it, in ns since 1970; None where nobody has it open yet."""
+        try:
+            return self._ahead.stat().st_mtime_ns
+        except OSError:
+            return None
 
     def size(self, database: sqlite3.Connection) -> int:
         """Give how many bytes its records take."""

@@ -78,6 +78,27 @@ def test_what_is_delivered_again_while_it_is_applied_stays_until_that_is_seen_to
     assert spool.is_empty()
 
 
+def test_whoever_found_it_empty_hears_at_once_of_what_another_process_keeps(spool):
+    other = Spool(spool.folder, max_bytes=10_000_000)
+    for number in range(100):
+        if number % 2:  # as if nobody had kept anything for a while, so that what was found is believed
+            os.utime(spool.folder / f"{spool_file.FILE}-wal", (TEN.timestamp(), TEN.timestamp()))
+        assert spool.is_empty()
+        assert spool.is_empty()
+        other.put(message(number), webhook="a")
+        assert not spool.is_empty()
+        other.remove(other.oldest(9))
+    other.close()
+
+
+def test_asking_whether_it_is_empty_costs_no_look_into_it_while_nobody_changes_it(spool, monkeypatch):
+    assert spool.is_empty()
+    os.utime(spool.folder / f"{spool_file.FILE}-wal", (TEN.timestamp(), TEN.timestamp()))
+    assert spool.is_empty()
+    monkeypatch.setattr(Spool, "using", None)
+    assert spool.is_empty()
+
+
 def test_a_record_nobody_can_read_is_told_apart(spool):
     spool.put(message(1), webhook="a")
     spool._connection().execute("UPDATE events SET event = '{\"broken\"'")
