@@ -4,7 +4,9 @@ import io
 import json
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -219,3 +221,32 @@ def test_logging_can_be_set_up_again(configured, monkeypatch):
 def test_a_label_of_bare_digits_is_shortened_unless_it_is_a_short_code(configured, label, shown):
     configured()
     assert logs.show_number(label) == shown
+
+
+def test_lines_of_many_threads_are_each_written_once_and_whole(configured):
+    log, out = configured()
+    with ThreadPoolExecutor(16) as pool:
+        for _ in pool.map(lambda number: log.info("told", number=number, padding="x" * 2000), range(2000)):
+            pass
+    assert sorted(json.loads(line)["number"] for line in out.lines()) == list(range(2000))
+
+
+def test_who_finds_another_thread_writing_leaves_the_line_to_it():
+    begun, on, written = threading.Event(), threading.Event(), []
+
+    class Slow(io.BytesIO):
+        def write(self, text):
+            written.append(bytes(text))
+            begun.set()
+            assert on.wait(30)
+            return len(text)
+
+    lines = logs._Lines(Slow())
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(lines.msg, b"one")
+        assert begun.wait(30)
+        lines.msg(b"two")
+        lines.msg(b"three")
+        on.set()
+        first.result()
+    assert written == [b"one\n", b"two\nthree\n"]
