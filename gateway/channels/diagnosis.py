@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from gateway.channels.base import Form
 from gateway.channels.signature import Keyring, verify
 
 # Each costs an HMAC for every secret; a request may name as many hosts as it likes.
@@ -53,7 +54,7 @@ def diagnose(keyring: Keyring, seen: Seen, form: Any, signature: str, *, account
         return Diagnosis(_cause(seen, found), found)
     if found := fits(seen.urls, _every_secret(keyring), form):
         return Diagnosis("account", found)
-    if form and (found := fits(seen.urls, keyring, {})):
+    if form and (found := fits(seen.urls, keyring, Form())):
         return Diagnosis("body", found)
     return Diagnosis("unknown")
 

@@ -107,19 +107,22 @@ def verify(
     if reason:
         return Verdict(False, reason)
     signed, given = "" if body is not None else _signed_part(form), signature.encode()
-    tried = dict.fromkeys(variant for url in urls for variant in variants(url))
+    tried = tuple(dict.fromkeys(variant for url in urls for variant in variants(url)))
     for secret in secrets:
         for url in tried:
             if body is not None and not _hash_matches(url, body):
                 continue
             if hmac.compare_digest(_signature(secret, url + signed, algorithm), given):
-                return Verdict(True, tried=tuple(tried), matched=url)
-    return Verdict(False, "bad_signature", tuple(tried))
+                return Verdict(True, tried=tried, matched=url)
+    return Verdict(False, "bad_signature", tried)
 
 
 def _signed_part(form: Any) -> str:
     """Give what of a form is signed: its names in order, each with its distinct values in order."""
-    return "".join(name + value for name in sorted(form) for value in sorted(set(form.getlist(name))))
+    return "".join(
+        name + (values[0] if len(values) == 1 else name.join(sorted(set(values))))
+        for name, values in sorted(form.lists())
+    )
 
 
 def _signature(secret: str, text: str, algorithm: str) -> bytes:

@@ -5,7 +5,7 @@ each is decided on in its turn. It is kept before anything is looked up; what it
 nothing but the settings.
 """
 
-import secrets
+import random
 from dataclasses import dataclass
 from datetime import datetime
 from typing import overload
@@ -43,7 +43,7 @@ def take(runtime: Runtime, event: Event) -> Outcome | Kept | None:
 
     SpoolUnavailable where neither MongoDB nor the spool took it.
     """
-    webhook = secrets.token_hex(8)
+    webhook = f"{random.getrandbits(64):016x}"
     if _must_wait(runtime, event):
         try:
             return _keep(runtime, event, webhook)

@@ -68,7 +68,9 @@ def _file(runtime: Runtime, arrival: Arrival) -> Filed | None:
 
 def answered(runtime: Runtime, arrival: Arrival, filed: Filed, word: Keyword | None = None) -> StoredTurn:
     """Answer a message in its session, as it is to be stored; writes nothing. Keywords are not ours to answer."""
-    delivery, message = arrival.delivery, dataclasses.replace(arrival.message, received_at=filed.moment)
+    delivery, message = arrival.delivery, arrival.message
+    if message.received_at != filed.moment:
+        message = dataclasses.replace(message, received_at=filed.moment)
     if not delivery.waiting:
         waited = ms_between(message.received_at, runtime.clock.now()) / 1000
         message = dataclasses.replace(message, metadata={**message.metadata, "spooledSeconds": waited})
