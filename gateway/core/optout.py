@@ -15,15 +15,17 @@ class Keyword(enum.StrEnum):
     HELP = "help"
 
 
+_GIVEN = {str(one): one for one in Keyword}
+
+
 def keyword(content: str, opt_out_type: str = "", *, opted_out: bool = False) -> Keyword | None:
     """Read the keyword of a message: Twilio's own verdict first (`OptOutType`), else a single word.
 
     "yes" is an everyday answer, so it opts in only somebody who is out.
     """
-    try:
-        return Keyword(opt_out_type.lower())
-    except ValueError:
-        word = content.strip().strip(".!").lower()
+    if given := _GIVEN.get(opt_out_type.lower()):
+        return given
+    word = content.strip().strip(".!").lower()
     if word in _STOP:
         return Keyword.STOP
     if word in _START or (word == "yes" and opted_out):
