@@ -47,7 +47,7 @@ def count(message: InboundMessage, filed: Filed, touch: Touch, keys: tuple[str, 
     """
     if message.call and not _begins(message, filed):
         return sessions.touch_by_id(touch)
-    if filed.session.is_open and sessions.touch([touch]):
+    if filed.session.is_open and not sessions.touch([touch]):
         if fresh := set(keys) - set(filed.session.keys):
             sessions.add_keys(filed.session.id, sorted(fresh))
             if filed.session.contact_id:

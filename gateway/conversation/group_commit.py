@@ -89,7 +89,7 @@ def _store_together(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_
         if turn.message.id in new
     }
     touches = [storing.touch_of(runtime, one) for one in stored.values()]
-    missed = set() if not touches or sessions.touch(touches) else sessions.uncounted(touches)
+    missed = sessions.touch(touches) if touches else set()
     results: list[_Committed | None] = [None] * len(arrivals)
     for number, one in stored.items():
         results[number] = _Committed(one, counted=one.turn.session_id not in missed)

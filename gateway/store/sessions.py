@@ -11,7 +11,7 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from gateway.core.sessions import IDLE, SessionView
 from gateway.store.connection import collection
@@ -154,30 +154,30 @@ def keep_empty(session_id: str, now: datetime, *, context: Mapping[str, Any]) ->
     )
 
 
-def touch(turns: Sequence[Touch]) -> bool:
-    """Count turns, each in its open session, in one round trip; False where one of those is open no more."""
-    updates = [({"_id": ObjectId(one.session_id), "status": "active"}, _changes(one)) for one in turns]
-    opened = collection(SessionDocument)
-    if len(updates) == 1:
-        return opened.update_one(*updates[0]).matched_count == 1
-    return opened.bulk_write([UpdateOne(*one) for one in updates], ordered=False).matched_count == len(updates)
+# What an upsert would insert has the id it was looked for by, and cannot have another one.
+_NEVER, _IMMUTABLE = {"$setOnInsert": {"_id": ""}}, 66
 
 
-def uncounted(turns: Sequence[Touch]) -> set[str]:
-    """Tell which sessions did not take their turn, where some were found closed: each that has nothing as new.
+def touch(turns: Sequence[Touch]) -> set[str]:
+    """Count turns, each in its open session, in one round trip; gives the sessions of those that are open no more.
 
-    One that is open took it. A closed one that has something newer may have missed its turn all the same; then the
-    worker counts it.
+    MongoDB says how many of many updates found their document, and not which. So each is an upsert of a document that
+    cannot be: whichever would be inserted fails, and that is told by its position.
     """
-    found = collection(SessionDocument).find(
-        {"_id": {"$in": [ObjectId(one.session_id) for one in turns]}}, {"status": 1, "last_message_at": 1}
-    )
-    moments = {one.session_id: one.moment for one in turns}
-    return moments.keys() - {
-        str(row["_id"])
-        for row in found
-        if row.get("status") == "active" or row["last_message_at"] >= moments[str(row["_id"])]
-    }
+    updates = [({"_id": ObjectId(one.session_id), "status": "active"}, _changes(one)) for one in turns]
+    found = collection(SessionDocument)
+    if len(updates) == 1:
+        done = found.update_one(*updates[0])
+        return set() if done.matched_count else {turns[0].session_id}
+    operations = [UpdateOne(which, changes | _NEVER, upsert=True) for which, changes in updates]
+    try:
+        found.bulk_write(operations, ordered=False)
+    except BulkWriteError as error:
+        failures = error.details["writeErrors"]
+        if error.details["writeConcernErrors"] or any(one["code"] != _IMMUTABLE for one in failures):
+            raise
+        return {turns[one["index"]].session_id for one in failures}
+    return set()
 
 
 def touch_closed(touched: Touch) -> bool:

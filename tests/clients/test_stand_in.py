@@ -8,6 +8,7 @@ import time
 import pytest
 import requests
 
+from gateway.channels.base import Form
 from gateway.channels.signature import Keyring, verify
 from tests.stand_ins.twilio import ACCOUNT, TOKEN, TwilioStandIn
 
@@ -54,7 +55,7 @@ def test_statuses_are_called_back_in_order_and_signed(stand_in):
     forms = [{name: values[0] for name, values in request.form.items()} for request in receiver.requests]
     assert [(form["MessageSid"], form["MessageStatus"]) for form in forms] == [(sid, "sent"), (sid, "delivered")]
     signature = receiver.requests[0].signature
-    assert verify(Keyring([TOKEN]), urls=[url], form=forms[0], signature=signature).genuine
+    assert verify(Keyring([TOKEN]), urls=[url], form=Form(forms[0]), signature=signature).genuine
 
 
 @pytest.mark.timeout(180)

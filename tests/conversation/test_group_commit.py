@@ -164,6 +164,45 @@ def test_a_session_closed_by_a_person_at_that_very_moment_costs_the_others_nothi
     assert_counts_are_right()
 
 
+def test_a_session_that_went_idle_at_that_very_moment_counts_what_is_older_than_what_it_has(rush, monkeypatch):
+    rush.meet(seconds=10)
+    real = sessions.touch
+
+    def closed_first(touches):
+        if len(touches) > 1:
+            which = {"_id": rush.stored("SM-first-3")["session_id"]}
+            change = {"$set": {"status": "closed", "closed_reason": "idle", "last_message_at": rush.clock.now()}}
+            mongoengine.get_db().sessions.update_one(which, change | {"$unset": {"open_keys": ""}})
+        return real(touches)
+
+    monkeypatch.setattr(sessions, "touch", closed_first)
+    rush.clock.tick(-5)
+    rush.together([(person, f"SM{person}") for person in range(PEOPLE)])
+    assert rush.stored("SM3")["session_id"] == rush.stored("SM-first-3")["session_id"]
+    assert_counts_are_right()
+
+
+def test_one_of_a_group_that_another_process_stored_meanwhile_costs_the_others_nothing(rush, monkeypatch):
+    rush.meet(seconds=10)
+    real = messages.insert
+
+    def beaten(turns):
+        if len(turns) > 1:
+            real(turns[3:4])
+        return real(turns)
+
+    monkeypatch.setattr(messages, "insert", beaten)
+    answers = rush.together([(person, f"SM{person}", f"I am {person}") for person in range(PEOPLE)])
+    assert [b">I am %d</Message>" % person in answer.data for person, answer in enumerate(answers)] == [True] * PEOPLE
+    db = mongoengine.get_db()
+    assert db.messages.count_documents({"_id": {"$in": [f"re:SM{person}" for person in range(PEOPLE)]}}) == PEOPLE
+    # Whoever stored it is to count it; that process never came so far.
+    short = rush.stored("SM3")["session_id"]
+    for session in db.sessions.find():
+        lacking = 2 if session["_id"] == short else 0
+        assert session["message_count"] == db.messages.count_documents({"session_id": session["_id"]}) - lacking
+
+
 def test_what_mongodb_cannot_hold_costs_only_itself(rush, monkeypatch):
     rush.meet(seconds=10)
     real = messages.insert
@@ -196,7 +235,7 @@ def test_with_mongodb_away_the_whole_group_is_kept_and_who_comes_next_waits_for_
     asked = []
 
     def away(*_):
-        asked.append(1)
+        asked.append(connection.breaker.is_open)
         raise StoreUnavailable("gone")
 
     monkeypatch.setattr(connection.breaker, "_probe", away)
@@ -205,6 +244,8 @@ def test_with_mongodb_away_the_whole_group_is_kept_and_who_comes_next_waits_for_
     assert {record.key for record in rush.app.extensions["gateway"].spool.oldest(99)} == {
         "SM-ahead", *(f"SM{person}" for person in range(PEOPLE))
     }  # fmt: skip
+    # Only who led the first group asked MongoDB at all.
+    assert asked.count(False) == 1
     connection.breaker.reset()
 
 

@@ -81,8 +81,21 @@ def test_closing_for_idleness_refuses_a_session_that_had_a_message_since_it_was_
 def test_a_touch_refuses_a_closed_session_and_counts_nothing():
     session = opened()
     close(session, "idle")
-    assert not sessions.touch([touch(session)])
+    assert sessions.touch([touch(session)]) == {session}
     assert count(session) == 0
+
+
+def test_of_many_touches_those_are_told_whose_session_is_open_no_more_or_gone_and_nothing_is_made():
+    ids = [opened(slot=str(number), keys=(str(number),), open_keys=(str(number),)) for number in range(6)]
+    sessions.touch([touch(ids[1], seconds=100)])
+    close(ids[1], "idle")
+    close(ids[3], "operator")
+    missing = sessions.new_id()
+    assert sessions.touch([touch(one) for one in (*ids, missing)]) == {ids[1], ids[3], missing}
+    assert [count(one) for one in ids] == [1, 1, 1, 0, 1, 1]
+    assert finding.get(missing) is None
+    assert sessions.touch([touch(one) for one in (ids[0], ids[0], ids[2])]) == set()
+    assert [count(one) for one in ids] == [3, 1, 2, 0, 1, 1]
 
 
 @pytest.mark.parametrize(("reason", "taken"), [("idle", True), ("operator", False)])
