@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 
 from gateway.conversation.runtime import Runtime
@@ -12,6 +12,8 @@ from gateway.store import analytics, turns
 from gateway.store.connection import deadline
 
 EVERY = timedelta(minutes=1)
+# All messages of a day are read for it, so the more there are, the longer it is left alone.
+REST = 20
 # A day of a hundred thousand messages takes some seconds; whoever holds a turn for longer is dead.
 LEASE = timedelta(minutes=5)
 # What takes longer, as the first count of years does, goes on in the next turn.
@@ -43,8 +45,9 @@ def count(runtime: Runtime, is_stopping: Callable[[], bool] = lambda: False) -> 
                     return counted
         left = counted < len(days)
     finally:
+        took = timedelta(seconds=time.monotonic() - began)
         with deadline():
-            turns.give_back(analytics.JOB, owner, due=now if left else now + EVERY)
+            turns.give_back(analytics.JOB, owner, due=now if left else now + max(EVERY, REST * took))
     if counted:
         log.debug("days_counted", days=counted)
     return counted
@@ -55,8 +58,8 @@ def count_again(runtime: Runtime, days: Iterable[datetime]) -> None:
     now = runtime.clock.now()
     with deadline(PASS_SECONDS):
         touched = {day_of(day) for day in days}
-        touched |= {day + DAY for day in touched if analytics.has_counts(day + DAY)}
-        analytics.queue_again(day for day in touched if not _is_thinned(runtime, day, now))
+        touched |= analytics.with_counts({day + DAY for day in touched})
+        analytics.queue_again(touched - _thinned(runtime, touched, now))
 
 
 def _due(runtime: Runtime, now: datetime) -> set[datetime]:
@@ -68,16 +71,17 @@ def _due(runtime: Runtime, now: datetime) -> set[datetime]:
     if until is None:
         return set(analytics.days_with_messages(now + DAY))
     fresh = set(analytics.days_stored(until - OVERLAP, now + DAY))
-    fresh |= {day + DAY for day in fresh if analytics.has_counts(day + DAY)}
+    fresh |= analytics.with_counts({day + DAY for day in fresh})
     counted = analytics.last_counted(day_of(now) - SETTLED - 2 * DAY)
     stale = {day for day, at in counted.items() if is_stale(day, at, now)}
-    return {day for day in fresh | stale if not _is_thinned(runtime, day, now)}
+    due = fresh | stale
+    return due - _thinned(runtime, due, now)
 
 
-def _is_thinned(runtime: Runtime, day: datetime, now: datetime) -> bool:
-    """Tell whether old conversations of a counted day may be deleted already: then its count says more than they do."""
+def _thinned(runtime: Runtime, days: Collection[datetime], now: datetime) -> set[datetime]:
+    """Give the counted days whose conversations may be deleted already: their counts say more than those do."""
     keep = runtime.settings.retention.days
-    return bool(keep) and day < now - timedelta(days=keep) and analytics.has_counts(day)
+    return analytics.with_counts({day for day in days if keep and day < now - timedelta(days=keep)})
 
 
 def _count_day(day: datetime, now: datetime) -> None:

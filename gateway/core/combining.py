@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -11,11 +12,12 @@ Result = TypeVar("Result")
 class _Seat(Generic[Item, Result]):
     """Where a thread waits: until it is served, or until it is its turn to serve."""
 
-    __slots__ = ("called", "item", "result", "served")
+    __slots__ = ("called", "item", "next", "result", "served")
 
     def __init__(self, item: Item) -> None:
         self.item, self.served = item, False
         self.result: Result | BaseException | None = None
+        self.next: _Seat[Item, Result] | None = None
         self.called = threading.Lock()
         self.called.acquire()
 
@@ -41,6 +43,8 @@ class Combiner(Generic[Item, Result]):
             seat.called.acquire()
         if not seat.served:
             self._lead(serve)
+        if seat.next:
+            seat.next.called.release()
         if isinstance(seat.result, BaseException):
             raise seat.result
         return seat.result  # type: ignore[return-value]
@@ -55,9 +59,12 @@ class Combiner(Generic[Item, Result]):
             results = [error] * len(group)
         for seat, result in zip(group, results, strict=True):
             seat.result, seat.served = result, True
+        # Each calls the next one: all at once they would only queue for the interpreter.
+        for seat, after in pairwise(group):
+            seat.next = after
         with self._guard:
             following = self._waiting[:1]
             self._busy = bool(following)
         # The next group goes on its way before this one is told.
-        for seat in (*following, *group):
+        for seat in following:
             seat.called.release()

@@ -131,7 +131,7 @@ class Waiting:
 
     since: datetime | None = None
     last: datetime | None = None
-    answered: set[str] = field(default_factory=set)
+    answered: frozenset[str] = frozenset()
 
     def take(self, message: Happened) -> float | None:
         """Take the next message of the session; gives the ms that this one let somebody wait, if it is an answer.
@@ -142,12 +142,12 @@ class Waiting:
         if message.is_inbound:
             if message.waits:
                 self.since, self.last = self.since or message.at, message.at
-                self.answered.clear()
+                self.answered = frozenset()
             return None
         if message.sender not in (BOT, HUMAN) or message.sender in self.answered:
             return None
         began, self.since = self.since or self.last, None
-        self.answered.add(message.sender)
+        self.answered |= {message.sender}
         # An answer that went out with the webhook carries the moment of its question; what it took is beside it.
         return None if began is None else max(ms_between(began, message.at), message.processing_ms)
 

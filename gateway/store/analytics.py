@@ -1,7 +1,7 @@
 """Counts by day and channel: read from messages and sessions by the worker, kept, and added up for the console."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import islice
@@ -105,11 +105,10 @@ def before(session_id: str, day: datetime) -> list[Happened]:
 def begun(session_ids: Sequence[str], day: datetime) -> Iterator[Begun]:
     """Give those of the sessions that began on a day."""
     wanted = {"channel_id": 1, "communication_type": 1, "first_message_at": 1, "metadata.firstMessageAt": 1}
-    ids = [ObjectId(one) for one in session_ids if ObjectId.is_valid(one)]
-    for start in range(0, len(ids), _AT_ONCE):
-        some = {"_id": {"$in": ids[start : start + _AT_ONCE]}}
+    for start in range(0, len(session_ids), _AT_ONCE):
+        ids = [ObjectId(one) for one in session_ids[start : start + _AT_ONCE] if ObjectId.is_valid(one)]
         with deadline(BATCH_SECONDS):
-            rows = list(collection(SessionDocument).find(some, wanted))
+            rows = list(collection(SessionDocument).find({"_id": {"$in": ids}}, wanted))
         for row in rows:
             first = row.get("first_message_at") or (row.get("metadata") or {}).get("firstMessageAt")
             if isinstance(first, datetime) and day <= first < day + DAY:
@@ -193,9 +192,10 @@ def last_counted(since: datetime) -> dict[datetime, datetime]:
     return times
 
 
-def has_counts(day: datetime) -> bool:
-    """Tell whether a day was counted, and had something."""
-    return collection(DailyCountDocument).find_one({"day": day}, {"_id": 1}) is not None
+def with_counts(days: Collection[datetime]) -> set[datetime]:
+    """Tell which of these days were counted, and had something."""
+    wanted = {"day": {"$in": sorted(days)}}
+    return set(collection(DailyCountDocument).distinct("day", wanted)) if days else set()
 
 
 def queue(days: Iterable[datetime], until: datetime) -> None:

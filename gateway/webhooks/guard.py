@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NoReturn
-from urllib.parse import parse_qsl
 
 import structlog
 from flask import Flask, Response, current_app, g, request
 from itsdangerous import BadSignature
 
 from gateway.channels import signature
-from gateway.channels.base import Form
+from gateway.channels.base import Form, decode
 from gateway.conversation.intake import Kept
 from gateway.conversation.receive import Outcome
 from gateway.conversation.runtime import SIMULATED_AT, Runtime, simulated_times
@@ -114,10 +113,9 @@ def _body() -> bytes:
 def _decoded(body: bytes) -> Form | None:
     """Decode a form strictly; None for what is not UTF-8 (a lenient decoder would store replacement signs)."""
     try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=FIELD_LIMIT)
+        return decode(body, max_fields=FIELD_LIMIT)
     except ValueError:
         return None
-    return Form(pairs)
 
 
 def _verdict(form: Form, given: str, body: bytes | None = None) -> signature.Verdict:

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import mongoengine
 import pytest
@@ -140,21 +141,24 @@ def test_whatever_comes_together_becomes_what_it_would_have_become_alone(rush):
     assert_counts_are_right()
 
 
-def test_a_session_closed_by_a_person_at_that_very_moment_costs_the_others_nothing(rush, monkeypatch):
-    rush.meet(seconds=10)
+def close_before_it_counts(rush, monkeypatch, **closed):
+    """Close the third person's session between the insert of a group and its touch."""
     real = sessions.touch
 
     def closed_first(touches):
         if len(touches) > 1:
             which = {"_id": rush.stored("SM-first-3")["session_id"]}
-            change = {"$set": {"status": "closed", "closed_reason": "operator", "closed_at": rush.clock.now()}}
-            rush.clock.tick(-5)
-            change["$set"]["closed_at"] = rush.clock.now()
-            rush.clock.tick(5)
-            mongoengine.get_db().sessions.update_one(which, change | {"$unset": {"open_keys": ""}})
+            change = {"$set": {"status": "closed"} | closed, "$unset": {"open_keys": ""}}
+            mongoengine.get_db().sessions.update_one(which, change)
         return real(touches)
 
     monkeypatch.setattr(sessions, "touch", closed_first)
+
+
+def test_a_session_closed_by_a_person_at_that_very_moment_costs_the_others_nothing(rush, monkeypatch):
+    rush.meet(seconds=10)
+    before = rush.clock.now() - timedelta(seconds=5)
+    close_before_it_counts(rush, monkeypatch, closed_reason="operator", closed_at=before)
     rush.together([(person, f"SM{person}") for person in range(PEOPLE)])
     moved = rush.stored("SM3")
     assert moved["decision"]["rule"] == "closed_for_good"
@@ -166,17 +170,9 @@ def test_a_session_closed_by_a_person_at_that_very_moment_costs_the_others_nothi
 
 def test_a_session_that_went_idle_at_that_very_moment_counts_what_is_older_than_what_it_has(rush, monkeypatch):
     rush.meet(seconds=10)
-    real = sessions.touch
-
-    def closed_first(touches):
-        if len(touches) > 1:
-            which = {"_id": rush.stored("SM-first-3")["session_id"]}
-            change = {"$set": {"status": "closed", "closed_reason": "idle", "last_message_at": rush.clock.now()}}
-            mongoengine.get_db().sessions.update_one(which, change | {"$unset": {"open_keys": ""}})
-        return real(touches)
-
-    monkeypatch.setattr(sessions, "touch", closed_first)
     rush.clock.tick(-5)
+    later = rush.clock.now() + timedelta(seconds=5)
+    close_before_it_counts(rush, monkeypatch, closed_reason="idle", last_message_at=later)
     rush.together([(person, f"SM{person}") for person in range(PEOPLE)])
     assert rush.stored("SM3")["session_id"] == rush.stored("SM-first-3")["session_id"]
     assert_counts_are_right()
