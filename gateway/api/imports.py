@@ -1,7 +1,7 @@
 """Conversations brought in from a file: taken in here, imported by a worker, looked after here."""
 
-from collections.abc import Iterator
-from typing import BinaryIO, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO, cast
 
 import orjson
 from flask import Response, request
@@ -19,6 +19,7 @@ from gateway.api.schemas.imports import (
     ImportPath,
     Imports,
     ImportsQuery,
+    InPlace,
 )
 from gateway.conversation import export, importing
 from gateway.conversation.importing import BadFile, TooLarge
@@ -59,7 +60,7 @@ def create_import(form: ImportForm) -> Response:
         raise conflict(error, "bad_file") from None
     except TooLarge:
         raise _too_large() from None
-    return reply(_shown(run), 202, {"Location": f"{request.path}/{run.id}"})
+    return reply(_shown(run), 202, {"Location": f"{request.script_root}{request.path}/{run.id}"})
 
 
 @bp.get("/imports", tags=TAGS, responses={200: Imports})
@@ -146,4 +147,10 @@ def _shown(run: Stored) -> Import:
         complete=run.is_complete,
         problems=tally.problems,
         error=run.error or None,
+        in_place=_in_place(run.in_place) if run.in_place else None,
     )
+
+
+def _in_place(known: Mapping[str, Any]) -> InPlace:
+    amounts = {name: known.get(name) or 0 for name in ("late", "left")}
+    return InPlace(step=known["step"], backup=known.get("backup") or {}, **amounts)

@@ -232,6 +232,8 @@ def show_verified(done: Verified, wants_json: bool) -> None:
     click.echo(f"{what} {done.run.id} of {done.run.file_name}, compared with {of}:")
     click.echo(f"  sessions  {done.sessions:,}")
     click.echo(f"  messages  {done.messages:,}")
+    if done.people:
+        click.echo(f"  people    {done.people:,}")
     for what, count in done.counts.most_common():
         click.echo(f"  {what}: {count:,}")
     if done.extra:
@@ -249,6 +251,7 @@ def _verified(done: Verified) -> dict[str, Any]:
         "compared_with": ("backup" if done.run.in_place else "source") if done.of_source else "notes",
         "sessions": done.sessions,
         "messages": done.messages,
+        "people": done.people,
         "same": done.is_same,
         "extra": done.extra,
         "written_since": done.written_since,

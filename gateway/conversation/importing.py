@@ -260,7 +260,8 @@ def _rows(runtime: Runtime, run: Import, origin: Origin, hands: Hands) -> Genera
 
     if origin.in_place:
         origin = adopting.kept_aside(runtime, run, origin, _noted(runtime, run), tick)
-    with closing(origins.stage(runtime, origin, origins.stage_path(runtime, run.id), tick)) as stage:
+    path, is_alone = origins.stage_path(runtime, run.id), bool(hands.rest)
+    with closing(origins.stage(runtime, origin, path, tick, is_alone=is_alone)) as stage:
         facts = stage.facts()
         if run.fingerprint not in ("", facts["fingerprint"]):
             raise BadFile("What is imported has changed since it was begun. Import it again: nothing comes in twice.")

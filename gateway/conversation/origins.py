@@ -163,8 +163,10 @@ def sweep(runtime: Runtime, held: set[str]) -> None:
                 path.unlink()
 
 
-def stage(runtime: Runtime, origin: Origin, path: Path, tick: Callable[[int], object]) -> Stage:
-    """Put a source of another program in order."""
+def stage(
+    runtime: Runtime, origin: Origin, path: Path, tick: Callable[[int], object], *, is_alone: bool = False
+) -> Stage:
+    """Put a source of another program in order; whoever `is_alone` starts no second process for it."""
     layout, roles = choose(origin.layout, origin.tables)
     sessions, asked = runtime.settings.sessions, origin.options.threshold_ms
 
@@ -177,7 +179,7 @@ def stage(runtime: Runtime, origin: Origin, path: Path, tick: Callable[[int], ob
             return importing.homes_of(ids)
 
     now = runtime.clock.now()
-    return put_in_order(Plan(layout, origin.tables, roles, origin.options, now, policy, homes, tick), path)
+    return put_in_order(Plan(layout, origin.tables, roles, origin.options, now, policy, homes, tick, is_alone), path)
 
 
 def as_stored(options: Options) -> dict[str, Any]:

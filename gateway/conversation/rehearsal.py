@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from gateway.conversation import carried, imported, origins, staged
+from gateway.conversation import carried, imported, imported_people, origins, staged
 from gateway.conversation.importing import batches
 from gateway.conversation.layouts import OWN
 from gateway.conversation.origins import Origin
@@ -24,6 +24,7 @@ from gateway.core.imported import (
     Remark,
     SessionRow,
     Tally,
+    future,
 )
 from gateway.core.sessions import Scope
 from gateway.store import adopted, importing, numbers, senders
@@ -159,7 +160,7 @@ class _Judge:
     def _session(self, read: Read, row: SessionRow, known: "_Known") -> None:
         if row.id in known.sessions or f"s{row.id}" in known.seen:
             self.done.tally.sessions_existing += 1
-        elif reason := imported.future(self.now, row.document, *imported.MOMENTS):
+        elif reason := future(self.now, row.document, *imported.MOMENTS):
             self._reject(read, reason)
             return
         else:
@@ -169,8 +170,8 @@ class _Judge:
     def _people(self, rows: Sequence[SessionRow]) -> None:
         """Count those behind sessions whom no session before named."""
         people: dict[str, Sender] = {}
-        asked = list(dict.fromkeys(imported.sender(row.document) for row in rows))
-        named = imported.with_emails(asked, self.done.layout)
+        asked = list(dict.fromkeys(imported_people.sender(row.document) for row in rows))
+        named = imported_people.with_emails(asked, self.done.layout)
         for sender in (named.get(one, one) for one in asked):
             # Whoever is called by an e-mail is the one who has it.
             form = next(reversed(numbers.forms(sender.person, sender.line).values()), "")
@@ -187,7 +188,7 @@ class _Judge:
             self.done.tally.messages_duplicate += 1
         elif row.session_id not in known.homes:
             self._reject(read, imported.not_here(row.session_id))
-        elif reason := imported.future(self.now, row.document, *imported.SAID):
+        elif reason := future(self.now, row.document, *imported.SAID):
             self._reject(read, reason)
         else:
             known.seen.add(f"m{row.id}")

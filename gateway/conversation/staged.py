@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 
 from gateway.channels import CHANNELS
-from gateway.core import foreign, imported
+from gateway.core import carried, foreign, imported
 from gateway.core.checking import BadRow
 from gateway.core.foreign import NOWHERE, Line
-from gateway.core.imported import MessageRow, Position, Read, Rejected, Remark, SessionRow
+from gateway.core.imported import CarriedRow, MessageRow, Position, Read, Rejected, Remark, SessionRow
 from gateway.core.messages import SMS, WHATSAPP
 from gateway.core.sessions import IDLE, Scope
 from gateway.core.times import from_epoch_ms
@@ -23,17 +23,19 @@ def reads(stage: Stage, after: int, size: int, scope: Scope, ours: str) -> Itera
     total = stage.facts()["rows"]
     for row in stage.rows(after):
         position = Position(size * row.number // total, row.number)
-        written = str(row.fields.get("text") or "").encode(errors="replace")
-        yield Read(_row(row, scope, ours), position, written, str(row.fields.get("place") or ""))
+        text, place = row.written
+        yield Read(_row(row, scope, ours), position, text.encode(errors="replace"), place)
 
 
-def _row(row: StagedRow, scope: Scope, ours: str) -> SessionRow | MessageRow | Rejected | Remark:
+def _row(row: StagedRow, scope: Scope, ours: str) -> SessionRow | MessageRow | CarriedRow | Rejected | Remark:
     try:
         match row.what:
+            case "person":
+                return carried.document(carried.CONTACT, orjson.loads(row.fields["document"]))
             case "session":
                 return imported.session(_session(row.fields, scope, ours))
             case "message":
-                return imported.message(_message(row.fields, row.session or {}, ours))
+                return imported.message(_message(row.fields, row.session, ours))
             case "rejected":
                 return Rejected(row.fields["reason"])
             case "remark":

@@ -7,32 +7,38 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain, islice, tee
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
 
-from gateway.conversation import imported
+from gateway.conversation.crew import Crew
+from gateway.conversation.interpreting import (
+    OF_MESSAGES,
+    OF_PEOPLE,
+    OF_REJECTED,
+    OF_SESSIONS,
+    Interpreted,
+    Interpreter,
+    Plain,
+)
 from gateway.conversation.layouts.reading import ORDER, SESSIONS, Reading, Roles, Tables
-from gateway.conversation.sources import Record, Table
+from gateway.conversation.sources import Table
 from gateway.core import emails, foreign
-from gateway.core.checking import BadRow
-from gateway.core.foreign import Talk, Utterance
 from gateway.core.moments import Spelling
-from gateway.core.optout import Keyword, keyword
 from gateway.core.participant import address
 from gateway.core.rethreading import Bare, Threaded, thread
 from gateway.core.sessions import Policy
-from gateway.core.times import epoch_ms, from_epoch_ms, parse_moment
-from gateway.store import numbers, staged_sessions
+from gateway.core.times import from_epoch_ms
+from gateway.store import numbers, staged_people, staged_sessions
 from gateway.store.staging import Stage
 
 # So many messages of a line after the other are looked for here at once.
 _LOOKED_UP = 1000
-_TICK = 1000
-# A session is often said with each of its messages: so many are not looked for again.
-_REMEMBERED = 10_000
+# So much is read at once: records, or signs of them.
+_AT_ONCE, _SIGNS_AT_ONCE = 2000, 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,8 @@ class Plan:
     """What is to be put in order: tables with what they hold, and how it is asked what is here already.
 
     What lies after `now` is not taken. `policy` gives how to judge a type's pauses, `homes` the session here of each of
-    some messages, and `tick` hears every now and then how many records were read.
+    some messages, and `tick` hears every now and then how many records were read. Whoever is `is_alone` has one
+    processor for it, for others serve.
     """
 
     layout: Tables
@@ -65,6 +72,7 @@ class Plan:
     policy: Callable[[str], Policy]
     homes: Callable[[Sequence[str]], Mapping[str, str]]
     tick: Callable[[int], object] = lambda _records: None
+    is_alone: bool = False
 
 
 def put_in_order(plan: Plan, path: Path) -> Stage:
@@ -102,8 +110,8 @@ class _Order:
     stage: Stage
     records: int = 0
     repeated: int = 0
+    twice: int = 0
     is_whole: bool = True
-    lately: set[str] = field(default_factory=set)
     remarks: list[str] = field(default_factory=list)
 
     def make(self) -> None:
@@ -116,6 +124,7 @@ class _Order:
             self._make_sessions()
         else:
             self.remarks += staged_sessions.keep(self.stage)
+        self.remarks += staged_people.settle(self.stage, self.plan.options.line, self.plan.now)
         for remark in self.remarks:
             self.stage.add("remarks", reason=remark)
 
@@ -129,141 +138,75 @@ class _Order:
         wanted = [
             (role, table) for role in ORDER for table in self.plan.tables if self.plan.roles.get(table.name) == role
         ]
-        for role, table in wanted:
-            record = None
-            for record in table.read():
-                self.records += 1
-                self._take(role, record, reading)
-                if not self.records % _TICK:
-                    self.plan.tick(self.records)
-            # A file that was cut off ends in the middle of a row.
-            self.is_whole &= record is None or not record.problem
-            self.remarks += table.remarks()
+        with Crew(self.plan.is_alone) as crew:
+            for role, table in wanted:
+                by = Interpreter(self.plan.layout, role, reading, self.plan.now)
+                for done in crew.interpret(by, self._some(table)):
+                    self._add(role, done)
+                self.remarks += table.remarks()
         left_out = [table.name for table in self.plan.tables if table.name not in self.plan.roles]
         self.remarks += [
             f"{name} was left out: it holds nothing of the layout {self.plan.layout.name}." for name in left_out
         ]
+        if self.twice:
+            self.remarks.append(f"People who came more than once: {self.twice:,}. The first of each counts.")
         if self.repeated:
             self.remarks.append(f"{self.repeated:,} sessions came more than once; their messages were put together.")
 
-    def _take(self, role: str, record: Record, reading: Reading) -> None:
-        self.stage.seen(record.place, record.text)
-        if record.problem:
-            self._reject(record, record.problem)
-            return
-        try:
-            for found in self.plan.layout.read(role, record.fields, reading):
-                match found:
-                    case Talk():
-                        self._talk(found, record if role == SESSIONS else Record(record.place))
-                    case Utterance():
-                        self._utterance(found, record)
-                    case BadRow():
-                        self._reject(record, str(found))
-        except BadRow as error:
-            self._reject(record, str(error))
+    def _some(self, table: Table) -> Iterator[list[Plain]]:
+        """Read a table, some records at a time."""
+        some, size, is_whole = list[Plain](), 0, True
+        for record in table.read():
+            self.stage.seen(record.place, record.text)
+            some.append((record.place, record.fields, record.problem, record.text))
+            size += len(record.text)
+            # A file that was cut off ends in the middle of a row.
+            is_whole = not record.problem
+            if len(some) == _AT_ONCE or size > _SIGNS_AT_ONCE:
+                yield self._told(some)
+                some, size = [], 0
+        self.is_whole &= is_whole
+        if some:
+            yield self._told(some)
 
-    def _reject(self, record: Record, reason: str) -> None:
-        self.stage.add("rejected", place=record.place, reason=reason, text=record.text)
+    def _told(self, some: list[Plain]) -> list[Plain]:
+        self.records += len(some)
+        self.plan.tick(self.records)
+        return some
 
-    def _talk(self, talk: Talk, record: Record) -> None:
-        if talk.ref in self.lately:
-            self.repeated += bool(record.text)
-            return
-        if len(self.lately) == _REMEMBERED:
-            self.lately.clear()
-        self.lately.add(talk.ref)
-        began = talk.document.get("createdAt") or talk.document.get("last_message_at")
-        moment = epoch_ms(parse_moment(began)) if began else None
-        is_new = self.stage.add(
-            "sessions",
-            ref=talk.ref,
-            kind=talk.kind,
-            ours=talk.ours,
-            person=talk.person,
-            channel=talk.channel,
-            previous=talk.previous,
-            is_open=talk.document.get("status") == "active",
-            first=moment,
-            last=moment,
-            document=orjson.dumps(talk.document),
-            place=record.place,
-            text=record.text,
-        )
-        self.repeated += bool(record.text) and not is_new
-
-    def _utterance(self, said: Utterance, record: Record) -> None:
-        if ahead := imported.future(self.plan.now, {"createdAt": said.at}, "createdAt"):
-            self._reject(record, ahead)
-            return
-        self.stage.add_soon(
-            "messages",
-            id=said.id,
-            ref=said.ref,
-            at=epoch_ms(said.at),
-            outbound=not said.inbound,
-            kind=said.kind,
-            ours=said.ours,
-            person=said.person,
-            channel=said.channel,
-            says=_says(said),
-            document=orjson.dumps(said.document),
-            place=record.place,
-            text=record.text,
-        )
+    def _add(self, role: str, done: Interpreted) -> None:
+        self.stage.add_all("rejected", OF_REJECTED, done.rejected)
+        self.stage.add_all("messages", OF_MESSAGES, done.messages)
+        new = self.stage.add_all("people", OF_PEOPLE, done.people)
+        self.twice += len(done.people) - new
+        new = self.stage.add_all("sessions", OF_SESSIONS, done.sessions)
+        self.repeated += len(done.sessions) - new if role == SESSIONS else 0
 
     def _make_sessions(self) -> None:
         """Make sessions of the messages, by the rules that hold here, whatever sessions the source has."""
-        waiting: list[_Filed] = []
-        for line, rows in staged_sessions.by_sender(self.stage):
-            waiting += self._thread(line, rows)
-            if len(waiting) >= _LOOKED_UP:
-                self._file(waiting)
-                waiting = []
-        self._file(waiting)
+        lines = staged_sessions.by_sender(self.stage)
+        filed = chain.from_iterable(self._thread(line, rows) for line, rows in lines)
+        while some := list(islice(filed, _LOOKED_UP)):
+            self._file(some)
         staged_sessions.settle(self.stage)
 
-    def _thread(self, line: str, rows: Sequence[Mapping[str, Any]]) -> Iterator["_Filed"]:
-        """Apply the rules to one sender."""
-        bare = (Bare(row["id"], from_epoch_ms(row["at"]), not row["outbound"]) for row in rows)
+    def _thread(self, line: str, rows: Iterator[Mapping[str, Any]]) -> Iterator["_Filed"]:
+        """Apply the rules to one sender, however much they wrote: no more than a message of it is in memory."""
+        read, rows = tee(rows)
+        bare = (Bare(row["id"], from_epoch_ms(row["at"]), not row["outbound"]) for row in read)
         named = thread(
             bare, self.plan.policy(line.partition("|")[0]), lambda one: foreign.session_id(f"{line}|{one.id}", "")
         )
         return (_Filed(row, threaded) for row, threaded in zip(rows, named, strict=True))
 
     def _file(self, filed: Sequence["_Filed"]) -> None:
-        """Note which message is in which session; one whose messages are here already is the one they are in."""
-        here = self.plan.homes([one.row["id"] for one in filed]) if filed else {}
+        """Note which message is in which session, and which messages are here already, where."""
+        here = self.plan.homes([one.row["id"] for one in filed])
         self.plan.tick(self.records)
-        homes: dict[str, str] = {}
-        for one in filed:
-            if home := here.get(one.row["id"]):
-                homes.setdefault(one.threaded.session_id, home)
-        for one in filed:
-            ref, row = one.threaded.session_id, one.row
-            home, before = homes.get(ref, ref), one.threaded.decision.previous_session_id
-            if one.threaded.decision.session_id is None:
-                self.stage.add(
-                    "sessions",
-                    ref=ref,
-                    id=home,
-                    **{name: row[name] for name in ("kind", "ours", "person", "line", "channel")},
-                    previous=before and homes.get(before, before),
-                    first=row["at"],
-                    last=row["at"],
-                    here=home != ref,
-                    document=b"{}",
-                    place="",
-                    text="",
-                )
-        rows = [(one.threaded.session_id, one.decision(homes), one.row["n"]) for one in filed]
-        staged_sessions.file(self.stage, rows)
-
-
-def _says(said: Utterance) -> str:
-    """Tell whether somebody says STOP or START."""
-    word = keyword(said.document["content"]) if said.inbound else None
-    return str(word) if word in (Keyword.STOP, Keyword.START) else ""
+        homes = [(one.threaded.session_id, home) for one in filed if (home := here.get(one.row["id"]))]
+        begun = [one.session() for one in filed if one.threaded.decision.session_id is None]
+        messages = [(one.threaded.session_id, one.decision(), one.row["n"]) for one in filed]
+        staged_sessions.file(self.stage, begun, messages, homes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,10 +214,12 @@ class _Filed:
     row: Mapping[str, Any]
     threaded: Threaded
 
-    def decision(self, homes: Mapping[str, str]) -> bytes | None:
+    def session(self) -> tuple[Any, ...]:
+        """Give the session that begins with this message, in the columns of `staged_sessions.BEGUN`."""
+        ref, row = self.threaded.session_id, self.row
+        line = tuple(row[name] for name in ("kind", "ours", "person", "line", "channel"))
+        return (ref, ref, *line, self.threaded.decision.previous_session_id, row["at"], row["at"], b"{}", "", "")
+
+    def decision(self) -> str | None:
         """Give the decision as it is kept on what was received."""
-        if self.row["outbound"]:
-            return None
-        stored = self.threaded.decision.as_stored()
-        before = stored["previous_session_id"]
-        return orjson.dumps(stored | {"previous_session_id": before and homes.get(before, before)})
+        return None if self.row["outbound"] else orjson.dumps(self.threaded.decision.as_stored()).decode()

@@ -11,12 +11,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.conversation import adopting, origins, rehearsal
+from gateway.conversation import adopting, carried, origins, rehearsal
 from gateway.conversation.importing import batches
 from gateway.conversation.origins import REHEARSAL, Origin
 from gateway.conversation.runtime import Runtime
+from gateway.core.carried import CONTACT
 from gateway.core.errors import GatewayError
-from gateway.core.imported import MessageRow, Read, SessionRow, digest
+from gateway.core.imported import CarriedRow, MessageRow, Read, SessionRow, digest
 from gateway.store import consolidations, imported_batches, imports, rejections, repeated
 from gateway.store.connection import deadline
 from gateway.store.consolidations import Note
@@ -28,6 +29,7 @@ STEP_SECONDS = 60
 # So many differences are named; all are counted.
 MOST_NAMED = 100
 
+UNKNOWN = "person missing"
 MISSING, CHANGED, MOVED, GONE, MISCOUNTED = "missing", "changed", "moved", "session missing", "count is wrong"
 APART, BACK = "apart again", "there twice again"
 
@@ -49,6 +51,7 @@ class Verified:
     of_source: bool
     sessions: int = 0
     messages: int = 0
+    people: int = 0
     extra: int = 0
     written_since: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -86,8 +89,9 @@ def verify(runtime: Runtime, import_id: str, tell: Callable[[int, int], object] 
         return _consolidated(run, tell)
     origin = _origin(runtime, run)
     comparison = _Comparison(Verified(run, origin is not None), tell)
-    for sessions, messages in _of_source(runtime, run, origin) if origin else _noted(run):
+    for sessions, messages, people in _of_source(runtime, run, origin) if origin else _noted(run):
         comparison.add(sessions, messages)
+        comparison.add_people(people)
     with deadline(STEP_SECONDS):
         comparison.done.extra = max(0, imported_batches.amount(run.id) - comparison.found)
     if run.in_place:
@@ -134,7 +138,8 @@ def _origin(runtime: Runtime, run: Import) -> Origin | None:
     return adopting.again(runtime, run) if run.in_place else origins.again(run)
 
 
-_Batch = tuple[Sequence[str], Sequence[Brought]]
+# Sessions, messages, and the rows of people: those are compared with the source only.
+_Batch = tuple[Sequence[str], Sequence[Brought], Sequence[Read]]
 
 
 def _noted(run: Import) -> Iterator[_Batch]:
@@ -144,7 +149,7 @@ def _noted(run: Import) -> Iterator[_Batch]:
             batch = next(noted, None)
         if batch is None:
             return
-        yield batch
+        yield *batch, ()
 
 
 def _of_source(runtime: Runtime, run: Import, origin: Origin) -> Iterator[_Batch]:
@@ -164,7 +169,8 @@ def _of_source(runtime: Runtime, run: Import, origin: Origin) -> Iterator[_Batch
 def _expected(reads: Sequence[Read]) -> _Batch:
     sessions = [read.row.id for read in reads if isinstance(read.row, SessionRow)]
     rows = [read.row for read in reads if isinstance(read.row, MessageRow)]
-    return sessions, [Brought(row.id, row.session_id, digest(row.document)) for row in rows]
+    people = [read for read in reads if isinstance(read.row, CarriedRow) and read.row.kind == CONTACT]
+    return sessions, [Brought(row.id, row.session_id, digest(row.document)) for row in rows], people
 
 
 @dataclass
@@ -185,6 +191,15 @@ class _Comparison:
         for session_id, (said, _) in miscounted.items():
             done.differs(GONE if said is None else MISCOUNTED, session_id, session_id)
         self.tell(done.messages, done.run.tally.messages_imported)
+
+    def add_people(self, reads: Sequence[Read]) -> None:
+        """Count people, each of whom is here as a contact of their own or as one who has what they are known by."""
+        with deadline(STEP_SECONDS):
+            here = carried.known(reads) if reads else set()
+        ids = {read.row.id for read in reads if isinstance(read.row, CarriedRow)}
+        self.done.people += len(ids)
+        for one in sorted(ids - here):
+            self.done.differs(UNKNOWN, one, one)
 
     def _compare(self, one: Brought, here: Stored | None) -> None:
         if here is None:

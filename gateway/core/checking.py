@@ -34,12 +34,13 @@ def checked(
         raise BadRow(f"It has no {missing}.")
     read: Document = {}
     for name, value in document.items():
-        if not _is_name(name):
+        check = checks.get(name)
+        if check is None and not _is_name(name):
             raise BadRow(f"{name[:40]!r} is no name of a field.")
         if value is None and name in never_null:
             continue
         try:
-            read[name] = None if value is None else checks.get(name, plain)(value)
+            read[name] = None if value is None else (check or plain)(value)
         except ValueError as error:
             raise BadRow(f"{name}: {error}") from None
     return read

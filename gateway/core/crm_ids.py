@@ -33,7 +33,7 @@ def take(fields: Fields, spelling: Spelling) -> Document:
 
     It may be in an object of its own: `crm: {hubspot: {...}}`. What is no id, or no time, stays where it was.
     """
-    return _read(fields, _OF_PERSON, spelling)
+    return _read(fields, _OF_PERSON, spelling) if fields.first(*_IDS, *_OBJECTS)[0] else {}
 
 
 def _read(fields: Fields, names: _Names, spelling: Spelling) -> Document:

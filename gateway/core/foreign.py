@@ -39,9 +39,10 @@ _STATES |= dict.fromkeys(("closed", "ended", "completed", "complete", "inactive"
 
 _PERSON = ("user_id", "customer_id", "contact_phone", "phone_number", "phone")
 
-_SID = re.compile(r"[A-Z]{2}[0-9a-f]{32}(:\d+)?")
 _OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
+_SID = r"[A-Z]{2}[0-9a-f]{32}(:\d+)?"
+_UNIQUE = re.compile(f"{_UUID.pattern}|{_OBJECT_ID.pattern}|{_SID}")
 
 
 @dataclass(slots=True)
@@ -73,6 +74,16 @@ class Utterance:
     kind: str = ""
     channel: str = ""
     document: Document = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody of another program: the id sessions name them by there, theirs here, and their phones as written."""
+
+    ref: str
+    id: str
+    phones: tuple[str, ...]
+    document: Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +131,14 @@ def session_id(ref: str, person: str) -> str:
     return _digest("session", ref, "" if _UUID.fullmatch(ref) else person)[:24]
 
 
+def person_id(ref: str) -> str:
+    """Give a person's id here: their own where it is one of MongoDB's, else always the same one for it."""
+    return ref if _OBJECT_ID.fullmatch(ref) else _digest("person", ref)[:24]
+
+
 def message_id(own: str, *said: str) -> str:
     """Give a message's id here: its own where nothing else in the world has it, else one made of all it says."""
-    if _SID.fullmatch(own) or _OBJECT_ID.fullmatch(own) or _UUID.fullmatch(own):
+    if _UNIQUE.fullmatch(own):
         return own
     return f"import:{_digest(own, *said)[:32]}"
 
@@ -150,7 +166,7 @@ def utterance(
     at = fields.take("created_at", "timestamp", "sent_at", "sent_date", "date_sent", "date_created", "date", "time")
     if at is None:
         raise BadRow("It has no time.")
-    moment = read_moment(at, spelling)
+    said_at = read_moment(at, spelling)
     content = fields.text("content", "text", "message", "body")
     theirs, direction = _addresses(fields), fields.text("direction")
     role = fields.text("role", "sender", "sender_type", *said_by)
@@ -160,7 +176,7 @@ def utterance(
         "direction": "inbound" if inbound else "outbound",
         "sender": speaker,
         "content": content,
-        "createdAt": moment.isoformat(),
+        "createdAt": said_at.isoformat(),
         **_particulars(fields),
     }
     document |= {"status": "received"} if inbound and "status" not in document else {}
@@ -169,7 +185,7 @@ def utterance(
     return Utterance(
         id=message_id(sid or own, ref, person, document["direction"], document["createdAt"], content),
         ref=ref,
-        at=moment,
+        at=said_at,
         inbound=inbound,
         person=person,
         ours=theirs["to" if inbound else "from"],
@@ -235,7 +251,7 @@ def talk(fields: Fields, spelling: Spelling, *, ref: str = "") -> Talk:
         raise BadRow("It has no id.")
     held = fields.take("metadata")
     within = Fields(held if isinstance(held, dict) else {})
-    document = {name: _moment(fields, spelling, *names) for name, names in _WHEN.items()}
+    document = {name: moment(fields, spelling, *names) for name, names in _WHEN.items()}
     document |= {"title": fields.text("title", "session_name", "name", "subject")}
     document |= {"closed_reason": fields.text("closed_reason")}
     crm = crm_ids.take(within, spelling) | crm_ids.take(fields, spelling)
@@ -252,7 +268,7 @@ def talk(fields: Fields, spelling: Spelling, *, ref: str = "") -> Talk:
     )
     status = status_of(fields.take("status", "is_active"))
     document["status"] = "closed" if status == "active" and document["closed_at"] else status
-    first = _moment(within, spelling, "firstMessageAt")
+    first = moment(within, spelling, "firstMessageAt")
     for name in ("message_count", "__v", "is_active"):
         fields.take(name)
     metadata = ({"firstMessageAt": first} if first else {}) | within.rest() | fields.rest()
@@ -270,7 +286,8 @@ _WHEN = {
 }
 
 
-def _moment(fields: Fields, spelling: Spelling, *names: str) -> str:
+def moment(fields: Fields, spelling: Spelling, *names: str) -> str:
+    """Take a moment, as ISO 8601; empty where there is none, BadRow where it is another thing."""
     value = fields.take(*names)
     return "" if value is None else read_moment(value, spelling).isoformat()
 

@@ -6,7 +6,7 @@ A row that is not as it must be is rejected with a reason that a person can act 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.core.checking import (
@@ -140,9 +140,10 @@ def message(document: Mapping[str, Any]) -> MessageRow:
 
 def digest(document: Mapping[str, Any]) -> str:
     """Tell in 16 signs who said what and when: what of a message nothing changes later, as a delivery its status."""
-    at = document["createdAt"].astimezone(UTC).isoformat(timespec="milliseconds")
-    said = (at, *(str(document.get(name) or "") for name in ("direction", "sender", "content")))
-    return hashlib.blake2b("\0".join(said).encode(errors="surrogatepass"), digest_size=8).hexdigest()
+    moment, asked = document["createdAt"], document.get
+    at = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat(timespec="milliseconds")
+    said = f"{at}\0{asked('direction') or ''}\0{asked('sender') or ''}\0{asked('content') or ''}"
+    return hashlib.blake2b(said.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
 def _address(value: Any) -> Any:
@@ -159,6 +160,19 @@ def _crm(value: Any) -> Any:
     if not isinstance(value, dict):
         raise BadRow(f"{short(value)} is no object.")
     return {name_of(40)(provider): _KNOWN_AT(known) for provider, known in value.items()}
+
+
+# Clocks differ, but not by that.
+LATEST = timedelta(days=1)
+
+
+def future(now: datetime, document: Mapping[str, Any], *names: str) -> str:
+    """Say which moment lies ahead, as nothing that happened does; empty where none does."""
+    latest = now + LATEST
+    for name in names:
+        if (at := document.get(name)) and at > latest:
+            return f"{name}: {at.isoformat()} lies in the future."
+    return ""
 
 
 # Lists and objects are there or not: what is added to them finds no null.

@@ -20,6 +20,8 @@ _JOINS = re.compile(r"[\s_\-]+")
 
 def plain(value: Any, depth: int = 0) -> Any:
     """Give a value as JSON can hold it and MongoDB store it: `{"$oid": "..."}` is its text, a name has no `$`."""
+    if type(value) is str:
+        return _storable(value)
     if depth > DEEPEST:
         raise BadRow("It is nested too deeply.")
     match value:
@@ -63,7 +65,7 @@ def _name(name: str) -> str:
 
 def _storable(written: str) -> str:
     """Join what was cut in two halves of a sign, and replace a half that stands alone: UTF-8 has none."""
-    if not _HALF.search(written):
+    if written.isascii() or not _HALF.search(written):
         return written
     return written.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
@@ -127,6 +129,11 @@ def known_as(name: str) -> str:
     return _JOINS.sub("", name).lower()
 
 
+@lru_cache(maxsize=4096)
+def _all_known_as(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, known_as(name)) for name in names)
+
+
 class Fields:
     """A record whose values are taken one after the other, each under one of the names it may have."""
 
@@ -138,16 +145,17 @@ class Fields:
 
     def take(self, *names: str) -> Any:
         """Take the value of the first of these names that has one; None where none has."""
-        for name in names:
-            known = known_as(name)
-            if known in self._left and (value := self._left.pop(known)[1]) not in (None, ""):
+        left = self._left
+        for _, known in _all_known_as(names):
+            if known in left and (value := left.pop(known)[1]) not in (None, ""):
                 return value
         return None
 
     def first(self, *names: str) -> tuple[str, Any]:
         """Look which of these names has a value, and take nothing; empty where none has."""
-        for name in names:
-            found = self._left.get(known_as(name))
+        left = self._left
+        for name, known in _all_known_as(names):
+            found = left.get(known)
             if found and found[1] not in (None, ""):
                 return name, found[1]
         return "", None

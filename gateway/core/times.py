@@ -11,8 +11,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def floor_ms(moment: datetime) -> datetime:
     """Cut a moment to the millisecond below it, in UTC."""
-    moment = moment.astimezone(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    moment = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    finer = moment.microsecond % 1000
+    return moment.replace(microsecond=moment.microsecond - finer) if finer else moment
 
 
 def ms_between(earlier: datetime, later: datetime) -> int:

@@ -35,6 +35,7 @@ THEIRS: dict[str, dict[str, Any]] = {
 _OURS: dict[str, type[Document]] = {SESSIONS: SessionDocument, MESSAGES: MessageDocument, CHANNELS: ChannelDocument}
 _BACKUP = re.compile(r"(?:sessions|messages|channels)_before_([0-9a-f]{24})")
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument, uuid_representation=4)
+_HEX = re.compile("[0-9a-fA-F]{24}")
 # A copy, what is imported beside it, and indexes: of each some more than what the documents take now.
 _TIMES = 3
 
@@ -45,6 +46,11 @@ Raw = RawBSONDocument
 
 class NotTheSame(GatewayError):
     """A document that cannot be kept as it is; nothing was deleted."""
+
+
+def object_ids(ids: Collection[str]) -> list[ObjectId]:
+    """Give the ids that rows have which were adopted: of another type than ours, and written the same."""
+    return [ObjectId(one) for one in ids if _HEX.fullmatch(one)]
 
 
 def _database() -> Database[dict[str, Any]]:
@@ -100,7 +106,7 @@ def written_since() -> int:
 
 def still_theirs(kind: str, ids: Collection[str]) -> set[str]:
     """Tell which of these are here only as the other application wrote them."""
-    also = [ObjectId(one) for one in ids if ObjectId.is_valid(one)]
+    also = object_ids(ids)
     found = _database()[kind].find({"_id": {"$in": [*ids, *also]}, **THEIRS[kind]}, {"_id": 1})
     return {str(row["_id"]) for row in found}
 

@@ -17,6 +17,7 @@ from pymongo.errors import DuplicateKeyError
 from gateway.core import carried
 from gateway.core.imported import CarriedRow, PieceRow
 from gateway.store import groups, import_changes, suppressions
+from gateway.store.adopted import object_ids
 from gateway.store.connection import collection, insert_new
 from gateway.store.documents import (
     ChannelDocument,
@@ -47,7 +48,7 @@ UNIQUE = (*IDENTIFIERS, "identifiers")
 
 def here(kind: str, ids: Collection[str], import_id: str | None = None) -> dict[str, bool]:
     """Tell which of these are here, and whether this import brought them."""
-    also = [ObjectId(one) for one in ids if ObjectId.is_valid(one)]
+    also = object_ids(ids)
     found = collection(_KINDS[kind]).find({"_id": {"$in": [*ids, *also]}}, {"import_id": 1})
     return {str(row["_id"]): str(row.get("import_id")) == import_id for row in found}
 

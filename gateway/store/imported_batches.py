@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from gateway.core.imported import digest
 from gateway.store import consolidations, repeated
+from gateway.store.adopted import object_ids
 from gateway.store.connection import collection
 from gateway.store.documents import ImportedBatchDocument, MessageDocument, SessionDocument
 
@@ -35,14 +36,18 @@ class Stored:
     import_id: str
 
 
-def keep(import_id: str, rows: int, sessions: Sequence[str], messages: Sequence[Mapping[str, Any]]) -> None:
-    """Keep what a batch brought that ends with this row; once, however often it is tried."""
-    if not sessions and not messages:
-        return
+def packed(sessions: Sequence[str], messages: Sequence[Mapping[str, Any]]) -> bytes:
+    """Write down what a batch brings: sessions, and messages with what is said in them; empty where it is nothing."""
     said = [[one["_id"], one["session_id"], digest(one)] for one in messages]
+    return zlib.compress(orjson.dumps([list(sessions), said]), _LEVEL) if sessions or messages else b""
+
+
+def keep(import_id: str, rows: int, brought: bytes) -> None:
+    """Keep what a batch brought that ends with this row; once, however often it is tried."""
+    if not brought:
+        return
     run = ObjectId(import_id)
-    kept = {"import_id": run, "rows": rows, "at": run.generation_time}
-    kept["brought"] = zlib.compress(orjson.dumps([list(sessions), said]), _LEVEL)
+    kept = {"import_id": run, "rows": rows, "at": run.generation_time, "brought": brought}
     collection(ImportedBatchDocument).replace_one({"_id": f"{import_id}:{rows}"}, kept, upsert=True)
 
 
@@ -65,9 +70,9 @@ def drop(import_id: str) -> None:
 def stored(ids: Sequence[str]) -> dict[str, Stored]:
     """Look up messages by their ids; those that are not here are left out."""
     fields = ("session_id", "createdAt", "direction", "sender", "content", "import_id")
-    # Rows that were adopted have ids of another type, written the same.
-    also = [ObjectId(one) for one in ids if ObjectId.is_valid(one)]
-    found = collection(MessageDocument).find({"_id": {"$in": [*ids, *also]}}, dict.fromkeys((*fields, "moved"), 1))
+    found = collection(MessageDocument).find(
+        {"_id": {"$in": [*ids, *object_ids(ids)]}}, dict.fromkeys((*fields, "moved"), 1)
+    )
     known = {str(row["_id"]): _stored(row) for row in found}
     aside = repeated.put_aside_of([one for one in ids if one not in known])
     return known | {message_id: _stored(row) for message_id, row in aside.items()}
@@ -82,8 +87,8 @@ def _stored(row: Mapping[str, Any]) -> Stored:
 
 def here(ids: Sequence[str]) -> list[str]:
     """Tell which of these messages are here."""
-    also = [ObjectId(one) for one in ids if ObjectId.is_valid(one)]
-    return [str(row["_id"]) for row in collection(MessageDocument).find({"_id": {"$in": [*ids, *also]}}, {"_id": 1})]
+    wanted = {"_id": {"$in": [*ids, *object_ids(ids)]}}
+    return [str(row["_id"]) for row in collection(MessageDocument).find(wanted, {"_id": 1})]
 
 
 def miscounted(ids: Sequence[str]) -> dict[str, tuple[int | None, int]]:

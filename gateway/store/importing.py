@@ -1,15 +1,19 @@
 """What an import writes: whole sessions and messages, as they were, each once however often it is tried."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from bson import ObjectId
-from pymongo import UpdateOne
+from pymongo import UpdateMany, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from gateway.store import groups, repeated
+from gateway.store.adopted import object_ids
 from gateway.store.connection import collection, insert_new
 from gateway.store.contacts import Contact
 from gateway.store.documents import ChannelDocument, MessageDocument, SessionDocument
@@ -24,6 +28,7 @@ _IDS = {
 # A message that comes at the very moment is looked at again.
 _TRIES = 5
 _AT_ONCE = 1000
+_CONNECTIONS = 2
 # So often a session that was merged is followed: each time somebody merged what was merged before.
 _DEEPEST = 20
 
@@ -67,8 +72,8 @@ def known_messages(ids: Collection[str]) -> set[str]:
 
     What a consolidation took out counts as here: its twin is.
     """
-    also = [ObjectId(one) for one in sorted(ids) if ObjectId.is_valid(one)]
-    found = collection(MessageDocument).find({"_id": {"$in": [*sorted(ids), *also]}}, {"_id": 1})
+    wanted = sorted(ids)
+    found = collection(MessageDocument).find({"_id": {"$in": [*wanted, *object_ids(wanted)]}}, {"_id": 1})
     known = {str(row["_id"]) for row in found}
     return known | repeated.put_aside_of(sorted(set(ids) - known)).keys()
 
@@ -121,9 +126,22 @@ def _session(document: Mapping[str, Any]) -> dict[str, Any]:
     return _with_ids(document, "sessions") | {"message_count": 0}
 
 
-def put_messages(documents: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Store messages; one that is here already stays as it is. Gives the sessions that did not get all of theirs."""
-    here = insert_new(MessageDocument, [_message(document) for document in documents]) if documents else ()
+def put_messages(documents: Sequence[Mapping[str, Any]], meanwhile: Callable[[], object] = lambda: None) -> set[str]:
+    """Store messages; one that is here already stays as it is. Gives the sessions that did not get all of theirs.
+
+    Some at a time go over each of some connections: MongoDB stores those of one on one processor. `meanwhile` is
+    called while it does.
+    """
+    pieces = [documents[start : start + _AT_ONCE] for start in range(0, len(documents), _AT_ONCE)]
+    with ThreadPoolExecutor(_CONNECTIONS, "import") as pool:
+        # The deadline is the context's.
+        put = [pool.submit(copy_context().run, _put_messages, piece) for piece in pieces]
+        meanwhile()
+        return set().union(*(one.result() for one in put))
+
+
+def _put_messages(documents: Sequence[Mapping[str, Any]]) -> set[str]:
+    here = insert_new(MessageDocument, [_message(document) for document in documents])
     return {documents[place]["session_id"] for place in here}
 
 
@@ -138,7 +156,15 @@ def _message(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_ids(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return dict(document) | {one: ObjectId(document[one]) for one in _IDS[name] if document.get(one)}
+    stored = dict(document)
+    for one in _IDS[name]:
+        if value := stored.get(one):
+            stored[one] = _object_id(value)
+    return stored
+
+
+# Most messages of a batch name the same sessions, people and import.
+_object_id = lru_cache(maxsize=4096)(ObjectId)
 
 
 @dataclass(slots=True)
@@ -173,13 +199,17 @@ def span(session: Mapping[str, Any]) -> Span:
 
 def count(amounts: Mapping[str, int]) -> None:
     """Say how many messages sessions have that are new; where something else came meanwhile, they are counted."""
-    sessions = collection(SessionDocument)
+    by_amount: dict[int, list[ObjectId]] = {}
+    for one, amount in amounts.items():
+        if amount:
+            by_amount.setdefault(amount, []).append(ObjectId(one))
+    # Told by which index: where several would do, MongoDB tries all of them for each session.
     updates = [
-        UpdateOne({"_id": ObjectId(one), "message_count": 0}, {"$set": {"message_count": amount}})
-        for one, amount in amounts.items()
-        if amount
+        UpdateMany({"_id": {"$in": ids}, "message_count": 0}, {"$set": {"message_count": amount}}, hint=[("_id", 1)])
+        for amount, ids in by_amount.items()
     ]
-    if updates and sessions.bulk_write(updates, ordered=False).matched_count < len(updates):
+    found = collection(SessionDocument).bulk_write(updates, ordered=False).matched_count if updates else 0
+    if found < sum(map(len, by_amount.values())):
         recount(amounts.keys())
 
 

@@ -42,6 +42,16 @@ CREATE TEMP TABLE said AS SELECT m.ref, m.says, MAX(m.at) FROM messages m JOIN s
 WHERE m.says <> '' GROUP BY s.line
 """
 
+# What is here already of a session that is made again says which one it is; so do its decisions, and who follows it.
+_AS_HERE = (
+    "UPDATE sessions SET id = home FROM homes WHERE homes.ref = sessions.ref",
+    "UPDATE sessions SET previous = home FROM homes WHERE homes.ref = sessions.previous",
+    """UPDATE messages SET decision = json_set(decision, '$.previous_session_id', home) FROM homes
+    WHERE homes.ref = json_extract(decision, '$.previous_session_id')""",
+)
+_WITH_WHOM = ("kind", "ours", "person", "line", "channel")
+BEGUN = ("ref", "id", *_WITH_WHOM, "previous", "first", "last", "document", "place", "text")
+
 _BY_SENDER = """
 SELECT n, id, at, outbound, line, kind, ours, person, channel FROM messages ORDER BY line, at, outbound, n
 """
@@ -95,7 +105,7 @@ def _odd(stage: Stage, among: str, what: str) -> list[str]:
     return [f"{amount:,} {what}: {', '.join(refs)}{' ...' if amount > _NAMED else ''}"] if amount else []
 
 
-def by_sender(stage: Stage) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+def by_sender(stage: Stage) -> Iterator[tuple[str, Iterator[Mapping[str, Any]]]]:
     """Forget the sessions of the source, and give the messages of each sender in the order they were said."""
     for column in ("person", "ours", "kind", "channel"):
         stage.do(_OF_SESSIONS.format(column))
@@ -103,18 +113,31 @@ def by_sender(stage: Stage) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
     stage.do("DELETE FROM messages WHERE person = ''")
     stage.do("DELETE FROM sessions")
     stage.do("UPDATE messages SET line = line_of(kind, ours, channel, person)")
+    stage.do("CREATE TEMP TABLE homes (ref TEXT PRIMARY KEY, home TEXT) WITHOUT ROWID")
     # Sorted as a whole before the first is given, so they may be filed meanwhile.
-    for line, rows in groupby(stage.each(_BY_SENDER), lambda row: str(row["line"])):
-        yield line, [dict(row) for row in rows]
+    rows: Iterator[Any] = stage.each(_BY_SENDER)
+    yield from groupby(rows, lambda row: str(row["line"]))
 
 
-def file(stage: Stage, rows: Sequence[tuple[str, bytes | None, int]]) -> None:
-    """Put messages into sessions: for each the session, the decision, and its number."""
-    stage.change("UPDATE messages SET ref = ?, decision = ? WHERE n = ?", rows)
+def file(
+    stage: Stage,
+    begun: Sequence[Sequence[Any]],
+    messages: Sequence[tuple[str, str | None, int]],
+    homes: Sequence[tuple[str, str]],
+) -> None:
+    """Put messages into sessions: for each the session, the decision, and its number.
+
+    `begun` are the sessions that begin among them, `homes` the sessions here of which some are, in order.
+    """
+    stage.add_all("sessions", BEGUN, begun)
+    stage.change("UPDATE messages SET ref = ?, decision = ? WHERE n = ?", messages)
+    stage.add_all("homes", ("ref", "home"), homes)
 
 
 def settle(stage: Stage) -> None:
     """Find how long sessions go that were made here, and who said STOP in them."""
+    for statement in _AS_HERE:
+        stage.do(statement)
     stage.do("CREATE INDEX messages_of ON messages (ref)")
     stage.do(_SPANS)
     _opt_out(stage)

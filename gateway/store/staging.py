@@ -30,10 +30,12 @@ _WATCH_SECONDS = 10
 _TABLES = """
 CREATE TABLE sessions (n INTEGER PRIMARY KEY, ref TEXT UNIQUE, id TEXT, kind TEXT, ours TEXT, person TEXT,
   channel TEXT, line TEXT, previous TEXT, is_open INTEGER NOT NULL DEFAULT 0, first INTEGER, last INTEGER,
-  messages INTEGER NOT NULL DEFAULT 0, here INTEGER NOT NULL DEFAULT 0, out INTEGER NOT NULL DEFAULT 0,
+  messages INTEGER NOT NULL DEFAULT 0, out INTEGER NOT NULL DEFAULT 0,
   document BLOB, place TEXT, text TEXT);
 CREATE TABLE messages (n INTEGER PRIMARY KEY, id TEXT, ref TEXT, at INTEGER, outbound INTEGER, kind TEXT, ours TEXT,
-  person TEXT, channel TEXT, line TEXT, says TEXT, decision BLOB, document BLOB, place TEXT, text TEXT);
+  person TEXT, channel TEXT, line TEXT, says TEXT, decision TEXT, document BLOB, place TEXT, text TEXT);
+CREATE TABLE people (n INTEGER PRIMARY KEY, ref TEXT UNIQUE, id TEXT, phones BLOB, document BLOB, place TEXT,
+  text TEXT);
 CREATE TABLE rejected (n INTEGER PRIMARY KEY, place TEXT, reason TEXT, text TEXT);
 CREATE TABLE remarks (n INTEGER PRIMARY KEY, reason TEXT);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB);
@@ -48,7 +50,7 @@ INSERT INTO ordered (what, n, session) SELECT what, n, session FROM (
 ) ORDER BY began, session, rank, at, outbound, n
 """
 
-_TABLE_OF = {"message": "messages", "rejected": "rejected", "remark": "remarks"}
+_TABLE_OF = {"message": "messages", "person": "people", "rejected": "rejected", "remark": "remarks"}
 
 
 class StageFailed(GatewayError):
@@ -57,12 +59,22 @@ class StageFailed(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class StagedRow:
-    """A row in the order of the import: `what` is session, message, rejected, remark, end or cut."""
+    """A row in the order of the import: `what` is person, session, message, rejected, remark, end or cut.
+
+    `fields` are its columns by name, None of the last; `session` those of a message's session.
+    """
 
     number: int
     what: str
-    fields: Mapping[str, Any]
-    session: Mapping[str, Any] | None = None
+    fields: Any = None
+    session: Any = None
+
+    @property
+    def written(self) -> tuple[str, str]:
+        """Tell how the row is written in the source, and where; empty where it is not."""
+        if self.what in ("remark", "end", "cut"):
+            return "", ""
+        return self.fields["text"] or "", self.fields["place"] or ""
 
 
 class Stage:
@@ -80,7 +92,6 @@ class Stage:
         except sqlite3.Error as error:
             raise _failed(path, error) from None
         self._hash = hashlib.sha256()
-        self._waiting: dict[str, list[Sequence[Any]]] = {}
         self._stopped: Exception | None = None
 
     def watch(self, call: Callable[[], object]) -> None:
@@ -123,34 +134,21 @@ class Stage:
         statement, values = _insert(table, tuple(row)), tuple(row.values())
         return bool(self._do(lambda: self._file.execute(statement, values)).rowcount)
 
-    def add_soon(self, table: str, **row: Any) -> None:
-        """Add a row together with others, before anything else is done."""
-        statement = _insert(table, tuple(row))
-        waiting = self._waiting.setdefault(statement, [])
-        waiting.append(tuple(row.values()))
-        if len(waiting) == _AT_ONCE:
-            del self._waiting[statement]
-            self._do(lambda: self._file.executemany(statement, waiting))
-
-    def _settle(self) -> None:
-        """Add what waits to be."""
-        while self._waiting:
-            statement, rows = self._waiting.popitem()
-            self._do(lambda: self._file.executemany(statement, rows))  # noqa: B023 - called at once
+    def add_all(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+        """Add rows that have these columns; gives how many of them were not there yet."""
+        statement = _insert(table, tuple(columns))
+        return int(self._do(lambda: self._file.executemany(statement, rows)).rowcount) if rows else 0
 
     def do(self, statement: str, *values: Any) -> int:
         """Change rows; gives how many."""
-        self._settle()
         return int(self._do(lambda: self._file.execute(statement, values)).rowcount)
 
     def change(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """Make the same change with other values."""
-        self._settle()
         self._do(lambda: self._file.executemany(statement, rows))
 
     def each(self, query: str, *values: Any) -> Iterator[sqlite3.Row]:
         """Give rows one after the other; what they are read from may not change meanwhile."""
-        self._settle()
         with closing(self._do(lambda: self._file.execute(query, values))) as cursor:
             while rows := self._do(lambda: cursor.fetchmany(_AT_ONCE)):
                 yield from rows
@@ -166,7 +164,7 @@ class Stage:
     def finish(self, path: Path, facts: Mapping[str, Any], *, is_whole: bool) -> None:
         """Put the rows in order, note what is true of the whole, and give the file its name."""
         self.do("CREATE TABLE ordered (number INTEGER PRIMARY KEY, what TEXT, n INTEGER, session INTEGER)")
-        for what, table in (("remark", "remarks"), ("rejected", "rejected")):
+        for what, table in (("remark", "remarks"), ("rejected", "rejected"), ("person", "people")):
             self.do(f"INSERT INTO ordered (what, n) SELECT '{what}', n FROM {table} ORDER BY n")  # noqa: S608
         self.do(_IN_ORDER)
         self.do("INSERT INTO ordered (what) VALUES (?)", "end" if is_whole else "cut")
@@ -193,11 +191,11 @@ class Stage:
                 session = found["sessions"].get(one["session"])
                 table = _TABLE_OF.get(one["what"])
                 fields = found[table][one["n"]] if table else session if one["what"] == "session" else None
-                yield StagedRow(one["number"], one["what"], fields or {}, session)
+                yield StagedRow(one["number"], one["what"], fields, session)
 
-    def _rows(self, table: str, numbers: Collection[int]) -> dict[int, dict[str, Any]]:
+    def _rows(self, table: str, numbers: Collection[int]) -> dict[int, sqlite3.Row]:
         within = f"SELECT * FROM {table} WHERE n IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own words
-        return {row["n"]: dict(row) for row in self.each(within, orjson.dumps(list(numbers)))}
+        return {row["n"]: row for row in self.each(within, orjson.dumps(list(numbers)))}
 
     def _do(self, what: Callable[[], Any]) -> Any:
         try:

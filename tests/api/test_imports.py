@@ -79,6 +79,14 @@ def test_what_another_program_wrote_is_imported_by_a_worker_and_shown_like_the_r
         assert owner.get(f"/sessions/{one['id']}/messages").json["items"]
 
 
+def test_an_import_in_place_tells_how_far_it_is_and_what_lies_in_the_backup(send, owner, db):
+    run = send(written(session())).json
+    assert run["in_place"] is None
+    known = {"step": "import", "backup": {"sessions": 2, "messages": 9, "channels": 1}, "late": 1}
+    db.imports.update_one({}, {"$set": {"in_place": known}})
+    assert owner.get(f"/imports/{run['id']}").json["in_place"] == {**known, "left": 0}
+
+
 def test_pages(send, owner):
     ids = [send(written(session())).json["id"] for _ in range(3)]
     first = owner.get("/imports?limit=2").json

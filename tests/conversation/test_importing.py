@@ -331,10 +331,10 @@ def test_a_message_that_comes_into_a_session_on_its_way_in_is_counted_once(runti
     place = importing.imported.importing
     real = place.put_messages
 
-    def meanwhile(documents):
+    def meanwhile(documents, also):
         db.messages.insert_one({"_id": "SMlive", "session_id": ObjectId(SESSION), "createdAt": TEN, "storedAt": TEN})
         db.sessions.update_one({"_id": ObjectId(SESSION)}, {"$inc": {"message_count": 1}})
-        return real(documents)
+        return real(documents, also)
 
     monkeypatch.setattr(place, "put_messages", meanwhile)
     bring_in(runtime, written(session(), session(2), message(1), message(2), message(3, of=2)))

@@ -54,7 +54,7 @@ KINDS = "name, phone, email, number, date, choice, yes_no, items, text, regex"
     [
         ('kind = "numbr"', f"key \"kind\" is 'numbr'. Choose one of {KINDS}. Did you mean number?"),
         ("kind = 5", f'key "kind" is 5. Choose one of {KINDS}.'),
-        ('kind = "number"\nmni = 1', 'key "mni" is not known. Remove it. Did you mean min?'),
+        ('kind = "number"\nmni = 1', 'key "mni" is not known. Did you mean min?'),
         ('kind = "number"\nmin = "1"', "key \"min\" is '1'. Write a number."),
         ('kind = "number"\nmin = 5\nmax = 2', 'key "min" is 5. It is above "max", 2. Swap them.'),
         ('kind = "number"\noptional = "yes"', "key \"optional\" is 'yes'. Write true or false, without quotes."),
@@ -170,7 +170,7 @@ def test_a_step_that_cannot_be_used_says_which_key_and_what_to_do(keys, fault):
             GOOD.replace('"Order"', '"Order"\nversion = "2"'),
             "key \"version\" is '2'. Write a whole number from 1 to 1000000.",
         ),
-        (GOOD.replace('"Order"', '"Order"\nstep = 2'), 'key "step" is not known. Remove it. Did you mean steps?'),
+        (GOOD.replace('"Order"', '"Order"\nstep = 2'), 'key "step" is not known. Did you mean steps?'),
         (
             GOOD.replace('"Order"', '"Order"\ntimezone = "Berlin"'),
             "key \"timezone\" is 'Berlin'. Write an IANA time zone such as Europe/Berlin.",

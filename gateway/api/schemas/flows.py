@@ -6,7 +6,8 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from gateway.api.schemas import Body, Moment, Text
 
-FieldName = Annotated[Text, StringConstraints(min_length=1, max_length=100)]
+# Not `Text`: whoever makes names by the pattern alone is not to make an empty one.
+FieldName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]+$")]
 FieldValue = Annotated[Text, StringConstraints(max_length=500)]
 
 

@@ -68,6 +68,19 @@ class ImportedOthers(BaseModel):
     existing: int = Field(description="Here already: they stay, and contacts learn what they were known by elsewhere.")
 
 
+class InPlace(BaseModel):
+    """How far an import is that takes over what another application left in the gateway's own database."""
+
+    step: Literal["backup", "aside", "import", "restored"] = Field(
+        description="Copied, taken out, imported from the copy; restored by an undo."
+    )
+    backup: dict[str, int] = Field(
+        description="How many documents of each collection are kept in `<collection>_before_<id>`."
+    )
+    late: int = Field(description="Written by the other application after the backup was begun, and in it too.")
+    left: int = Field(description="Still in the backup after an undo, for what came of them stays here.")
+
+
 class Import(BaseModel):
     """An import: how far it is, and what came of it."""
 
@@ -94,6 +107,7 @@ class Import(BaseModel):
     complete: bool | None = Field(description="Whether the file was whole; null until it was read to its end.")
     problems: list[str] = Field(description="What was odd, a hundred at most.")
     error: str | None = Field(description="Why it failed.")
+    in_place: InPlace | None = Field(description="Of `gateway import --in-place` only.")
 
 
 class Imports(Page):

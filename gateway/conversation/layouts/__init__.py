@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
 
-from gateway.conversation.layouts import embedded, flat, node, own, relational, twilio
+from gateway.conversation.layouts import embedded, flat, node, own, people, relational, twilio
 from gateway.conversation.layouts.reading import Roles, Tables
 from gateway.conversation.sources import Table
 from gateway.core.errors import GatewayError
@@ -70,9 +70,11 @@ def choose(name: str, tables: Sequence[Table]) -> tuple[Tables, Roles]:
         table.name: shape([dict(one.fields) for one in islice(table.read(), _LOOKED_AT) if not one.problem])
         for table in tables
     }
+    known = people.roles(shapes)
+    others = {table: shape for table, shape in shapes.items() if table not in known}
     for layout in TABLES.values():
-        if name in ("", layout.name) and (roles := layout.roles(shapes)):
-            return layout, roles
+        if name in ("", layout.name) and (roles := layout.roles(others)):
+            return layout, {**known, **roles}
     found = "; ".join(f"{table}: {', '.join(sorted(names)[:12]) or 'nothing'}" for table, names in shapes.items())[:500]
     if name:
         raise BadFile(

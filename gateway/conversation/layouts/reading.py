@@ -12,8 +12,8 @@ from gateway.core.foreign import Talk, Utterance
 from gateway.core.moments import Spelling
 
 # Which table holds what: read in this order.
-CHANNELS, SESSIONS, MESSAGES = "channels", "sessions", "messages"
-ORDER = (CHANNELS, SESSIONS, MESSAGES)
+CHANNELS, SESSIONS, MESSAGES, PEOPLE = "channels", "sessions", "messages", "people"
+ORDER = (CHANNELS, SESSIONS, MESSAGES, PEOPLE)
 
 # By name of the table, the names its columns are compared by.
 Shapes = Mapping[str, frozenset[str]]

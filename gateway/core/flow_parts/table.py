@@ -156,8 +156,8 @@ class Table:
     def finish(self) -> None:
         """Note every key that nobody knows."""
         for key in self._left:
-            hint = near(key, self._known) or f" Known are {', '.join(sorted(self._known))}."
-            self.fault(f'key "{key}" is not known. Remove it.{hint}')
+            mend = near(key, self._known) or f" Remove it. Known are {', '.join(sorted(self._known))}."
+            self.fault(f'key "{key}" is not known.{mend}')
 
 
 def _is_phrase(value: object) -> bool:
