@@ -1,5 +1,6 @@
 """`gateway openapi`: the OpenAPI file, without a server or a database."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from gateway.api.documentation import Documented, written
 
 def main(path: str) -> None:
     """Write the OpenAPI file; `-` is the standard output."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     app = Documented("gateway.app")
     api.register(app)
     if path == "-":

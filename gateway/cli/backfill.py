@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from gateway import logs
-from gateway.cli import running
+from gateway.cli import running, stopping
 from gateway.clients.twilio_log import TwilioLog
 from gateway.conversation import runtime
 from gateway.conversation.backfill import YOUNG
@@ -43,6 +43,7 @@ ALWAYS = ("in_log", "here", "drift")
 @click.option("--number", "numbers", multiple=True, help="One number of yours (repeat for more); all unless given.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@stopping.leaves("What was put in stays. The same command finds the rest.")
 def backfill(since: str, until: str | None, numbers: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     """Compare with Twilio's log, put in what is missing and repair statuses that are behind.
 

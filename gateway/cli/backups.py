@@ -15,6 +15,10 @@ def after_restore(as_json: bool) -> None:
 
     Run it after mongorestore and before web and worker are started. What waits to be sent is looked up at Twilio
     first; what waits for an answer is left to a person, its sessions are flagged.
+
+    \b
+    Examples:  mongorestore --uri "$MONGODB_URI" --gzip --archive=gateway.gz
+               gateway after-restore
     """
     done = restored.make_safe(serving.build())
     if as_json:

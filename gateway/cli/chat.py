@@ -20,7 +20,12 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 
 @click.group()
 def chat() -> None:
-    """Look after the websites people chat on. See docs/api/chat.md."""
+    """Look after the websites people chat on. See docs/api/chat.md.
+
+    \b
+    Examples:  gateway chat add shop
+               gateway chat publish shop
+    """
 
 
 def _who() -> str:
@@ -30,7 +35,11 @@ def _who() -> str:
 @chat.command()
 @as_json
 def sites(as_json: bool) -> None:
-    """List the chat sites."""
+    """List the chat sites.
+
+    \b
+    Example:  gateway chat sites
+    """
     serving.build()
     with deadline(10):
         rows = [row for row in channels.listed() if row.get("communication_type") == CHAT]
@@ -102,7 +111,11 @@ def _script(runtime: Runtime, key: str) -> str:
 @click.argument("site")
 @as_json
 def unpublish(site: str, as_json: bool) -> None:
-    """End the publishable key of a SITE, and the tokens of all its visitors."""
+    """End the publishable key of a SITE, and the tokens of all its visitors.
+
+    \b
+    Example:  gateway chat unpublish shop
+    """
     if not chat_sites.unpublish(serving.build(), site, _who()):
         raise click.ClickException(f"{site} has no publishable key.")
     click.echo(json.dumps({"unpublished": site}) if as_json else f"The publishable key of {site} works no more.")

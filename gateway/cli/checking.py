@@ -16,7 +16,12 @@ from gateway.responders import flow_files
 @click.command("check-config")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def check_config(as_json: bool) -> None:
-    """Check all settings and flows, and show what is in force; secrets are hidden."""
+    """Check all settings and flows, and show what is in force; secrets are hidden.
+
+    \b
+    Examples:  gateway check-config
+               GATEWAY_ENV=production gateway check-config --json
+    """
     configured = settings.load()
     flows = flow_files.load(configured)
     values = dict(_flat(configured.model_dump(mode="python")))

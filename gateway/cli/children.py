@@ -1,5 +1,6 @@
 """Child processes of `gateway serve`: started, watched, started again within reason, and stopped."""
 
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -17,7 +18,13 @@ RESTARTS, RESTART_SECONDS = 3, 60
 
 def start(command: list[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start a child in our process group, that ends with us."""
-    return subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)  # noqa: S603
+    return subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, preexec_fn=_leave_to_us)  # noqa: S603
+
+
+def _leave_to_us() -> None:
+    """Keep Ctrl-C, which a terminal sends to the whole group, from children: we stop them, in order."""
+    die_with_parent()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def require_alive(children: Mapping[str, subprocess.Popen[bytes]]) -> None:

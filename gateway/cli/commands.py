@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from gateway import __version__
+from gateway.cli.stopping import Stopped
 from gateway.core.errors import GatewayError, StoreRefused, StoreUnavailable
 
 # The command's name, the function in gateway.cli, and the first words of its help: `gateway --help` imports none.
@@ -28,6 +29,11 @@ COMMANDS = [
         "Check all settings and flows, and show what is in force; secrets are hidden.",
     ),
     ("cleanup", "retention.cleanup", "Delete old conversations with their messages and files, or bring them back."),
+    (
+        "completion",
+        "completion.completion",
+        "Write the script that completes commands and options in bash (4.4 or newer), zsh or fish.",
+    ),
     ("contacts", "contacts.contacts", "Look after the people behind the conversations."),
     ("crm", "crm.crm", "Take contacts and conversations to the CRM of the settings."),
     ("export", "export.export", "Write sessions with all their messages as JSON lines or CSV."),
@@ -92,6 +98,13 @@ class Commands(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         return name, command.imported() if isinstance(command, Elsewhere) else command, rest
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands, each with its first sentence to the end."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, self.commands[name].get_short_help_str(200)) for name in self.list_commands(ctx)]
+            )
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         # People at a keyboard mean the gateway they develop; servers say GATEWAY_ENV.
@@ -99,6 +112,12 @@ class Commands(click.Group):
             os.environ["GATEWAY_ENV"] = "development"
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Stopped("") from None
+        except click.Abort as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # at a question
+                raise Stopped("") from None
+            raise
         except StoreRefused as error:
             raise click.ClickException(str(error)) from None
         except StoreUnavailable as error:
@@ -110,7 +129,13 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gateway")
 def cli() -> None:
-    """Run and look after a Twilio conversation gateway."""
+    """Run and look after a Twilio conversation gateway.
+
+    \b
+    Examples:  gateway serve
+               gateway simulate sms --body Hello
+               gateway sessions list
+    """
 
 
 for _command in COMMANDS:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from gateway.cli import importing as importing_cli
-from gateway.cli import serving
+from gateway.cli import serving, stopping
 from gateway.conversation import consolidating
 from gateway.conversation.consolidation import Dropped, Found, Hands, Report
 
@@ -20,6 +20,7 @@ _SHOWN = 20
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Say what would become one, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines instead of text: one a group, then the report.")
+@stopping.leaves("The same command goes on.")
 def consolidate(dry_run: bool, as_json: bool) -> None:
     """Make one of what is here twice: contacts of one person, sessions that are one conversation, and their messages.
 

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from gateway.cli import directory, serving
+from gateway.cli import directory, progress, serving, stopping
 from gateway.conversation import forget as forgetting
 from gateway.conversation.forget import Forgotten
 
@@ -24,7 +24,12 @@ _AT_TWILIO = (
 
 @click.group()
 def contacts() -> None:
-    """Look after the people behind the conversations."""
+    """Look after the people behind the conversations.
+
+    \b
+    Examples:  gateway contacts list "Ada"
+               gateway contacts show +15558675310
+    """
 
 
 for command in directory.COMMANDS:
@@ -41,6 +46,7 @@ for command in directory.COMMANDS:
     help="Take texts, files and recordings out of Twilio's log too; else as retention.redact_at_twilio says.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@stopping.leaves("What was erased is gone. The same command erases the rest.")
 def forget(person: str, yes: bool, dry_run: bool, at_twilio: bool | None, as_json: bool) -> None:
     """Erase everything about PERSON: a number, a WhatsApp user id or an e-mail address.
 
@@ -52,7 +58,8 @@ def forget(person: str, yes: bool, dry_run: bool, at_twilio: bool | None, as_jso
                gateway contacts forget US.1234567890 --yes
     """
     runtime = serving.build()
-    found = forgetting.preview(person)
+    with progress.busy("Looking for all there is of them"):
+        found = forgetting.preview(person)
     if not (found.contacts or found.amount.sessions):
         raise click.ClickException(f"Nobody is known as {person}. Write a number as +15558675310.")
     if dry_run:
@@ -61,7 +68,8 @@ def forget(person: str, yes: bool, dry_run: bool, at_twilio: bool | None, as_jso
     if not yes:
         _ask(found)
     redact = runtime.settings.retention.redact_at_twilio if at_twilio is None else at_twilio
-    done = forgetting.forget(runtime, person, at_twilio=redact)
+    with progress.busy("Erasing"):
+        done = forgetting.forget(runtime, person, at_twilio=redact)
     _tell(done, as_json, "Erased", at_twilio=redact)
 
 

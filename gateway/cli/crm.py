@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from gateway.cli import serving
+from gateway.cli import serving, stopping
 from gateway.conversation.crm import queue, standing
 from gateway.conversation.crm.queue import NoCrm
 from gateway.conversation.crm.standing import Overview
@@ -17,13 +17,19 @@ from gateway.core.jsonlike import plain
 
 @click.group()
 def crm() -> None:
-    """Take contacts and conversations to the CRM of the settings."""
+    """Take contacts and conversations to the CRM of the settings.
+
+    \b
+    Examples:  gateway crm status
+               gateway crm sync --all
+    """
 
 
 @crm.command()
 @click.option("--contact", "contact_id", help="One contact, by the id that the console and the API show.")
 @click.option("--all", "everybody", is_flag=True, help="Everybody, with all that was ever said.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@stopping.leaves("What is queued stays queued. The same command queues the rest.")
 def sync(contact_id: str | None, everybody: bool, as_json: bool) -> None:
     """Have contacts synchronised by a worker, whatever has not been told of them yet.
 
@@ -48,7 +54,11 @@ def sync(contact_id: str | None, everybody: bool, as_json: bool) -> None:
 @crm.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def status(as_json: bool) -> None:
-    """Show who waits to be synchronised, and whose synchronisation failed and why."""
+    """Show who waits to be synchronised, and whose synchronisation failed and why.
+
+    \b
+    Example:  gateway crm status
+    """
     found = standing.overview(serving.build())
     if found is None:
         raise NoCrm

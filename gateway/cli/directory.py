@@ -54,7 +54,7 @@ def list_contacts(words: tuple[str, ...], limit: int, as_json: bool) -> None:
         table.add_column(column, overflow="fold")
     for person in found:
         table.add_row(person.id, person.name, ", ".join(person.ways), ", ".join(out.line for out in person.opted_out))
-    Console().print(table)
+    Console(markup=False).print(table)
     if more:
         click.echo(
             f"These are the newest {len(found)}. Write WORDS to look for somebody, or a larger --limit.", err=True
@@ -65,7 +65,12 @@ def list_contacts(words: tuple[str, ...], limit: int, as_json: bool) -> None:
 @click.argument("contact")
 @_as_json
 def show(contact: str, as_json: bool) -> None:
-    """Show CONTACT with the newest sessions: an id, a number, an e-mail address or another id."""
+    """Show CONTACT with the newest sessions: an id, a number, an e-mail address or another id.
+
+    \b
+    Examples:  gateway contacts show +15558675310
+               gateway contacts show ada@example.com --json
+    """
     serving.build()
     person = _find(contact)
     with deadline(SECONDS):
@@ -124,7 +129,11 @@ def merge(contact: str, other: str, as_json: bool) -> None:
 @click.argument("contact")
 @_as_json
 def unmerge(contact: str, as_json: bool) -> None:
-    """Let CONTACT, an id that was merged, be one of its own again; else the last that was merged into CONTACT."""
+    """Let CONTACT, an id that was merged, be one of its own again; else the last that was merged into CONTACT.
+
+    \b
+    Example:  gateway contacts unmerge 65f0c0ffee65f0c0ffee65f0
+    """
     runtime = serving.build()
     _find(contact)
     done = merging.unmerge(runtime, contact if people.get(contact) else _find(contact).id, by=_who())
@@ -136,7 +145,12 @@ def unmerge(contact: str, as_json: bool) -> None:
 @click.argument("line")
 @_as_json
 def opt_out(contact: str, line: str, as_json: bool) -> None:
-    """Record that CONTACT wants nothing from LINE, as if they had said STOP: one of our numbers, MG..., or `all`."""
+    """Record that CONTACT wants nothing from LINE, as if they had said STOP: one of our numbers, MG..., or `all`.
+
+    \b
+    Examples:  gateway contacts opt-out +15558675310 +15017122661
+               gateway contacts opt-out +15558675310 all
+    """
     _opted(contact, line, as_json, out=True)
 
 
@@ -145,7 +159,11 @@ def opt_out(contact: str, line: str, as_json: bool) -> None:
 @click.argument("line")
 @_as_json
 def opt_in(contact: str, line: str, as_json: bool) -> None:
-    """Record that CONTACT wants to hear from LINE again, as if they had said START."""
+    """Record that CONTACT wants to hear from LINE again, as if they had said START.
+
+    \b
+    Example:  gateway contacts opt-in +15558675310 +15017122661
+    """
     _opted(contact, line, as_json, out=False)
 
 

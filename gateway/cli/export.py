@@ -11,7 +11,7 @@ from typing import BinaryIO
 import click
 from rich.console import Console
 
-from gateway.cli import serving
+from gateway.cli import serving, stopping
 from gateway.conversation import export as exporting
 from gateway.conversation.export import Order, Written
 from gateway.core.errors import GatewayError
@@ -28,13 +28,17 @@ BY = "gateway export"
 @click.option("--session", "session_id", help="One session, by its id.")
 @click.option("--type", "communication_type", type=click.Choice(listing.TYPES), help="Of this type.")
 @click.option("--since", help="With a message since: 30d, 12h, 45m or an ISO 8601 time.")
-@click.option("--format", "file_format", default="jsonl", show_default=True, type=click.Choice(list(exporting.FORMATS)))
+@click.option(
+    "--format", "file_format", default="jsonl", show_default=True, type=click.Choice(list(exporting.FORMATS)),
+    help="JSON lines hold everything; CSV has a line for each message.",
+)  # fmt: skip
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file, not to the screen."
 )
 @click.option("--media", is_flag=True, help="With the files that people sent, which may be large. Only as JSONL.")
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 @click.option("--json", "as_json", is_flag=True, help="With --output: print how much it was as JSON.")
+@stopping.leaves("The export is not complete: run it again.")
 def export(
     session_id: str | None,
     communication_type: str | None,

@@ -29,7 +29,12 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inst
 
 @click.group()
 def flows() -> None:
-    """Look at the flows of config/flows, check files of them, and try one out."""
+    """Look at the flows of config/flows, check files of them, and try one out.
+
+    \b
+    Examples:  gateway flows list
+               gateway flows try bulk_order
+    """
 
 
 def _known() -> Mapping[str, Flow]:

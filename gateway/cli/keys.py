@@ -23,7 +23,12 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 
 @click.group()
 def keys() -> None:
-    """Look after the keys to the REST API. See docs/console/operations.md."""
+    """Look after the keys to the REST API. See docs/console/operations.md.
+
+    \b
+    Examples:  gateway keys add crm --scope read
+               gateway keys list
+    """
 
 
 def _connect() -> None:
@@ -60,7 +65,11 @@ def add(name: str, scopes: tuple[str, ...], channels: tuple[str, ...], days: int
 @keys.command("list")
 @as_json
 def list_keys(as_json: bool) -> None:
-    """List all keys, the newest first; never their secrets."""
+    """List all keys, the newest first; never their secrets.
+
+    \b
+    Example:  gateway keys list
+    """
     _connect()
     with deadline(10):
         found, now = api_keys.every(), Clock().now()
@@ -84,7 +93,11 @@ def list_keys(as_json: bool) -> None:
 @click.argument("prefix")
 @as_json
 def revoke(prefix: str, as_json: bool) -> None:
-    """End the key of this PREFIX (`gateway keys list`) for good."""
+    """End the key of this PREFIX (`gateway keys list`) for good.
+
+    \b
+    Example:  gateway keys revoke 1a2b3c4d
+    """
     _connect()
     key = use.revoke(prefix.removeprefix("gw_").partition("_")[0], Clock().now(), by=_who())
     if key is None:

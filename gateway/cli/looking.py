@@ -123,7 +123,7 @@ def _print(found: list[dict[str, Any]]) -> None:
         who = str((row.get("metadata") or {}).get("fromNumber") or row.get("title") or "")
         count, last = f"{row.get('message_count') or 0:,}", _moment(row.get("last_message_at"))[:-3]
         table.add_row(row["id"], row.get("communication_type"), row.get("status"), last, count, who)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @click.command()

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from gateway.cli import serving
+from gateway.cli import progress, serving, stopping
 from gateway.conversation import migrating
 from gateway.conversation.migrating import Plan
 from gateway.store.indexes import Change
@@ -23,6 +23,7 @@ BY = "gateway migrate"
     help="Go once more through the documents of this migration, which is done.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@stopping.leaves("What is done is noted. The same command goes on; the gateway may run meanwhile.")
 def migrate(plan_only: bool, again: int | None, as_json: bool) -> None:
     """Bring the database up to date: its indexes, and the documents of older versions.
 
@@ -40,7 +41,8 @@ def migrate(plan_only: bool, again: int | None, as_json: bool) -> None:
         return
     if again and not migrating.again(again):
         raise click.ClickException(f"Migration {again} is not done yet. `gateway migrate` does it.")
-    planned, done = migrating.run(BY)
+    with progress.steps() as tell:
+        planned, done = migrating.run(BY, tell=tell)
     _print_done(planned, done, as_json)
 
 

@@ -1,7 +1,9 @@
 """The commands that run the gateway, or write its OpenAPI file: each becomes or starts another process."""
 
 import os
+import signal
 import sys
+from typing import NoReturn
 
 import click
 
@@ -22,9 +24,13 @@ def serve() -> None:
 
 @click.command()
 def worker() -> None:
-    """Run the worker: answers and sends what is queued, closes idle sessions, settles after a crash."""
+    """Run the worker: answers and sends what is queued, closes idle sessions, settles after a crash.
+
+    \b
+    Example:  GATEWAY_ENV=production gateway worker
+    """
     settings.load()
-    os.execv(sys.executable, [sys.executable, "-m", "gateway.worker"])  # noqa: S606
+    _become("gateway.worker")
 
 
 @click.command()
@@ -35,4 +41,10 @@ def openapi(output: str) -> None:
     \b
     Example:  gateway openapi -o openapi.json
     """
-    os.execv(sys.executable, [sys.executable, "-m", "gateway.api", output])  # noqa: S606
+    _become("gateway.api", output)
+
+
+def _become(module: str, *arguments: str) -> NoReturn:
+    """Become another process. Ctrl-C waits until that has imported what it needs, which would show as a trace."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606

@@ -3,18 +3,14 @@
 import contextlib
 import json
 import re
-import sys
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gateway.cli import serving
+from gateway.cli import progress, serving, stopping
 from gateway.conversation import retention
 from gateway.conversation.retention import Cleaned, Order
 from gateway.conversation.runtime import Runtime
@@ -67,6 +63,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
     help="Instead of deleting, put back what an archive holds. May be repeated.",
 )
 @as_json
+@stopping.leaves("Each conversation is whole or gone. The same command goes on.")
 def cleanup(
     older_than: timedelta | None,
     to: Path | None,
@@ -114,7 +111,7 @@ def _clean(runtime: Runtime, older_than: timedelta, to: Path | None, at_twilio: 
     bound = runtime.clock.now() - older_than
     with contextlib.ExitStack() as stack:
         written = stack.enter_context(archive.Archive(to)) if to else None
-        tell = stack.enter_context(_bar("Deleting", retention.count(bound), "sessions"))
+        tell = stack.enter_context(progress.bar("Deleting", retention.count(bound), "sessions"))
         order = Order(bound, written, at_twilio, progress=lambda gone: tell(gone.sessions))
         done = retention.clean(runtime, order)
     if as_json:
@@ -141,7 +138,7 @@ def _say(found: Amount) -> str:
 
 def _restore(runtime: Runtime, source: Path, as_json: bool) -> None:
     try:
-        with _bar("Restoring", source.stat().st_size, "bytes") as tell:
+        with progress.bar("Restoring", source.stat().st_size, "bytes") as tell:
             new = restoring.restore(source, tell)
     except OSError as error:
         raise GatewayError(f"The archive {source} cannot be read: {error.strerror}.") from error
@@ -151,13 +148,3 @@ def _restore(runtime: Runtime, source: Path, as_json: bool) -> None:
     click.echo(f"Brought back {_say(new)}; what was there already stayed as it is.")
     if runtime.settings.retention.days:
         click.echo(f"The worker will delete it again: retention.days is {runtime.settings.retention.days}. Raise it.")
-
-
-@contextlib.contextmanager
-def _bar(what: str, total: int, unit: str) -> Iterator[Callable[[int], object]]:
-    """Show a bar on a terminal, nothing elsewhere; gives what to tell how far it is."""
-    columns = (TextColumn(f"{what} {unit}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.update(task, completed=done)

@@ -52,3 +52,13 @@ def connect() -> Settings:
         configured = configured.model_copy(update={"mongodb_uri": running.mongodb_uri})
     connection.connect(configured)
     return configured
+
+
+def connect_if_known(url: str | None) -> bool:
+    """Connect to the MongoDB of the gateway at a URL (None: of this folder); False where nobody says which it is."""
+    configured = settings.load()
+    running = find(configured.data_dir)
+    if configured.mongodb_uri or (running and url in (None, running.url, running.public_url)):
+        connect()
+        return True
+    return False

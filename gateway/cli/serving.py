@@ -21,7 +21,17 @@ def connect() -> Settings:
 
 def build() -> Runtime:
     """Connect and put the runtime together."""
-    configured = connect()
+    return _built(connect())
+
+
+def build_quietly() -> Runtime:
+    """Connect and put the runtime together for a command that says itself what it does: only warnings are logged."""
+    configured = running.connect()
+    logs.configure_for_commands(redact=configured.log.redact)
+    return _built(configured)
+
+
+def _built(configured: Settings) -> Runtime:
     serving = runtime.build(configured)
     serving.clock.correct()
     return serving

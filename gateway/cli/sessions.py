@@ -19,7 +19,12 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inst
 
 @click.group()
 def sessions() -> None:
-    """Look after conversations."""
+    """Look after conversations.
+
+    \b
+    Examples:  gateway sessions list --status active
+               gateway sessions show 68d1c0ffee68d1c0ffee0001
+    """
 
 
 sessions.add_command(looking.list_sessions)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway import logs, settings
-from gateway.cli import running
+from gateway.cli import progress, running, stopping
 from gateway.conversation import draining, runtime
 from gateway.conversation.runtime import Clock
 from gateway.core.times import ms_between, spoken
@@ -24,6 +24,10 @@ def spool() -> None:
 
     \b
     It drains by itself as soon as MongoDB takes writes again. See docs/outages.md.
+
+    \b
+    Examples:  gateway spool status
+               gateway spool list --set-aside
     """
 
 
@@ -35,7 +39,11 @@ def _spool() -> Spool:
 @spool.command()
 @as_json
 def status(as_json: bool) -> None:
-    """Say how much waits, since when, and what could not be applied. Exit code 1 where something could not."""
+    """Say how much waits, since when, and what could not be applied. Exit code 1 where something could not.
+
+    \b
+    Example:  gateway spool status --json
+    """
     kept = _spool()
     depth = kept.depth()
     waited = ms_between(depth.oldest, Clock().now()) if depth.oldest else 0
@@ -62,7 +70,11 @@ def status(as_json: bool) -> None:
 @click.option("--set-aside", "set_aside", is_flag=True, help="Only what could not be applied.")
 @as_json
 def list_records(limit: int, set_aside: bool, as_json: bool) -> None:
-    """List what is in the spool, what was received first at the top; never what people wrote."""
+    """List what is in the spool, what was received first at the top; never what people wrote.
+
+    \b
+    Example:  gateway spool list --set-aside
+    """
     kept = _spool()
     aside = kept.oldest(limit, set_aside=True)
     rows = [(record, "set aside") for record in aside]
@@ -97,11 +109,18 @@ def _facts(record: Record, state: str) -> dict[str, Any]:
 
 @spool.command()
 @as_json
+@stopping.leaves("What was applied is in MongoDB, the rest is in the spool. The same command goes on.")
 def drain(as_json: bool) -> None:
-    """Apply what waits, now. The web processes of a running gateway do so by themselves."""
+    """Apply what waits, now. The web processes of a running gateway do so by themselves.
+
+    \b
+    Example:  gateway spool drain
+    """
     configured = running.connect()
     logs.configure(fmt=configured.log.format, redact=configured.log.redact)
-    done = draining.drain(runtime.build(configured))
+    waiting = _spool().depth().waiting
+    with progress.bar("Applying", waiting, "events") as tell:
+        done = draining.drain(runtime.build(configured), tell)
     if done.elsewhere:
         raise click.ClickException("A running gateway is draining the spool already; see `gateway spool status`.")
     if as_json:
@@ -113,6 +132,10 @@ def drain(as_json: bool) -> None:
 @spool.command()
 @as_json
 def retry(as_json: bool) -> None:
-    """Let what was set aside be tried again, once its cause is mended."""
+    """Let what was set aside be tried again, once its cause is mended.
+
+    \b
+    Example:  gateway spool retry && gateway spool drain
+    """
     count = _spool().retry()
     click.echo(json.dumps({"retried": count}) if as_json else f"{count} will be tried again.")

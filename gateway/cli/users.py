@@ -30,7 +30,12 @@ _channel = click.option(
 
 @click.group("users")
 def users() -> None:
-    """Manage who may log in to the admin page."""
+    """Manage who may log in to the admin page.
+
+    \b
+    Examples:  gateway users add ada
+               gateway users list
+    """
 
 
 @users.command()
@@ -94,7 +99,11 @@ def change(name: str, role: str | None, channels: tuple[str, ...], every_channel
 @users.command()
 @click.argument("name")
 def remove(name: str) -> None:
-    """Take a user away and end their logins; what they wrote stays."""
+    """Take a user away and end their logins; what they wrote stays.
+
+    \b
+    Example:  gateway users remove ben
+    """
     runtime = serving.build()
     with deadline(_PATIENCE_SECONDS):
         people.remove(runtime, COMMAND_LINE, name)
@@ -104,7 +113,11 @@ def remove(name: str) -> None:
 @users.command("list")
 @_as_json
 def show(as_json: bool) -> None:
-    """List who may log in, and what they may do."""
+    """List who may log in, and what they may do.
+
+    \b
+    Example:  gateway users list
+    """
     serving.build()
     with deadline(_PATIENCE_SECONDS):
         everybody = stored.everybody()

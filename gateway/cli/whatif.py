@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.channels import CHANNELS
-from gateway.cli import serving
+from gateway.cli import serving, stopping
 from gateway.conversation import whatif as use_case
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.whatif import History, Line, Question
@@ -54,6 +54,7 @@ class Thresholds(click.ParamType[tuple[float, ...]]):
 @click.option("--since", help="Only messages from that day on: 30d, or a date such as 2026-03-01.")
 @click.option("--rebuild", is_flag=True, help="Count the whole history again first.")
 @click.option("--json", "printed_as_json", is_flag=True, help="Print JSON instead of text.")
+@stopping.leaves("No conversation was changed.")
 def whatif(
     thresholds: tuple[float, ...],
     types: tuple[str, ...],

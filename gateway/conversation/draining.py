@@ -5,7 +5,7 @@ well, so whoever dies in between leaves nothing undone and nothing doubled.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -52,8 +52,11 @@ class _Chain:
     problem: StoreUnavailable | None = None
 
 
-def drain(runtime: Runtime) -> Drained:
-    """Apply what waits until nothing does; StoreUnavailable or SpoolUnavailable where that stops being possible."""
+def drain(runtime: Runtime, tell: Callable[[int], object] = lambda _done: None) -> Drained:
+    """Apply what waits until nothing does, and tell how many are through.
+
+    StoreUnavailable or SpoolUnavailable where that stops being possible.
+    """
     with runtime.spool.draining() as mine:
         if not mine:
             return Drained(elsewhere=True)
@@ -64,6 +67,7 @@ def drain(runtime: Runtime) -> Drained:
                 for chain in _apply_all(runtime, records, hands):
                     applied, aside = applied + len(chain.applied), aside + chain.set_aside
                     problem = problem or chain.problem
+                tell(applied + aside)
         if applied or aside:
             log.info("spool_drained", applied=applied, set_aside=aside, waiting=runtime.spool.depth().waiting)
         if problem:

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from gateway import __version__
 from gateway.core.errors import GatewayError, StoreUnavailable
@@ -24,6 +25,9 @@ BATCH_SECONDS = 60
 
 # How often to look whether somebody else is through.
 LOOK_SECONDS = 1
+
+
+Tell = Callable[[str, int, int], object]
 
 
 class Newer(GatewayError):
@@ -85,31 +89,38 @@ def _require_not_newer() -> Standing:
     return found
 
 
-def run(by: str, *, wait: Callable[[float], object] = time.sleep, patient: bool = True) -> tuple[Plan, list[Record]]:
+def run(
+    by: str, *, wait: Callable[[float], object] = time.sleep, patient: bool = True, tell: Tell = lambda *_: None
+) -> tuple[Plan, list[Record]]:
     """Do what is outstanding; gives what was planned, and how each migration of it ended.
 
-    Where another process is at work it is waited for, unless told to be impatient: then the rest is left to that one.
+    `tell` hears what is being done, about how much there is of it, and how much is done. Where another process is at
+    work it is waited for, unless told to be impatient: then the rest is left to that one.
     Newer where a newer gateway was here: nothing is touched then.
     """
     planned = plan()
+    tell("indexes", len(planned.indexes), 0)
     indexes.apply(planned.indexes)
     done = []
-    for migration, _ in planned.migrations:
-        ended = _bring_through(migration, by, wait, patient=patient)
+    for migration, documents in planned.migrations:
+        told = partial(tell, f"migration {migration.number} {migration.name}", documents)
+        ended = _bring_through(migration, by, wait, told, patient=patient)
         if ended is None:
             break
         done.append(ended)
     return planned, done
 
 
-def _bring_through(migration: Migration, by: str, wait: Callable[[float], object], *, patient: bool) -> Record | None:
+def _bring_through(
+    migration: Migration, by: str, wait: Callable[[float], object], tell: Callable[[int], object], *, patient: bool
+) -> Record | None:
     """Come back when a migration is done, by whomever; None where another is at it and we are not to wait."""
     while True:
         with deadline():
             record = records.claim(migration, secrets.token_hex(8), by)
             known = records.every()[migration.number]
         if record:
-            _walk(migration, record, wait)
+            _walk(migration, record, wait, tell)
         elif known.state == DONE:
             return known
         elif not patient:
@@ -118,11 +129,11 @@ def _bring_through(migration: Migration, by: str, wait: Callable[[float], object
             wait(LOOK_SECONDS)
 
 
-def _walk(migration: Migration, record: Record, wait: Callable[[float], object]) -> None:
+def _walk(migration: Migration, record: Record, wait: Callable[[float], object], tell: Callable[[int], object]) -> None:
     """Go on to the end, or until somebody else has the claim."""
     facts = {"number": migration.number, "name": migration.name}
     log.info("migration_started", **facts, seen=record.seen, by=record.by)
-    place = record.place or {}
+    place, seen = record.place or {}, record.seen
     try:
         while True:
             began = time.monotonic()
@@ -132,6 +143,8 @@ def _walk(migration: Migration, record: Record, wait: Callable[[float], object])
                     place = {"after": rows[-1]["_id"]}
                     if not records.advance(record, place["after"], len(rows), migration.mend(rows)):
                         return
+                    seen += len(rows)
+                    tell(seen)
                 if len(rows) < pattern.AT_ONCE:
                     break
             wait(time.monotonic() - began)

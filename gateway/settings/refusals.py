@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,9 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from gateway.core.errors import ConfigError
+
+# What Twilio's tokens look like: one that was put where a SID belongs is a secret there, too.
+_TOKEN = re.compile(r"\s*[0-9a-f]{32}\s*")
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
@@ -42,8 +46,9 @@ def one_line(error: ValidationError) -> str:
 
 
 def _is_secret(name: str, value: object) -> bool:
-    """Tell whether a value must not be shown: a secret by its name, or a URL with a password in it."""
-    return "@" in str(value) or any(word in name for word in ("TOKEN", "SECRET", "PASSWORD", "KEY", "ACCOUNTS", "URI"))
+    """Tell whether a value must not be shown: a secret by its name or looks, or a URL with a password in it."""
+    by_looks = "@" in str(value) or _TOKEN.fullmatch(str(value)) is not None
+    return by_looks or any(word in name for word in ("TOKEN", "SECRET", "PASSWORD", "KEY", "ACCOUNTS", "URI"))
 
 
 def refuse_unknown_variables(environ: Mapping[str, str], settings: Mapping[str, FieldInfo]) -> None:

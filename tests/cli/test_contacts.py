@@ -41,6 +41,13 @@ def test_an_address_proved_in_a_chat_is_named_once(gateway, db):
     assert f"Known by: {ADA}, chat:web:alice, ada@example.com\n" in gateway("show", ADA).stdout
 
 
+def test_a_name_is_shown_as_they_wrote_it(gateway, db):
+    """WhatsApp people choose their own: `[/red]` would end the command with an error, `[red]` be left out."""
+    db.contacts.update_one({"phones": ADA}, {"$set": {"name": "[/red] [red]"}})
+    listed = gateway("list")
+    assert (listed.returncode, "[/red] [red]" in listed.stdout) == (0, True), listed.stderr
+
+
 def test_nobody_is_said_in_words(gateway, db):
     assert gateway("list", "zzz").stdout == "Nobody is known so.\n"
     db.contacts.delete_many({})

@@ -145,6 +145,15 @@ def test_probes_and_metrics_answer(running):
     assert 'gateway_messages_total{communication_type="sms",direction="inbound"}' in get("/metrics")
 
 
+def test_the_doctor_finds_it_well(running):
+    done = running("doctor")
+    told = " ".join(done.stdout.split())
+    assert done.returncode == 0, done.stdout
+    assert f"http://127.0.0.1:{running.port} arrives and is verified, over that very address." in told
+    assert "2 web and 1 worker on 1 host." in told
+    assert "Nothing is wrong, " in told
+
+
 def test_users_are_added_listed_and_given_new_passwords(running):
     added = running("users", "add", "ada")
     assert re.search(r"Password: \S{16}", added.stdout)

@@ -69,8 +69,10 @@ def test_sessions_with_a_failed_message_are_found_by_that_again(older, small):
     failed_messages(older)
     inbound = older.sessions.insert_one({"title": "not ours", "slot": "x"}).inserted_id
     older.messages.insert_one({"_id": "SMin", "session_id": inbound, "direction": "inbound", "status": "failed"})
-    _, done = run()
+    told = []
+    _, done = run(tell=lambda *steps: told.append(steps))
     assert marked(older) == ["No. 1", "No. 4", "No. 7"]
+    assert told[1:] == [("migration 1 mark_failed_sessions", 10, seen) for seen in (2, 4, 6, 8, 10)]
     assert [(one.number, one.state, one.seen, one.changed) for one in done] == [
         (1, "done", 10, 3), (2, "done", 0, 0), (3, "done", 0, 0),
     ]  # fmt: skip

@@ -65,7 +65,10 @@ class Scene:
         return self.worker.runtime.spool
 
     def drain(self):
-        return draining.drain(self.worker.runtime)
+        told = [0]
+        done = draining.drain(self.worker.runtime, told.append)
+        assert told[-1] == done.applied + done.set_aside
+        return done
 
     def sent(self):
         """What went out through the outbox."""
