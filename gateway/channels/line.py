@@ -6,10 +6,16 @@ from urllib.parse import quote
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from gateway.core.messages import CallTurn
+from gateway.core.reach import PublicAddress
 from gateway.core.times import epoch_ms, from_epoch_ms
 
 # What a call is for.
 CONVERSE, VOICEMAIL, DIAL = "converse", "voicemail", "dial"
+
+
+def status_path(message_id: str) -> str:
+    """Give the path that the delivery status of one of our messages comes to."""
+    return f"/webhooks/status?m={quote(message_id, safe=':')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,31 +36,31 @@ class CallPlan:
 
 @dataclass(frozen=True)
 class Line:
-    """Texts and voice come from the settings; `base_url` is empty where Twilio is to use the host it called."""
+    """Texts and voice come from the settings; what `public` says is where Twilio comes back to."""
 
     silence: str
     goodbye: str
     language: str
     voice: str
-    base_url: str
+    public: PublicAddress
     serializer: URLSafeSerializer
     plan: CallPlan = CallPlan()
 
     def status_url(self, message_id: str) -> str:
         """Say where the delivery status of one of our messages goes."""
-        return f"{self.base_url}/webhooks/status?m={quote(message_id, safe=':')}"
+        return self.public.url + status_path(message_id)
 
     def turn_url(self, turn: CallTurn) -> str:
         """Say where the next turn of a call goes: the turn in clear, its session signed by us."""
-        return f"{self.base_url}/webhooks/voice/turn?{self._state(turn)}"
+        return f"{self.public.url}/webhooks/voice/turn?{self._state(turn)}"
 
     def wait_url(self, turn: CallTurn, waits: int) -> str:
         """Say where a call asks for the answer to a turn, after so many pauses."""
-        return f"{self.base_url}/webhooks/voice/wait?{self._state(turn)}&wait={waits}"
+        return f"{self.public.url}/webhooks/voice/wait?{self._state(turn)}&wait={waits}"
 
     def url(self, name: str) -> str:
         """Say where another webhook of a call is: `recording`, `transcription` or `dial`."""
-        return f"{self.base_url}/webhooks/voice/{name}"
+        return f"{self.public.url}/webhooks/voice/{name}"
 
     def _state(self, turn: CallTurn) -> str:
         began = turn.began and epoch_ms(turn.began)

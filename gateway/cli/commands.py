@@ -22,6 +22,11 @@ COMMANDS = [
         "backfill.backfill",
         "Compare with Twilio's log, put in what is missing and repair statuses that are behind.",
     ),
+    (
+        "channels",
+        "channels.channels",
+        "Look after our numbers: what holds on each, and what Twilio calls for it. See docs/channels.md.",
+    ),
     ("chat", "chat.chat", "Look after the websites people chat on. See docs/api/chat.md."),
     (
         "check-config",

@@ -5,68 +5,21 @@ either certain (NotSent) or doubtful (OutcomeUnknown), and never guessed at.
 """
 
 import json
-import re
 import ssl
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from twilio.http.http_client import TwilioHttpClient
-from twilio.rest import Client
 
-from gateway.clients.credentials import API, Credentials, NoCredentials
+from gateway.clients.credentials import Credentials, NoCredentials
 from gateway.clients.downloads import Downloads
 from gateway.clients.lookup import listing, matching
 from gateway.clients.retrying import retry_after
-from gateway.core.codes import CODES, explain, reaction
+from gateway.clients.wire import Caller, Failed, without_numbers
+from gateway.core.codes import reaction
 from gateway.core.fetching import Fetched
 from gateway.core.sending import Found, LookupFailed, NotRedacted, NotSent, OutcomeUnknown, Outgoing, Reaction, Sent
 from gateway.settings import Settings
-
-# The library would take TWILIO_EDGE and TWILIO_REGION from the process and bend even a stand-in's address to them.
-_NO_ENVIRONMENT = {"TWILIO_EDGE": "", "TWILIO_REGION": ""}
-_LONG_NUMBER = re.compile(r"\d{7,}")
-
-
-class _Wire(TwilioHttpClient):  # type: ignore[misc]  # the library has no types
-    """The transport of one call: keeps the answer's status and headers, which the library's exceptions drop.
-
-    The library's own logging stays silent: at level info it would write down whole phone numbers.
-    """
-
-    def __init__(self, session: requests.Session, timeout: float) -> None:
-        super().__init__(pool_connections=False, timeout=timeout)
-        self.session = session
-        self.status: int | None = None
-        self.headers: Mapping[str, str] = {}
-
-    def request(self, *args: Any, **kwargs: Any) -> Any:
-        answer = super().request(*args, **kwargs)
-        self.status, self.headers = answer.status_code, answer.headers
-        return answer
-
-    def log_request(self, kwargs: dict[str, Any]) -> None:
-        """Stay silent."""
-
-    def log_response(self, status_code: int, response: Any) -> None:
-        """Stay silent."""
-
-
-def _settle_environment(session: requests.Session, url: str) -> None:
-    """Take proxies and certificates from the environment now: `requests` goes through all of it with every request."""
-    found = session.merge_environment_settings(url, {}, None, None, None)
-    session.proxies, session.verify, session.trust_env = found["proxies"], found["verify"], False
-
-
-class _Failed(Exception):
-    """A call that raised, with what came back over the wire; `status` is None where nothing did."""
-
-    def __init__(self, error: Exception, status: int | None, headers: Mapping[str, str]) -> None:
-        super().__init__(str(error))
-        self.error, self.status, self.headers = error, status, headers
 
 
 class Twilio:
@@ -75,26 +28,21 @@ class Twilio:
     paced = True
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings.twilio
         self._service_for = settings.service_for
         self._credentials = Credentials(settings)
         self._downloads = Downloads(settings, self._credentials)
-        self._session = requests.Session()
-        adapter = HTTPAdapter(pool_maxsize=settings.outbox.concurrency, max_retries=0)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
-        _settle_environment(self._session, settings.twilio.api_base_url or API)
+        self._caller = Caller(settings, self._credentials, connections=settings.outbox.concurrency)
 
     def send(self, outgoing: Outgoing) -> Sent:
         """Send a message. NotSent is certain, OutcomeUnknown is not."""
         try:
-            message = self._call(
+            message = self._caller.call(
                 outgoing.account_sid,
                 lambda client: client.messages.create(**self._arguments(outgoing)),
             )
         except NoCredentials as error:
             raise NotSent("no_credentials", str(error)) from error
-        except _Failed as failure:
+        except Failed as failure:
             raise _verdict(failure) from failure.error
         if not message.sid:
             raise OutcomeUnknown("Twilio accepted the message and named no SID.")
@@ -109,13 +57,13 @@ class Twilio:
         """
         service = self._service(outgoing)
         try:
-            listed = self._call(
+            listed = self._caller.call(
                 outgoing.account_sid, lambda client: client.messages.list(**listing(outgoing, bool(service)))
             )
         except NoCredentials as error:
             raise LookupFailed(str(error)) from error
-        except _Failed as failure:
-            raise LookupFailed(f"Twilio could not be asked about a message: {_reason(failure)}") from failure.error
+        except Failed as failure:
+            raise LookupFailed(f"Twilio could not be asked about a message: {failure.reason()}") from failure.error
         return matching(listed, outgoing, since, until, smart=bool(service))
 
     def fetch(self, url: str) -> Fetched:
@@ -132,32 +80,14 @@ class Twilio:
         One that Twilio does not have any more is redacted.
         """
         try:
-            self._call(account_sid, lambda client: client.messages(sid).update(body=""))
+            self._caller.call(account_sid, lambda client: client.messages(sid).update(body=""))
         except NoCredentials as error:
             raise NotRedacted(str(error)) from error
-        except _Failed as failure:
+        except Failed as failure:
             if failure.status == 404:
                 return
             passing = failure.status is None or failure.status == 429 or failure.status >= 500
-            raise NotRedacted(_reason(failure), passing=passing) from failure.error
-
-    def _call(self, account_sid: str | None, call: Callable[[Any], Any]) -> Any:
-        """Make a call with one token after the other until Twilio knows one: a 401 has changed nothing."""
-        login = self._credentials.login(account_sid)
-        for token in login.tokens:
-            wire = _Wire(self._session, self._settings.timeout_seconds)
-            client = Client(login.account, token, http_client=wire, environment=_NO_ENVIRONMENT)
-            if self._settings.api_base_url:
-                client.api.base_url = self._settings.api_base_url.rstrip("/")
-            try:
-                answer = call(client)
-            except Exception as error:  # Whatever it is, only the wire tells what it means.
-                if wire.status == 401 and token != login.tokens[-1]:
-                    continue
-                raise _Failed(error, wire.status, wire.headers) from error
-            self._credentials.remember(login.account, token)
-            return answer
-        raise AssertionError("a login has at least one token")
+            raise NotRedacted(failure.reason(), passing=passing) from failure.error
 
     def _service(self, outgoing: Outgoing) -> str:
         """Give the Messaging Service; the settings' own belongs to the main account's numbers."""
@@ -179,20 +109,20 @@ class Twilio:
         return {name: value for name, value in given.items() if value}
 
 
-def _verdict(failure: _Failed) -> NotSent | OutcomeUnknown:
+def _verdict(failure: Failed) -> NotSent | OutcomeUnknown:
     """Tell a message that was certainly not taken from one that may have been."""
     status, error = failure.status, failure.error
     if status is None:
         if _never_connected(error):
             return NotSent("connection", "Twilio could not be reached.", Reaction.RETRY)
         if isinstance(error, ValueError):  # Raised while the request was still being written.
-            return NotSent("invalid", f"The message cannot be sent as it is: {_without_numbers(str(error))}")
+            return NotSent("invalid", f"The message cannot be sent as it is: {without_numbers(str(error))}")
         return OutcomeUnknown(f"Twilio's answer did not arrive: {type(error).__name__}.")
     if status >= 500 or status < 300:
         return OutcomeUnknown(f"Twilio answered {status}, which does not tell whether it took the message.")
     code = "20003" if status == 401 else str(getattr(error, "code", None) or status)
     wait = retry_after(failure.headers.get("Retry-After", ""), datetime.now(UTC))
-    return NotSent(code, _reason(failure), reaction(code, status), retry_after=wait)
+    return NotSent(code, failure.reason(), reaction(code, status), retry_after=wait)
 
 
 def _never_connected(error: Exception) -> bool:
@@ -209,16 +139,3 @@ def _never_connected(error: Exception) -> bool:
         cause,
         urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError | ssl.SSLCertVerificationError,
     )
-
-
-def _reason(failure: _Failed) -> str:
-    """Say what went wrong; where we do not know a code, in Twilio's words without the phone numbers."""
-    code = getattr(failure.error, "code", None) or failure.status
-    if code is None:
-        return type(failure.error).__name__
-    words = "" if str(code) in CODES else getattr(failure.error, "msg", None) or ""
-    return f"{explain(code)} {_without_numbers(str(words))}".strip()
-
-
-def _without_numbers(text: str) -> str:
-    return _LONG_NUMBER.sub("...", text)

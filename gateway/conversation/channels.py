@@ -8,6 +8,7 @@ from gateway.conversation.plans import BY_CHANNEL
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
 from gateway.core.messages import HOSTED, VOICE, WHATSAPP
+from gateway.core.participant import Address
 from gateway.logs import log
 from gateway.settings import idle_ms
 from gateway.settings.sections import Twilio, Voice
@@ -89,6 +90,17 @@ def configure(runtime: Runtime, channel_id: str, changes: Changes, by: str) -> C
     runtime.channels.forget()
     log.info("channel_changed", channel_id=channel_id, fields=sorted(changed), by=by)
     return sorted(changed)
+
+
+def add(runtime: Runtime, communication_type: str, line: Address, account_sid: str | None, by: str) -> tuple[str, bool]:
+    """Make a channel before its first message; gives its id, and whether it is new."""
+    with deadline():
+        channel_id, is_new = channels.add(communication_type, line, account_sid)
+        if is_new:
+            audit.note(runtime.clock.now(), by, "channel_added", channel=channel_id)
+    if is_new:
+        log.info("channel_added", channel_id=channel_id, by=by)
+    return channel_id, is_new
 
 
 class _Inherited:

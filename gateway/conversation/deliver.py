@@ -89,7 +89,6 @@ def _found_at_last(runtime: Runtime, row: Row) -> Sent | None:
 
 def _outgoing(runtime: Runtime, message: Outbound, row: Row) -> Outgoing:
     to = row.address or Address("", "")
-    base = runtime.settings.public_url.rstrip("/")
     return Outgoing(
         message_id=message.id,
         to=to.to,
@@ -100,7 +99,7 @@ def _outgoing(runtime: Runtime, message: Outbound, row: Row) -> Outgoing:
         content_variables=message.content_variables,
         account_sid=to.account_sid,
         service_sid=to.service_sid,
-        status_callback=runtime.line.status_url(message.id) if base else None,
+        status_callback=runtime.line.status_url(message.id) if runtime.line.public.url else None,
     )
 
 

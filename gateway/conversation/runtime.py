@@ -18,6 +18,7 @@ from gateway.core.errors import StoreUnavailable
 from gateway.core.flows import Flow
 from gateway.core.messages import Channel
 from gateway.core.participant import address
+from gateway.core.reach import PublicAddress
 from gateway.core.recent import Recent
 from gateway.core.replies import FLOW
 from gateway.core.sessions import Anchor, CarryOver, Policy, Scope
@@ -150,7 +151,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Runtime:
         blocked=frozenset(address(written).identity for written in settings.reply.blocklist),
         line=Line(
             voice.silence, voice.goodbye, voice.language, voice.voice,
-            base_url=settings.public_url.rstrip("/"),
+            public=PublicAddress(settings.public_url),
             serializer=URLSafeSerializer(settings.secret_key.get_secret_value(), salt="voice turn"),
         ),
     )  # fmt: skip

@@ -22,6 +22,7 @@ WITHHELD_WORDS = frozenset({"", "anonymous", "restricted", "unknown", "unavailab
 
 _SEPARATORS = re.compile(r"[\s().\-/\u00a0\u202f]")
 # The digits of other scripts would be another identity than the same number in these.
+_USER_ID = re.compile(r"[A-Z]{2}\.[0-9A-Za-z]+")
 _PHONE = re.compile(r"\+[0-9]{7,15}")
 
 
@@ -69,6 +70,12 @@ def is_withheld(raw: str) -> bool:
     """Tell whether a caller's address hides who calls: such callers are never merged with one another."""
     rest = raw.strip().lower()
     return rest in WITHHELD_WORDS or _SEPARATORS.sub("", rest) in WITHHELD_NUMBERS
+
+
+def is_address(raw: str) -> bool:
+    """Tell whether Twilio could name somebody so: a number, a short code, a user id, or a caller who withholds."""
+    found = address(raw)
+    return bool(found.number or found.prefix or _USER_ID.fullmatch(found.identity) or is_withheld(raw))
 
 
 @dataclass(frozen=True, slots=True)

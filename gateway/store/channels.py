@@ -97,14 +97,7 @@ def _channel(document: Mapping[str, Any]) -> Channel:
 
 
 def _create(communication_type: str, line: Address, account_sid: str | None) -> Channel:
-    document: dict[str, Any] = {
-        "_id": f"{communication_type}:{line.identity}",
-        "name": line.label,
-        "phone_number": line.identity,
-        "communication_type": communication_type,
-        "account_sid": account_sid,
-        "settings": {},
-    }
+    document = _document(communication_type, line, account_sid)
     try:
         collection(ChannelDocument).insert_one(document)
     except DuplicateKeyError:
@@ -116,6 +109,30 @@ def _create(communication_type: str, line: Address, account_sid: str | None) -> 
         communication_type=communication_type,
     )
     return _channel(document)
+
+
+def _document(communication_type: str, line: Address, account_sid: str | None) -> dict[str, Any]:
+    return {
+        "_id": f"{communication_type}:{line.identity}",
+        "name": line.label,
+        "phone_number": line.identity,
+        "communication_type": communication_type,
+        "account_sid": account_sid,
+        "settings": {},
+    }
+
+
+def add(communication_type: str, line: Address, account_sid: str | None) -> tuple[str, bool]:
+    """Make the channel of one of our addresses before anybody writes to it; gives its id, and whether it is new."""
+    known = find(communication_type, line)
+    if known:
+        return known.id, False
+    document = _document(communication_type, line, account_sid)
+    try:
+        collection(ChannelDocument).insert_one(document)
+    except DuplicateKeyError:
+        return document["_id"], False
+    return document["_id"], True
 
 
 def note_heard(heard: Mapping[str, datetime]) -> None:

@@ -10,6 +10,7 @@ from gateway.channels import messaging
 from gateway.channels.base import Form, field_name, pieces, writable
 from gateway.channels.line import Line
 from gateway.core.errors import Malformed
+from gateway.core.reach import PublicAddress
 from gateway.core.replies import Reply
 
 TEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -17,7 +18,7 @@ NOTHING: Any = None
 FORM = {"MessageSid": "SM1", "From": "+15558675310", "To": "+15017122661"}
 
 
-LINE = Line("", "", "en-US", "alice", base_url="https://gateway.example", serializer=NOTHING)
+LINE = Line("", "", "en-US", "alice", public=PublicAddress("https://gateway.example"), serializer=NOTHING)
 
 
 def answer(reply: Reply) -> ElementTree.Element:

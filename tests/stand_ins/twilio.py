@@ -80,7 +80,7 @@ class TwilioStandIn(Served):
         tokens: dict[str, list[str]] | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
-        super().__init__(_app(self), port)
+        super().__init__(self.make_app(), port)
         self.now = now or _host_time
         self.tokens = tokens or {ACCOUNT: [TOKEN]}
         self.faults: deque[Fault] = deque()
@@ -93,6 +93,10 @@ class TwilioStandIn(Served):
         self.media: dict[str, list[dict[str, Any]]] = {}
         self.requests: list[Request] = []
         self.deleted: list[str] = []
+
+    def make_app(self) -> Flask:
+        """Make what is served."""
+        return _app(self)
 
     def asked(self, method: str, part: str = "") -> list[Request]:
         """List the requests that arrived, by method and a part of their path."""
@@ -125,7 +129,7 @@ class TwilioStandIn(Served):
         self.messages.append(message | {"_shown_at": time.monotonic() + self.list_delay} | changes)
         if form.get("StatusCallback") and self.statuses:
             threading.Thread(target=self._report, args=(self.messages[-1], form["StatusCallback"])).start()
-        return _public(self.messages[-1])
+        return public(self.messages[-1])
 
     def listed(self, account: str, query: Any) -> list[dict[str, Any]]:
         """List the messages a filter lets through, the newest first; one without DateSent passes no filter by it."""
@@ -136,7 +140,7 @@ class TwilioStandIn(Served):
         for name in ("DateSent>", "DateSent<", "DateSent"):
             if name in query:
                 found = [one for one in found if one["date_sent"] and _compare(one["date_sent"], name, query[name])]
-        return [_public(one) for one in reversed(found)]
+        return [public(one) for one in reversed(found)]
 
     def called(self, account: str, **fields: Any) -> dict[str, Any]:
         """Keep a call as if it had come in; `fields` are those of the resource."""
@@ -200,7 +204,7 @@ def _host_time() -> datetime:
     return datetime.now(UTC)
 
 
-def _public(message: dict[str, Any]) -> dict[str, Any]:
+def public(message: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in message.items() if not name.startswith("_")}
 
 
@@ -226,7 +230,7 @@ def _moment(written: str) -> datetime:
     return datetime.strptime(written, "%a, %d %b %Y %H:%M:%S %z")
 
 
-def _refusal(status: int, code: int, message: str, retry_after: str = "") -> Response:
+def refusal(status: int, code: int, message: str, retry_after: str = "") -> Response:
     response = jsonify(code=code, message=message, more_info="https://www.twilio.com/docs/errors", status=status)
     response.status_code = status
     if retry_after:
@@ -234,17 +238,17 @@ def _refusal(status: int, code: int, message: str, retry_after: str = "") -> Res
     return response
 
 
-def _act_out(fault: Fault) -> Response | None:
+def act_out(fault: Fault) -> Response | None:
     """Do what goes wrong; nothing, if nothing does."""
     time.sleep(fault.wait)
     if fault.reset:
         drop_connection()
     if fault.raw is not None:
         return Response(fault.raw, fault.status or 201, content_type="application/json")
-    return _refusal(fault.status, fault.code, fault.message, fault.retry_after) if fault.status else None
+    return refusal(fault.status, fault.code, fault.message, fault.retry_after) if fault.status else None
 
 
-def _page(key: str, found: list[dict[str, Any]]) -> Any:
+def page(key: str, found: list[dict[str, Any]]) -> Any:
     """Give the page of a list that the request asks for, with the address of the next one."""
     page, size = request.args.get("Page", 0, int), min(request.args.get("PageSize", 50, int), 1000)
     rest = urlencode(request.args.to_dict() | {"Page": str(page + 1)})
@@ -265,7 +269,7 @@ def _app(twilio: TwilioStandIn) -> Flask:
         account = (request.view_args or {}).get("account")
         known = [base64.b64encode(f"{account}:{token}".encode()).decode() for token in twilio.tokens.get(account, [])]
         if account and given.removeprefix("Basic ") not in known:
-            return _refusal(401, 20003, "Authenticate")
+            return refusal(401, 20003, "Authenticate")
         return None
 
     @app.post(f"{API}/Messages.json")
@@ -274,45 +278,45 @@ def _app(twilio: TwilioStandIn) -> Flask:
         fails = fault.status or fault.reset or fault.raw is not None
         # A slow answer alone is an accepted message; what fails says itself whether it was accepted before.
         message = twilio.accept(account, request.form) if fault.accept or not fails else None
-        return _act_out(fault) or (jsonify(message), 201)
+        return act_out(fault) or (jsonify(message), 201)
 
     @app.get(f"{API}/Messages.json")
     def list_messages(account: str) -> Any:
-        return _act_out(twilio.fault("list")) or _page("messages", twilio.listed(account, request.args))
+        return act_out(twilio.fault("list")) or page("messages", twilio.listed(account, request.args))
 
     @app.get(f"{API}/Calls.json")
     def list_calls(account: str) -> Any:
-        return _act_out(twilio.fault("list")) or _page("calls", twilio.listed_calls(account, request.args))
+        return act_out(twilio.fault("list")) or page("calls", twilio.listed_calls(account, request.args))
 
     @app.get(f"{API}/Recordings.json")
     def list_recordings(account: str) -> Any:
-        return _act_out(twilio.fault("list")) or _page("recordings", twilio.listed_recordings(account, request.args))
+        return act_out(twilio.fault("list")) or page("recordings", twilio.listed_recordings(account, request.args))
 
     @app.get(f"{API}/Messages/<sid>/Media.json")
     def list_media(account: str, sid: str) -> Any:
         known = sid in twilio.media
-        return _page("media_list", twilio.media[sid]) if known else _refusal(404, 20404, "Not found")
+        return page("media_list", twilio.media[sid]) if known else refusal(404, 20404, "Not found")
 
     @app.get(f"{API}/Messages/<sid>.json")
     def fetch_message(account: str, sid: str) -> Any:
         found = [one for one in twilio.messages if one["sid"] == sid and one["account_sid"] == account]
-        return jsonify(_public(found[0])) if found else _refusal(404, 20404, "Not found")
+        return jsonify(public(found[0])) if found else refusal(404, 20404, "Not found")
 
     @app.post(f"{API}/Messages/<sid>.json")
     def redact(account: str, sid: str) -> Any:
         known = [one for one in twilio.messages if one["sid"] == sid and one["account_sid"] == account]
-        if failed := _act_out(twilio.fault("redact")):
+        if failed := act_out(twilio.fault("redact")):
             return failed
         for one in known:
             one["body"] = request.form["Body"]
-        return jsonify(_public(known[0]) if known else {"sid": sid, "account_sid": account, "body": ""})
+        return jsonify(public(known[0]) if known else {"sid": sid, "account_sid": account, "body": ""})
 
     @app.route(f"{API}/<path:rest>", methods=["GET", "DELETE"])
     @app.get("/files/<path:rest>")
     def file(rest: str, account: str = "") -> Any:
-        file, failed = twilio.files.get(request.path), _act_out(twilio.fault("media"))
+        file, failed = twilio.files.get(request.path), act_out(twilio.fault("media"))
         if failed or file is None:
-            return failed or _refusal(404, 20404, "Not found")
+            return failed or refusal(404, 20404, "Not found")
         if request.method == "DELETE":
             twilio.deleted.append(request.path)
             del twilio.files[request.path]
@@ -331,7 +335,7 @@ def _app(twilio: TwilioStandIn) -> Flask:
         twilio.files.update({path: File(**file) for path, file in told.pop("files", {}).items()})
         for name, value in told.items():
             setattr(twilio, name, value)
-        return jsonify(messages=[_public(one) for one in twilio.messages], requests=list(map(asdict, twilio.requests)))
+        return jsonify(messages=[public(one) for one in twilio.messages], requests=list(map(asdict, twilio.requests)))
 
     return app
 

@@ -36,6 +36,7 @@ from gateway.store.documents.people import (
     SuppressionDocument,
     UserDocument,
 )
+from gateway.store.documents.pointings import PointingDocument
 from gateway.store.documents.subscriptions import SubscriptionDocument
 from gateway.store.documents.work import (
     CallbackDocument,
@@ -46,6 +47,7 @@ from gateway.store.documents.work import (
     JobDocument,
     OutboxDocument,
     PaceDocument,
+    TunnelDocument,
 )
 
 __all__ = [
@@ -76,11 +78,13 @@ __all__ = [
     "MigrationDocument",
     "OutboxDocument",
     "PaceDocument",
+    "PointingDocument",
     "RegroupingDocument",
     "RejectionDocument",
     "SessionDocument",
     "SubscriptionDocument",
     "SuppressionDocument",
+    "TunnelDocument",
     "UserDocument",
 ]
 
@@ -110,6 +114,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     DailyCountDocument,
     SuppressionDocument,
     HeartbeatDocument,
+    TunnelDocument,
     InspectionDocument,
     SubscriptionDocument,
     ApiKeyDocument,
@@ -122,4 +127,5 @@ DOCUMENTS: tuple[type[Document], ...] = (
     FileDocument,
     FlowRunDocument,
     MigrationDocument,
+    PointingDocument,
 )

@@ -208,6 +208,19 @@ class HeartbeatDocument(Document):
     facts = DictField()
 
 
+class TunnelDocument(Document):
+    """The tunnel of the gateways of an environment, which is its `_id`; only ever asked for by that."""
+
+    meta = {"collection": "tunnels", "strict": False, "auto_create_index": False}  # noqa: RUF012
+
+    id = StringField(primary_key=True)
+    url = StringField()
+    owner = StringField()
+    host = StringField()
+    pid = IntField()
+    until = DateTimeField()
+
+
 class InspectionDocument(Document):
     """A webhook as it came and what it was answered: every refused one, and a sample of the others."""
 
