@@ -11,12 +11,13 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from gateway import admin, api, jobs, logs, metrics, settings, webhooks
 from gateway.api import problems
 from gateway.api.documentation import Documented
-from gateway.conversation import draining, inspector, migrating, presence, runtime
+from gateway.conversation import draining, inspector, migrating, presence, runtime, tunnel
 from gateway.conversation.inspector import Inspector
 from gateway.conversation.presence import Presence
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import SpoolUnavailable, StoreUnavailable
 from gateway.core.times import ms_between
+from gateway.http import Mounted, path_prefix
 from gateway.logs import log
 from gateway.routes import Route
 from gateway.settings import Settings
@@ -51,6 +52,7 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
     if clock is None:
         background.repeat(serving.clock.correct, every=CLOCK_SECONDS, name="clock")
         background.repeat(migrating.Watch().look, every=CLOCK_SECONDS, name="migrations")
+        background.repeat(tunnel.Watch(serving).look, every=tunnel.LOOK_SECONDS, name="tunnel")
         background.repeat(lambda: draining.drain_if_needed(serving), every=DRAIN_SECONDS, name="drainer")
     webhooks.register(app)
     admin.register(app)
@@ -59,6 +61,8 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
         _tell_of_itself(app, serving, background)
     _register_probes(app, serving)
     app.register_error_handler(Exception, _failed)
+    if prefix := path_prefix(configured.public_url):
+        app.wsgi_app = Mounted(app.wsgi_app, prefix)  # type: ignore[method-assign]
     return app
 
 

@@ -2,9 +2,12 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
-from urllib.parse import quote
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _PORT = re.compile(r":[^\]]*$")
 
@@ -56,6 +59,29 @@ def public_urls(base: str, target: str) -> list[str]:
     if prefix and target.startswith(prefix):
         urls.insert(0, base.removesuffix(prefix) + target)
     return urls
+
+
+def path_prefix(base: str) -> str:
+    """Give the path that a base URL ends with, as WSGI has it: decoded to bytes, which stand there as latin-1."""
+    return unquote_to_bytes(urlsplit(base).path.rstrip("/")).decode("latin-1")
+
+
+class Mounted:
+    """A WSGI app under a path: its links and cookies begin with that path, whether a proxy cuts it off or not.
+
+    What the server says of SCRIPT_NAME is left alone.
+    """
+
+    def __init__(self, app: "WSGIApplication", prefix: str) -> None:
+        self._app, self._prefix = app, prefix
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if not environ.get("SCRIPT_NAME"):
+            environ["SCRIPT_NAME"] = self._prefix
+            path: str = environ.get("PATH_INFO", "")
+            if f"{path}/".startswith(f"{self._prefix}/"):
+                environ["PATH_INFO"] = path.removeprefix(self._prefix) or "/"
+        return self._app(environ, start_response)
 
 
 def _nearest(header: str) -> str:

@@ -280,6 +280,14 @@ def test_a_wrong_value_inside_a_variable_names_the_variable(given, name, value):
     assert refusal(given, **{name: value}).startswith(name)
 
 
+def test_a_token_where_the_sid_belongs_is_not_shown(given):
+    """The two stand beside each other in the Twilio console, and are easily swapped."""
+    token = "0123456789abcdef" * 2
+    line = refusal(given, TWILIO_ACCOUNT_SID=token)
+    assert line.startswith("TWILIO_ACCOUNT_SID = (hidden): ")
+    assert token not in line
+
+
 HASTY = [
     ("GATEWAY_OUTBOX__LOOKUP_SECONDS", "2", "2.5"),
     ("GATEWAY_OUTBOX__LOOKUP_SECONDS", "29.9", "30"),

@@ -18,6 +18,7 @@ UNANSWERED = {
     "handed_over": "not answered: the bot is off",
     "hourly_limit": "not answered: too many automatic answers",
     "out_of_hours": "outside business hours",
+    "resent": "not answered: replayed from what another gateway had stored",
     "blocked": "not answered: on the blocklist",
     "opted_out": "not answered: opted out",
     "call_limit": "the call had lasted too long",

@@ -1,6 +1,6 @@
 """/api/chat: conversations from a website or an app, as its users see them."""
 
-from flask import Response
+from flask import Response, request
 from flask_openapi3.types import ResponseDict
 
 from gateway.api import chat_auth, chat_places, chat_rows
@@ -63,7 +63,7 @@ def open_chat_session(body: OpenBody) -> Response:
     return reply(
         OpenedSession(**opened.model_dump(), session_state=state),
         201 if state == CREATED else 200,
-        {"Location": f"/api/chat/sessions/{session_id}"},
+        {"Location": f"{request.script_root}/api/chat/sessions/{session_id}"},
     )
 
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 
 from gateway.api import problems
 from gateway.api.auth import access, needs, runtime
@@ -41,7 +41,7 @@ def create_contact(body: shapes.NewContactBody) -> Response:
     """Make a contact."""
     with _refusals():
         made = contacts.create(runtime(), Changes(**body.model_dump()), **_who())
-    return reply(_now(made), 201, {"Location": f"/api/v1/contacts/{made}"})
+    return reply(_now(made), 201, {"Location": f"{request.script_root}/api/v1/contacts/{made}"})
 
 
 @bp.get("/contacts/<contact_id>", tags=_TAG, responses={200: shapes.ContactWithSessions})

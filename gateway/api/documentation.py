@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import flask_openapi3_swagger
-from flask import Blueprint, Flask, Response, abort, current_app, send_from_directory
+from flask import Blueprint, Flask, Response, abort, current_app, request, send_from_directory
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
@@ -80,8 +80,9 @@ def _as_described(rule: str) -> str:
 
 @bp.get("/openapi.json")
 def openapi_file() -> Response:
-    """Give the OpenAPI file."""
-    return Response(written(current_app), content_type="application/json")
+    """Give the OpenAPI file; under a path prefix it says where the API is."""
+    made = document(current_app) | ({"servers": [{"url": request.script_root}]} if request.script_root else {})
+    return Response(_json(made), content_type="application/json")
 
 
 @bp.get("/docs")
@@ -104,4 +105,8 @@ def docs_file(name: str) -> Response:
 
 def written(app: Flask) -> str:
     """Write an app's OpenAPI file."""
-    return json.dumps(document(app), indent=2, ensure_ascii=False) + "\n"
+    return _json(document(app))
+
+
+def _json(made: dict[str, Any]) -> str:
+    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"

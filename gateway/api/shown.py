@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from flask import request
+
 from gateway.api.auth import access, runtime
 from gateway.api.schemas.flows import SessionFlow
 from gateway.api.schemas.messages import File, Message, MessageDecision, MessagePage, StatusChange, Template, Waiting
@@ -197,7 +199,7 @@ def _received(file: media.File, *, at_provider: bool) -> File:
     if file.refused:
         return File(**facts, state="refused", reason=f"{file.refused}: {file.reason}" if file.reason else file.refused)
     if file.file_id or (at_provider and file.is_open):
-        url = f"/api/v1/messages/{file.message_id}/media/{file.number}"
+        url = f"{request.script_root}/api/v1/messages/{file.message_id}/media/{file.number}"
         return File(**facts, state="stored" if file.file_id else "at_provider", url=url)
     return File(**facts, state="pending")
 

@@ -41,6 +41,11 @@ COMMANDS = [
     ),
     ("contacts", "contacts.contacts", "Look after the people behind the conversations."),
     ("crm", "crm.crm", "Take contacts and conversations to the CRM of the settings."),
+    (
+        "events",
+        "events.events",
+        "Show the last messages, calls and refused webhooks, one line each: what was decided, and who answered.",
+    ),
     ("export", "export.export", "Write sessions with all their messages as JSON lines or CSV."),
     ("flows", "flows.flows", "Look at the flows of config/flows, check files of them, and try one out."),
     (
@@ -49,6 +54,11 @@ COMMANDS = [
         "Bring in conversations: from files, a folder of them, or the database of another program.",
     ),
     ("keys", "keys.keys", "Look after the keys to the REST API. See docs/console/operations.md."),
+    (
+        "listen",
+        "listen.listen",
+        "Let Twilio reach the gateway on this machine, and show what comes, one line each. Ctrl-C ends it.",
+    ),
     (
         "migrate",
         "migrate.migrate",

@@ -48,9 +48,20 @@ from gateway.settings.sections import (
     Twilio,
     Voice,
 )
-from gateway.settings.values import Networks, Secrets, idle_ms, known_as
+from gateway.settings.values import Networks, PublicUrl, Secrets, idle_ms, known_as
 
-__all__ = ["CONFIG_DIR", "WEB_THREADS", "CannedRule", "Settings", "idle_ms", "keep_secret", "load", "require_writable"]
+__all__ = [
+    "CONFIG_DIR",
+    "WEB_THREADS",
+    "CannedRule",
+    "Settings",
+    "faults",
+    "idle_ms",
+    "keep_secret",
+    "load",
+    "read",
+    "require_writable",
+]
 
 CONFIG_DIR = Path(__file__).resolve().parent.parent.parent / "config"
 
@@ -68,7 +79,7 @@ class Settings(BaseSettings):
     env: Literal["development", "production", "test"] = "production"
     data_dir: Path = Path(".data")
     port: int = Field(8080, ge=1, le=65535, validation_alias=known_as("PORT"))
-    public_url: str = Field("", pattern=r"^$|^https?://[^\s#?]+$", validation_alias=known_as("PUBLIC_URL"))
+    public_url: PublicUrl = Field("", validation_alias=known_as("PUBLIC_URL"))
     mongodb_uri: str = Field("", pattern=r"^$|^mongodb(\+srv)?://", validation_alias=known_as("MONGODB_URI"))
     twilio_account_sid: str = Field("", pattern=r"^$|^AC[0-9a-zA-Z]+$", validation_alias=known_as("TWILIO_ACCOUNT_SID"))
     twilio_auth_token: Secrets = Field([], validation_alias=known_as("TWILIO_AUTH_TOKEN"))
@@ -152,6 +163,16 @@ class Settings(BaseSettings):
 
 def load(**overrides: Any) -> Settings:
     """Read all settings; ConfigError names the first one that is wrong, its value and the remedy."""
+    settings = read(**overrides)
+    for refuse in _REFUSALS:
+        refuse(settings)
+    if settings.env == "production":
+        require_writable(settings.spool_dir)
+    return settings
+
+
+def read(**overrides: Any) -> Settings:
+    """Read all settings, each right by itself; `faults` tells whether a gateway would start with them."""
     refuse_unknown_variables(os.environ, Settings.model_fields)
     try:
         settings = Settings(**overrides)
@@ -161,11 +182,18 @@ def load(**overrides: Any) -> Settings:
         raise ConfigError(bad_json(os.environ, Settings.model_fields) or str(error)) from None
     except ValueError as error:  # tomllib's errors: they name line and column
         raise ConfigError(f"{broken_file(CONFIG_DIR)} is no valid TOML: {error}. Correct it.") from None
-    _refuse_dangerous(settings)
-    _refuse_hasty(settings)
-    _refuse_half_set(settings)
-    _refuse_tokenless(settings)
     return _with_development_secrets(settings) if settings.is_development else settings
+
+
+def faults(settings: Settings) -> list[str]:
+    """Say what would keep a gateway with these settings from starting, but for its spool: a line each."""
+    found = []
+    for refuse in _REFUSALS:
+        try:
+            refuse(settings)
+        except ConfigError as error:
+            found.append(str(error))
+    return found
 
 
 def _refuse_dangerous(settings: Settings) -> None:
@@ -182,7 +210,6 @@ def _refuse_dangerous(settings: Settings) -> None:
             "GATEWAY_TWILIO__SIGNATURES = 'observe' lets anybody post messages. Remove it, or say it twice in "
             "production: 'observe observe'."
         )
-    require_writable(settings.spool_dir)
 
 
 def _refuse_hasty(settings: Settings) -> None:
@@ -234,6 +261,9 @@ def _refuse_tokenless(settings: Settings) -> None:
             f"GATEWAY_CRM__BASE_URL = {crm.base_url!r} would be sent the token and what people wrote in the clear. "
             "Use https, or remove it for the provider's own."
         )
+
+
+_REFUSALS = (_refuse_dangerous, _refuse_hasty, _refuse_half_set, _refuse_tokenless)
 
 
 def _with_development_secrets(settings: Settings) -> Settings:

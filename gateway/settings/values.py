@@ -4,8 +4,9 @@ import ipaddress
 import math
 import zoneinfo
 from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 # Thirty years; beyond that dates run out before thresholds do.
@@ -65,6 +66,20 @@ def _timezone(value: str) -> str:
 
 
 Timezone = Annotated[str, BeforeValidator(_timezone)]
+
+
+# What the gateway serves at its root: a path prefix of that name could not be told from it.
+_OWN_PATHS = frozenset({"webhooks", "admin", "api", "chat", "healthz", "readyz", "metrics"})
+
+
+def _public_url(value: str) -> str:
+    beginning = unquote(urlsplit(value).path).split("/")[1:2]
+    if _OWN_PATHS.intersection(beginning):
+        raise ValueError(f"must end before /{beginning[0]}, which is a path of the gateway's own")
+    return value
+
+
+PublicUrl = Annotated[str, Field(pattern=r"^$|^https?://[^\s#?]+$"), AfterValidator(_public_url)]
 
 
 def known_as(name: str) -> AliasChoices:

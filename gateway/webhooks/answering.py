@@ -30,6 +30,10 @@ class PageSessions(SecureCookieSessionInterface):
         """Give the session of a request, none to a webhook."""
         return None if request.path.startswith(PREFIX) else super().open_session(app, request)
 
+    def get_cookie_path(self, app: Flask) -> str:  # noqa: ARG002
+        """Keep a login to the path this app is mounted at: what else runs on the host neither sees nor replaces it."""
+        return f"{request.script_root}/"
+
 
 def runtime() -> Runtime:
     """Give the runtime of the app that serves this request."""
@@ -43,9 +47,12 @@ def twiml(document: str, status: int = 200) -> Response:
 
 def signed_urls() -> list[str]:
     """Give the addresses Twilio may have signed this request over."""
-    settings = runtime().settings
+    settings, leased = runtime().settings, runtime().line.public.leased
     base = settings.public_url or own_base_url(request.environ, settings.trusted_proxies)
-    return public_urls(base, raw_target(request.environ))
+    target = raw_target(request.environ)
+    urls = public_urls(base, target)
+    # While a tunnel is open, who calls the usual address is served as well.
+    return public_urls(leased, target) + urls if leased else urls
 
 
 def register(app: Flask) -> None:

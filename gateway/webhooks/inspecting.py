@@ -24,6 +24,20 @@ def reason_for(response: Response) -> str:
     return rejected or ("" if response.status_code < 400 else _REASONS.get(response.status_code, "failed"))
 
 
+def seen(serving: Runtime, urls: list[str]) -> Seen:
+    """Say how this request reached us, and what its signature was compared over."""
+    settings = serving.settings
+    return Seen(
+        urls=urls,
+        target=raw_target(request.environ),
+        scheme=str(request.environ.get("wsgi.url_scheme", "")),
+        host=request.headers.get("Host", ""),
+        forwarded={name.lower(): request.headers[name] for name in _FORWARDED if name in request.headers},
+        trusted=is_trusted(request.environ.get("REMOTE_ADDR", ""), settings.trusted_proxies),
+        public_url=settings.public_url,
+    )
+
+
 def captured(serving: Runtime, urls: list[str], response: Response, seconds: float | None) -> Captured:
     """Capture a webhook, the addresses its signature was compared over, and its answer."""
     settings, read = serving.settings, int(g.get("body_bytes", 0))
@@ -33,15 +47,7 @@ def captured(serving: Runtime, urls: list[str], response: Response, seconds: flo
         method=request.method[:20],
         path=request.path,
         client=client_address(request.environ, settings.trusted_proxies),
-        seen=Seen(
-            urls=urls,
-            target=raw_target(request.environ),
-            scheme=str(request.environ.get("wsgi.url_scheme", "")),
-            host=request.headers.get("Host", ""),
-            forwarded={name.lower(): request.headers[name] for name in _FORWARDED if name in request.headers},
-            trusted=is_trusted(request.environ.get("REMOTE_ADDR", ""), settings.trusted_proxies),
-            public_url=settings.public_url,
-        ),
+        seen=seen(serving, urls),
         headers=tuple(request.headers.items()),
         form=form if read <= FORM_BYTES else None,
         body_bytes=read or request.content_length or 0,

@@ -14,6 +14,7 @@ from gateway.conversation import (
     migrating,
     retention,
     subscriptions,
+    tunnel,
     upkeep,
     whatif,
     work,
@@ -35,6 +36,7 @@ def chores(serving: Runtime, stop: threading.Event) -> Iterator[tuple[float, Job
     """
     yield 60, serving.clock.correct
     yield 60, migrating.Watch().look
+    yield tunnel.LOOK_SECONDS, tunnel.Watch(serving).look
     yield 10, lambda: upkeep.settle(serving)
     yield 30, lambda: upkeep.sweep(serving)
     yield 5, lambda: linking.link_noted(serving)

@@ -4,8 +4,8 @@ from flask import abort, current_app, request
 
 from gateway.admin.blueprint import bp
 from gateway.admin.login import runtime
-from gateway.admin.operations import verdicts
 from gateway.admin.operations.rooms import operators, show
+from gateway.conversation import verdicts
 from gateway.store import inspections
 from gateway.store.connection import deadline
 

@@ -6,6 +6,9 @@ from typing import Any
 
 from gateway.conversation.inspector import GENUINE, OBSERVED
 
+# What the doctor sent itself, and would have been refused.
+PROBE = "probe"
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -32,6 +35,8 @@ _NAMES = {
     "wrong_method": "Not a POST",
     "unavailable": "Could not be kept (503)",
     "failed": "Failed on our side",
+    PROBE: "The doctor's own, refused",
+    "not_a_probe": "Not from the doctor",
 }
 
 
@@ -95,13 +100,13 @@ _CAUSES: dict[str, Explanation] = {
         ),
     ),
     "unknown": Explanation(
-        "None of the addresses below fits with any token the gateway has, nor do other spellings of them. Mostly the "
+        "None of the addresses tried fits with any token the gateway has, nor do other spellings of them. Mostly the "
         "token is another one; else somebody who is not Twilio sent this.",
         (
             "Compare TWILIO_AUTH_TOKEN with the primary token of this account in the Twilio console. While you "
             "rotate it, give both, separated by a comma.",
             "For a subaccount, put its own token into GATEWAY_TWILIO__ACCOUNTS.",
-            "Compare the addresses below with the webhook's URL in the Twilio console, letter by letter.",
+            "Compare the addresses tried with the webhook's URL in the Twilio console, letter by letter.",
         ),
     ),
 }
@@ -152,14 +157,24 @@ _VERDICTS: dict[str, Explanation] = {
         ("See the page Health, and the log at this time.",),
     ),
     "failed": Explanation("Something broke on our side.", ("Look for the request's id in the log.",)),
+    PROBE: Explanation("The doctor sent this as Twilio would, and it would have been refused.", ("Run it again.",)),
+    "not_a_probe": Explanation(
+        "This address is for `gateway doctor` alone. Its note was missing, too old, or made with another SECRET_KEY.",
+        ("Run the doctor with the settings of this gateway, and point nothing else at this address.",),
+    ),
 }  # fmt: skip
 
 
 def explain(seen: Mapping[str, Any]) -> Explanation:
     """Explain the verdict of an inspected webhook."""
-    verdict, cause = seen["verdict"], (seen.get("signature") or {}).get("cause")
-    if verdict in ("bad_signature", OBSERVED, "unknown_account") and cause and cause != "unknown":
+    signature = seen.get("signature") or {}
+    return reason(seen["verdict"], signature.get("cause") or "", signed=bool(signature.get("given")))
+
+
+def reason(verdict: str, cause: str, *, signed: bool) -> Explanation:
+    """Explain a verdict by the cause that was found for it; empty where none was looked for."""
+    if verdict in ("bad_signature", OBSERVED, "unknown_account", PROBE) and cause and cause != "unknown":
         return _CAUSES[cause]
     if verdict in ("bad_signature", OBSERVED):
-        return _CAUSES["unknown"] if (seen.get("signature") or {}).get("given") else _VERDICTS["no_signature"]
+        return _CAUSES["unknown"] if signed else _VERDICTS["no_signature"]
     return _VERDICTS.get(verdict, Explanation("It was refused.", ("Look for the request's id in the log.",)))
