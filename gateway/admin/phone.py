@@ -13,9 +13,10 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
 from gateway.channels import CHANNELS
-from gateway.conversation import simulation
 from gateway.conversation.phoning import Phone, SimulationFailed
-from gateway.conversation.simulation import OUR_NUMBER, OUR_WHATSAPP, PERSON, Line
+from gateway.conversation.simulation import forms
+from gateway.conversation.simulation.forms import OUR_NUMBER, OUR_WHATSAPP, PERSON, Said
+from gateway.conversation.simulation.line import Line, session_ids
 from gateway.core.explain import explain
 from gateway.core.messages import SMS, VOICE, WHATSAPP
 from gateway.core.times import spoken
@@ -77,9 +78,9 @@ def phone_text() -> ResponseReturnValue:
     handset, configured = _handset(), runtime().settings
     body = request.form.get("body", "")
     if handset.type == WHATSAPP:
-        form = simulation.whatsapp_form(configured, handset.sender, handset.line, body, name="Handset")
+        form = forms.whatsapp_form(configured, handset.sender, handset.line, Said(body), name="Handset")
     else:
-        form = simulation.text_form(configured, handset.sender, handset.line, body)
+        form = forms.text_form(configured, handset.sender, handset.line, Said(body))
     try:
         _line(handset).post(f"/webhooks/{handset.type}", form)
     except SimulationFailed as failure:
@@ -145,12 +146,12 @@ def _call(handset: Handset, line: Line) -> Phone:
     try:
         known = _signer().loads(request.form.get("call", ""))
     except BadSignature:
-        known = {"form": simulation.call_form(runtime().settings, handset.sender, handset.line), "twiml": ""}
+        known = {"form": forms.call_form(runtime().settings, handset.sender, handset.line), "twiml": ""}
     return Phone(line.post, line.public_url, known["form"], known["twiml"])
 
 
 def _page(handset: Handset, *, call: Phone | None = None, refusal: str = "", body: str = "") -> str:
-    ids = simulation.session_ids(runtime().settings, handset.type, handset.sender, handset.line, limit=SESSIONS)
+    ids = session_ids(runtime().settings, handset.type, handset.sender, handset.line, limit=SESSIONS)
     channels = access().channels
     with deadline():
         threads = [

@@ -69,13 +69,18 @@ COMMANDS = [
         "processes.openapi",
         "Write the OpenAPI 3.1 file of the REST API, for generating clients. Needs no database.",
     ),
+    ("resend", "resend.resend", "Replay the webhook of a stored message, signed anew."),
     (
         "serve",
         "processes.serve",
         "Run everything: MongoDB (unless MONGODB_URI is set), web and worker. Ctrl-C stops it all.",
     ),
     ("sessions", "sessions.sessions", "Look after conversations."),
-    ("simulate", "simulate.simulate", "Text, WhatsApp, phone or chat with the gateway without a Twilio account."),
+    (
+        "simulate",
+        "simulating.simulate",
+        "Text, WhatsApp, phone or chat with the gateway without a Twilio account. See docs/simulate.md.",
+    ),
     ("spool", "spool.spool", "Look after this host's spool: what arrived while MongoDB was away."),
     ("users", "users.users", "Manage who may log in to the admin page."),
     (

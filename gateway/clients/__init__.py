@@ -4,7 +4,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.clients.loopback import Loopback
+from gateway.clients.loopback import Loopback, SimulatedFiles
 from gateway.core.fetching import Fetched
 from gateway.core.sending import Found, Outgoing, Sent
 from gateway.settings import Settings
@@ -12,7 +12,7 @@ from gateway.settings import Settings
 if TYPE_CHECKING:
     from gateway.clients.twilio import Twilio
 
-__all__ = ["Sender", "build"]
+__all__ = ["Sender", "build", "has_loopback", "simulated_files"]
 
 
 class Sender(Protocol):
@@ -66,7 +66,17 @@ class _Twilio:
         self._client.redact(sid, account_sid)
 
 
-def build(settings: Settings) -> Sender:
-    """Make the sender of these settings: Twilio, or in development without any account a loopback."""
+def has_loopback(settings: Settings) -> bool:
+    """Tell whether what is sent goes nowhere: in development without any account."""
     has_account = settings.twilio_account_sid or settings.twilio.accounts or settings.twilio.api_base_url
-    return Loopback() if settings.is_development and not has_account else _Twilio(settings)
+    return settings.is_development and not has_account
+
+
+def simulated_files(settings: Settings) -> SimulatedFiles:
+    """Give the files that the loopback holds."""
+    return SimulatedFiles(settings.data_dir / "simulated-media")
+
+
+def build(settings: Settings) -> Sender:
+    """Make the sender of these settings: Twilio, or the loopback."""
+    return Loopback(simulated_files(settings)) if has_loopback(settings) else _Twilio(settings)

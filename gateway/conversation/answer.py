@@ -74,7 +74,7 @@ def _answer_burst(runtime: Runtime, row: Row, message: Asked) -> None:
             asked.mark_answered([one.id for one in burst], row.id, says_something=False, reason=reason)
             finish(runtime, row, outbox.CANCELED)
             return
-        name, turn = _turn(runtime, burst)
+        name, turn = turn_of(runtime, burst)
     reply, milliseconds = respond.ask(runtime, name, turn)
     with deadline():
         latest = asked.burst(message)
@@ -147,7 +147,8 @@ def _discard(runtime: Runtime, row: Row, message: Asked, name: str) -> None:
     finish(runtime, row, outbox.DONE)
 
 
-def _turn(runtime: Runtime, burst: Sequence[Asked]) -> tuple[str, Turn]:
+def turn_of(runtime: Runtime, burst: Sequence[Asked]) -> tuple[str, Turn]:
+    """Give who is to answer some messages, and what they are told of them and of what was said before."""
     last = burst[-1]
     channel = runtime.channels.get(last.place.channel_id) or Channel(
         last.place.channel_id, last.place.communication_type
@@ -241,7 +242,7 @@ def _mark(runtime: Runtime, message: Asked | None, answer: outbound.Outbound) ->
 
 def _answer_call(runtime: Runtime, row: Row, message: Asked) -> None:
     with deadline():
-        name, turn = _turn(runtime, [message])
+        name, turn = turn_of(runtime, [message])
     reply, milliseconds = respond.ask(runtime, name, turn)
     with deadline():
         _say_on_call(runtime, row, message, reply, milliseconds)

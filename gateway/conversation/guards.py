@@ -14,6 +14,11 @@ from gateway.core.sessions import Rule, SessionView
 HOURLY_LIMIT = "hourly_limit"
 OUT_OF_HOURS = "out_of_hours"
 HANDED_OVER = "handed_over"
+RESENT = "resent"
+
+# Parameters of a webhook that was replayed from what was stored (`conversation.resending`): when, and whether it is
+# to be answered. Whoever wrote had an answer long ago.
+RESENT_AT, RESENT_TO_BE_ANSWERED = "GatewayResentAt", "GatewayResentToBeAnswered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,8 @@ def rule(runtime: Runtime, message: InboundMessage, session: SessionView, decide
     Two machines that text one another cost money, so the number of answers is limited; a person is asked then.
     """
     reply = runtime.settings.reply
+    if RESENT_AT in message.metadata and RESENT_TO_BE_ANSWERED not in message.metadata:
+        return Ruling(RESENT)
     if decided_by == Rule.ASKED_FOR:
         return Ruling("new_session", _notice("new_session", runtime.settings.sessions.new_text))
     if session.bot_off:

@@ -5,6 +5,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from gateway import __version__
@@ -16,6 +17,9 @@ from gateway.store.connection import deadline
 from gateway.store.heartbeats import Heartbeat
 
 EVERY_SECONDS = 10
+
+# A process that missed so many heartbeats is not there any more.
+MISSED = 3
 
 # A process that stops must not hang on a MongoDB that stopped before it.
 GOODBYE_SECONDS = 0.5
@@ -59,6 +63,11 @@ class Presence:
         """Say that the process stops on purpose, if MongoDB listens."""
         with contextlib.suppress(StoreUnavailable), deadline(GOODBYE_SECONDS):
             heartbeats.leave(self._id)
+
+
+def is_there(heartbeat: Heartbeat, now: datetime) -> bool:
+    """Tell whether a process that said this last can be taken to be there."""
+    return now - heartbeat.seen_at <= timedelta(seconds=heartbeat.every_seconds * MISSED)
 
 
 def spool_facts(runtime: Runtime) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from gateway.channels import CHANNELS
 from gateway.conversation import counting, filing, optouts, queue
@@ -29,7 +30,10 @@ class CannotSend(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What somebody wants to say. A template (`content_sid`) is sent instead of the text where there is one."""
+    """What somebody wants to say. A template (`content_sid`) is sent instead of the text where there is one.
+
+    `facts` are kept in the message's metadata.
+    """
 
     text: str
     sender: str = "agent"
@@ -37,6 +41,7 @@ class Draft:
     media: Sequence[str] = ()
     content_sid: str | None = None
     content_variables: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +254,7 @@ def _pieces(place: Place, draft: Draft) -> list[str]:
 
 def _queue(runtime: Runtime, place: Place, to: Address, draft: Draft, message_id: str, now: datetime) -> Queued:
     texts = _pieces(place, draft)
-    facts = {"address": asdict(to)} | ({"author": draft.author} if draft.author else {})
+    facts = {**draft.facts, "address": asdict(to)} | ({"author": draft.author} if draft.author else {})
     hosted = place.communication_type in HOSTED
     messages = [
         Outbound(

@@ -13,11 +13,19 @@ GatewayError
 ├── OutcomeUnknown       the provider may have taken a message or not; looked up before anything is sent again
 ├── LookupFailed         the look-up itself failed; asked again later
 ├── LogUnreadable        the provider's log did not come; says what to do about it
+├── AccountError         the provider did not say or do what was asked of an account; says what to do about it
+│   ├── WrongCredentials no account or token, or none that the provider takes
+│   ├── Unreachable      nobody answered; what was to be changed may be changed or not
+│   └── NotOurs          no account of the settings has this number or sender
+├── CannotPoint          a number was not pointed here, since it would do no good
 ├── BadSpan              how far back to look cannot be read, or has no sensible end
+├── NotReached           nobody answers at an address, or not so that the provider would accept it; says what to do
 ├── NotRedacted          the provider keeps a message's text; what is deleted here stays until it does not
 ├── ArchiveFailed        an archive of old conversations cannot be written or read; nothing is deleted after it
 ├── Newer                a newer gateway migrated the database; this one touches neither indexes nor documents
 ├── BadFile              a file that cannot be imported at all; says what would do
+├── TunnelFailed         ngrok opened no tunnel; says why, never the token
+├── TunnelTaken          another process lends the gateway an address; says which
 ├── MediaRefused         a file we will never take: its host, its path, its type or its size
 ├── CrmFailed            the CRM did not do it; says whether it ever will, and what to do about it
 │   ├── CrmGone          what was asked for is not there any more

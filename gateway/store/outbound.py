@@ -153,6 +153,12 @@ def get(message_id: str) -> Outbound | None:
     return read(found) if found else None
 
 
+def by_sid(sid: str) -> Outbound | None:
+    """Look up a message of ours by the provider's id of it."""
+    found = collection(MessageDocument).find_one({"direction": "outbound", "provider_sid": sid})
+    return read(found) if found else None
+
+
 def get_all(message_ids: Sequence[str]) -> dict[str, Outbound]:
     """Look up messages of ours, by their ids."""
     found = collection(MessageDocument).find({"_id": {"$in": list(message_ids)}, "direction": "outbound"})

@@ -118,17 +118,22 @@ def test_a_defect_is_told_without_its_traceback(console, monkeypatch):
     assert "private detail" not in answer.text
 
 
-def test_behind_a_path_prefix_every_link_carries_it(app, twilio, session_id):
+def test_where_the_server_mounts_it_every_link_says_so(app, twilio, session_id):
     users.add("admin", PASSWORD, TEN)
     twilio.sms()
     served = app.wsgi_app
-    app.wsgi_app = lambda environ, start: served(environ | {"SCRIPT_NAME": "/gate"}, start)
+
+    def mounted(environ, start):
+        path = environ["PATH_INFO"].removeprefix("/gate")
+        return served(environ | {"SCRIPT_NAME": "/gate", "PATH_INFO": path}, start)
+
+    app.wsgi_app = mounted
     behind = Console(app.test_client())
-    asked = behind.get(f"/admin/sessions/{session_id()}")
+    asked = behind.get(f"/gate/admin/sessions/{session_id()}")
     assert asked.location.startswith("/gate/admin/login?next=/gate/admin/sessions/")
-    answer = behind.log_in(at=asked.location.removeprefix("/gate"))
+    answer = behind.log_in(at=asked.location)
     assert answer.location == f"/gate/admin/sessions/{session_id()}"
-    for path in ("/admin/", f"/admin/sessions/{session_id()}"):
+    for path in ("/gate/admin/", answer.location):
         links = re.findall(r'(?:href|src|action)="(/[^"]*)"', behind.page(path))
         assert links
         assert all(link.startswith("/gate/admin/") for link in links)

@@ -14,16 +14,16 @@ def test_a_text_a_jump_and_a_rollover(serve, open_page):
     page.get_by_role("link", name="Phone").click()
     page.get_by_label("Message").fill("مرحبا <b>")
     page.get_by_role("button", name="Send").click()
-    assert page.get_by_text("created: the first message of this sender").is_visible()
+    page.get_by_text("created: the first message of this sender").wait_for()
     assert "<Message" in page.locator(".twiml").inner_text()
     page.get_by_role("button", name="+4 min").click()
     page.get_by_label("Message").fill("still there")
     page.get_by_role("button", name="Send").click()
-    assert page.get_by_text("reused: 4 min").is_visible()
+    page.get_by_text("reused: 4 min").wait_for()
     page.get_by_role("button", name="+6 min").click()
     page.get_by_label("Message").fill("and now?")
     page.get_by_role("button", name="Send").click()
-    assert page.get_by_text("rolled over: 6 min").is_visible()
+    page.get_by_text("rolled over: 6 min").wait_for()
     assert page.locator("h2.session").count() == 2
     assert not page.said
 

@@ -105,11 +105,6 @@ def test_a_short_password_is_refused(folder):
     assert "fewer than 8 characters" in done.stderr
 
 
-def test_every_command_has_help_without_a_database(folder):
-    for command in ("serve", "worker", "migrate", "check-config", "users", "simulate"):
-        assert run(command, "--help", **folder).returncode == 0
-
-
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_the_list_of_commands_says_what_their_own_help_says(name):
     known, command = cli.commands[name], cli.commands[name].imported()

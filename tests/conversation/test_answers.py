@@ -395,7 +395,7 @@ def test_an_answer_that_breaks_the_worker_again_and_again_ends_in_an_apology(sce
     def burst(*_args, **_kwargs):
         raise ValueError("nobody foresaw this")
 
-    monkeypatch.setattr(answering, "_turn", burst)
+    monkeypatch.setattr(answering, "turn_of", burst)
     scene.twilio.sms("Hello")
     for _ in range(40):
         scene.worker.run(after=3600)

@@ -1,7 +1,5 @@
 """`gateway simulate voice` where calls are put through: whether anybody answers, and what a missed caller is texted."""
 
-from urllib.parse import urlsplit
-
 import mongoengine
 import pytest
 from click.testing import CliRunner
@@ -13,19 +11,11 @@ DIALS = {"mode": "dial", "dial_to": "+15005550006", "text_back": TEXT}
 
 
 @pytest.fixture
-def call(serve, monkeypatch, tmp_path):
+def call(served):
     """Give `call(*arguments, **voice)`: the settings are the voice section's."""
 
     def call(*arguments, **voice):
-        app, url = serve(voice=voice, flow={"missed_calls": []})
-        settings = app.extensions["gateway"].settings
-        monkeypatch.setenv("MONGODB_URI", settings.mongodb_uri)
-        monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path))
-        monkeypatch.setenv("GATEWAY_ENV", "development")
-        monkeypatch.setenv("SECRET_KEY", settings.secret_key.get_secret_value())
-        monkeypatch.setenv("TWILIO_AUTH_TOKEN", settings.twilio_auth_token[0].get_secret_value())
-        monkeypatch.setenv("TWILIO_ACCOUNT_SID", settings.twilio_account_sid)
-        monkeypatch.setenv("PORT", str(urlsplit(url).port))
+        served(voice=voice, flow={"missed_calls": []})
         return CliRunner().invoke(cli, ["simulate", "voice", *arguments])
 
     return call
@@ -48,3 +38,13 @@ def test_a_call_that_is_not_put_through_says_what_does_that(call):
     done = call("--dial", "no-answer")
     assert done.exit_code == 1
     assert "calls to +15017122661 are not put through" in done.output
+    assert "GATEWAY_VOICE__MODE=dial and GATEWAY_VOICE__DIAL_TO=" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("voice", "--press", "x"), "'x' cannot be keyed in"), (("sms", "--to", "+1"), "'+1' is no number")],
+)
+def test_what_no_telephone_could_dial_is_refused(arguments, words):
+    done = CliRunner().invoke(cli, ["simulate", *arguments])
+    assert (done.exit_code, words in done.output) == (2, True)

@@ -1,4 +1,4 @@
-"""The person at the other end: webhooks as Twilio sends them, signed, to a gateway that runs."""
+"""A line to a gateway that runs: webhooks signed and posted as Twilio does, and what they were answered."""
 
 import json
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 from gateway.channels import signature
 from gateway.channels.chat import ChatUser
 from gateway.conversation import chat_tokens
-from gateway.conversation.phoning import SimulationFailed, new_sid
+from gateway.conversation.phoning import SimulationFailed
 from gateway.conversation.runtime import SIMULATED_AT, simulated_times
 from gateway.core.messages import InboundMessage
 from gateway.core.participant import address, participant
@@ -16,10 +16,6 @@ from gateway.core.sessions import Scope, session_keys
 from gateway.core.times import floor_ms
 from gateway.settings import Settings
 from gateway.store import finding
-
-OUR_NUMBER = "+15017122661"
-OUR_WHATSAPP = "+14155238886"
-PERSON = "+15558675310"
 
 _PATIENCE_SECONDS = 20
 _CHAT_REMEDIES = {
@@ -50,45 +46,64 @@ class Line:
 
     def post(self, path: str, form: dict[str, str]) -> str:
         """Post a webhook as Twilio would and give the TwiML; SimulationFailed says what went wrong."""
-        import requests
-
         if self.at is not None:
             token = simulated_times(self.configured).dumps(self.at.isoformat())
             path += f"{'&' if '?' in path else '?'}{SIMULATED_AT}={token}"
-        token = self.configured.twilio_auth_token[0].get_secret_value()
+        token = signing_token(self.configured, form.get("AccountSid", ""))
         signed = {signature.SIGNATURE_HEADER: signature.sign(token, self.public_url + path, form)}
-        try:
-            answer = requests.post(self.url + path, data=form, headers=signed, timeout=_PATIENCE_SECONDS)
-        except requests.RequestException as error:
-            raise SimulationFailed(
-                f"No gateway answers at {self.url} ({type(error).__name__}). Start one with `make run`."
-            ) from None
+        answer = self._request("POST", path, data=form, headers=signed)
         if not answer.ok:
             where = (self.public_url + path).partition("?")[0]
             remedy = _REMEDIES.get(answer.status_code, "Its log says why.")
             raise SimulationFailed(f"{where} answered {answer.status_code}. {remedy}")
         decision = json.loads(answer.headers.get("X-Gateway-Decision", "null"))
         self.told.append({"path": path.partition("?")[0], "twiml": answer.text, "decision": decision})
-        return answer.text
+        return str(answer.text)
 
-    def chat(self, user: ChatUser, content: str, *, message_id: str | None = None) -> None:
-        """Say something on a website and wait for the answer; SimulationFailed says what went wrong."""
+    def knock(self) -> None:
+        """Make sure that somebody answers there, whatever it is; SimulationFailed where nobody does."""
+        self._request("GET", "/healthz")
+
+    def _request(self, method: str, path: str, *, timeout: float = _PATIENCE_SECONDS, **given: Any) -> Any:
         import requests
 
-        path = "/api/chat/sessions/simulated/messages"
-        token = chat_tokens.simulate(self.configured, user, floor_ms(datetime.now(UTC)), self.at).token
-        body = {"content": content} | ({"id": message_id} if message_id else {})
-        signed = {"Authorization": f"Bearer {token}"}
+        from gateway.clients.reaching import certificate_fault
+
         try:
-            answer = requests.post(self.url + path, json=body, headers=signed, timeout=2 * _PATIENCE_SECONDS)
+            return requests.request(method, self.url + path, timeout=timeout, **given)
+        except requests.exceptions.SSLError as error:
+            raise SimulationFailed(_untrusted(self.url, certificate_fault(error))) from None
         except requests.RequestException as error:
             raise SimulationFailed(
                 f"No gateway answers at {self.url} ({type(error).__name__}). Start one with `make run`."
             ) from None
+
+    def chat(self, user: ChatUser, content: str, *, message_id: str | None = None) -> None:
+        """Say something on a website and wait for the answer; SimulationFailed says what went wrong."""
+        path = "/api/chat/sessions/simulated/messages"
+        token = chat_tokens.simulate(self.configured, user, floor_ms(datetime.now(UTC)), self.at).token
+        body = {"content": content} | ({"id": message_id} if message_id else {})
+        signed = {"Authorization": f"Bearer {token}"}
+        answer = self._request("POST", path, json=body, headers=signed, timeout=2 * _PATIENCE_SECONDS)
         if not answer.ok:
             remedy = _CHAT_REMEDIES.get(answer.status_code, answer.text[:300])
             raise SimulationFailed(f"{self.url}{path} answered {answer.status_code}. {remedy}")
         self.told.append({"path": path} | _chat_told(answer.json()))
+
+
+def _untrusted(url: str, fault: str) -> str:
+    if not fault:
+        return f"No TLS is spoken at {url}. Say http:// where it is no https address."
+    remedy = "Renew or complete it, or name its authority in REQUESTS_CA_BUNDLE."
+    return f"The certificate of {url} is not accepted: {fault}. {remedy}"
+
+
+def signing_token(configured: Settings, account_sid: str = "") -> str:
+    """Give the token that Twilio signs an account's webhooks with; SimulationFailed where there is none."""
+    tokens = configured.twilio.accounts.get(account_sid) or configured.twilio_auth_token
+    if not tokens:
+        raise SimulationFailed("TWILIO_AUTH_TOKEN is not set, so nothing can be signed. Set it.")
+    return tokens[0].get_secret_value()
 
 
 def _chat_told(told: dict[str, Any]) -> dict[str, Any]:
@@ -105,41 +120,6 @@ def _chat_told(told: dict[str, Any]) -> dict[str, Any]:
         "decision": asked.get("metadata", {}).get("decision", {}),
     }
     return {"twiml": told.get("content", ""), "decision": decision}
-
-
-def text_form(configured: Settings, sender: str, to: str, body: str, *, sid: str | None = None) -> dict[str, str]:
-    """Give the form of a text."""
-    sid = sid or new_sid("SM")
-    return _account(configured) | {
-        "MessageSid": sid, "SmsSid": sid, "SmsMessageSid": sid, "From": sender, "To": to, "Body": body,
-        "NumMedia": "0", "NumSegments": "1", "SmsStatus": "received",
-    }  # fmt: skip
-
-
-def whatsapp_form(
-    configured: Settings, sender: str, to: str, body: str, *, name: str, sid: str | None = None
-) -> dict[str, str]:
-    """Give the form of a WhatsApp message; the sender is a number or a user id."""
-    wrote = {
-        "From": f"whatsapp:{sender.removeprefix('whatsapp:')}",
-        "To": f"whatsapp:{to.removeprefix('whatsapp:')}",
-        "ProfileName": name,
-        "MessageType": "text",
-    }
-    number = {"WaId": sender[1:]} if sender.startswith("+") else {}
-    return text_form(configured, sender, to, body, sid=sid) | wrote | number
-
-
-def call_form(configured: Settings, sender: str, to: str, *, sid: str | None = None) -> dict[str, str]:
-    """Give what every webhook of a call carries."""
-    return _account(configured) | {
-        "CallSid": sid or new_sid("CA"), "From": sender, "To": to, "Caller": sender, "Called": to,
-        "Direction": "inbound",
-    }  # fmt: skip
-
-
-def _account(configured: Settings) -> dict[str, str]:
-    return {"AccountSid": configured.twilio_account_sid or "AC" + "0" * 32, "ApiVersion": "2010-04-01"}
 
 
 def session_ids(configured: Settings, communication_type: str, sender: str, to: str, *, limit: int) -> list[str]:
