@@ -17,7 +17,19 @@ from bson import ObjectId
 from flask import Flask
 from pymongo.monitoring import CommandListener
 
-from gateway.store import api_keys, users
+from gateway.core.pointing import Layer, Layers
+from gateway.store import (
+    api_keys,
+    connection,
+    counted_sessions,
+    finding,
+    outbound,
+    pointings,
+    resent,
+    tailing,
+    tunnels,
+    users,
+)
 from gateway.store.listing import STATUSES, TYPES
 from gateway.store.searching import MOST_MATCHES
 from tests.admin.conftest import Console
@@ -91,8 +103,10 @@ class Sent(CommandListener):
     def __init__(self) -> None:
         self.by_shape: dict[str, tuple[str, dict[str, Any]]] = {}
         self.asked = ""
+        self.names: list[str] = []
 
     def started(self, event: Any) -> None:
+        self.names.append(event.command_name)
         if not self.asked or event.command_name not in EXPLAINED:
             return
         command = {name: value for name, value in event.command.items() if name not in NOT_EXPLAINED}
@@ -128,6 +142,8 @@ def _shape(value: Any) -> Any:
 
 @pytest.fixture
 def sent(monkeypatch) -> Sent:
+    # The driver tells only those who listened when the connection was made.
+    connection.disconnect()
     recorder = Sent()
     monkeypatch.setattr(mongoengine, "connect", functools.partial(mongoengine.connect, event_listeners=[recorder]))
     return recorder
@@ -290,13 +306,58 @@ def ask_everything(app: Flask, names: Mapping[str, str], key: str, sent: Sent) -
             yield f"{url}: {answer.status}"
 
 
+def watch_and_point(db: Any, message_id: str, session_id: str) -> None:
+    """Ask what the commands ask that watch, judge and replay messages, and point numbers."""
+    tailing.newest(20)
+    tailing.messages([message_id])
+    tailing.sessions([session_id])
+    tailing.seen(None)
+    tailing.seen(TEN)
+    resent.note(message_id, TEN, "a test", "gateway.example.com", answer=False)
+    counted_sessions.filed([message_id])
+    counted_sessions.sessions([session_id])
+    finding.newest_ids(["sms|+15017122661|+15550000001"], limit=10)
+    outbound.by_sid("SM1")
+    mine = tunnels.Tunnel("https://abc.example.com", "me", "host", 1, TEN)
+    for number in range(FEW):
+        stood = Layer({"sms_url": "https://other.example.com"}, {})
+        row = pointings.Pointing(f"PN{number}", ACCOUNT, f"+1501712{number:04}")
+        written = pointings.write(row, Layers(stood if number % 50 == 0 else Layer()), at=TEN, by="a test")
+        tunnels.hold(f"env{number}", mine, TEN)
+    pointings.write(written, Layers(), at=TEN, by="a test")
+    assert pointings.get("PN0") in pointings.outstanding()
+    assert tunnels.of("env1")
+    assert len(tunnels.others("env1")) == FEW - 1
+    assert tunnels.let_go("env1", "me")
+
+
 def test_no_command_of_a_webhook_a_page_or_the_api_reads_a_collection_or_sorts_one(app, db, clock, twilio, sent):
     fill(db)
     _, key = api_keys.add("test", ["admin"], TEN, by="a test")
     sent.asked = "a webhook"
     webhooks(app, clock, twilio)
+    sent.asked = "the command line"
+    newest = db.messages.find_one({"communication_type": "sms"}, sort=[("storedAt", -1)])
+    watch_and_point(db, newest["_id"], str(newest["session_id"]))
     sent.asked = ""
     names = known(db, Program(app.test_client(), key))
     assert "\n".join(ask_everything(app, names, key, sent)) == ""
     assert len(sent.by_shape) > 150
     assert "\n".join(explained(sent, db)) == ""
+
+
+def test_an_ordinary_webhook_costs_three_commands_and_a_forged_one_none(app, clock, twilio, sent):
+    """Each is a trip that Twilio waits for; what is looked at beside it is looked at in the background."""
+    twilio.sms()
+    costs = {}
+    for what, ask in {
+        "reused": twilio.sms,
+        "resent": lambda: twilio.sms(GatewayResentAt=TEN.isoformat()),
+        "forged": lambda: app.test_client().post("/webhooks/sms", data={"Body": "forged"}),
+        "no probe of ours": lambda: app.test_client().post("/webhooks/probe", data={"Body": "forged"}),
+    }.items():
+        sent.names.clear()
+        ask()
+        costs[what] = sorted(sent.names)
+    ordinary = ["find", "insert", "update"]
+    assert costs == {"reused": ordinary, "resent": ordinary, "forged": [], "no probe of ours": []}

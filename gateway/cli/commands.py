@@ -41,6 +41,7 @@ COMMANDS = [
     ),
     ("contacts", "contacts.contacts", "Look after the people behind the conversations."),
     ("crm", "crm.crm", "Take contacts and conversations to the CRM of the settings."),
+    ("doctor", "doctor.doctor", "Look at everything a conversation needs, and say what would mend what is not right."),
     (
         "events",
         "events.events",

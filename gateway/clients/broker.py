@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from gateway.core.errors import ConfigError
 from gateway.logs import log
@@ -123,6 +124,30 @@ class Broker:
 def connect(settings: Settings, now: Callable[[], datetime]) -> Broker | None:
     """Make the broker of these settings, if there is one; connects only when something is published."""
     return Broker(settings, now) if settings.broker.url else None
+
+
+def reach(settings: Settings) -> str:
+    """Connect once, as a worker does; gives why that failed, without the password, or nothing. ConfigError as usual."""
+    try:
+        with _app(settings).connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
+            connection.ensure_connection(errback=_give_up)
+            connection.channel().close()
+    except ConfigError:
+        raise
+    except Exception as error:  # Each transport has its own.
+        return f"{type(error).__name__}: {error}".replace(urlsplit(settings.broker.url).password or "\0", "***")[:200]
+    return ""
+
+
+def _give_up(error: Exception, _pause: float) -> None:
+    """Try no second time."""
+    raise error
+
+
+def label(settings: Settings) -> str:
+    """Name the broker without its password."""
+    url = urlsplit(settings.broker.url)
+    return f"{url.scheme}://{url.hostname}{f':{url.port}' if url.port else ''}"
 
 
 def _app(settings: Settings) -> Any:

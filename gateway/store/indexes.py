@@ -25,6 +25,8 @@ BUILD_SECONDS = 600
 READ_SECONDS = 30
 
 _MADE = "indexes"
+# The driver makes these for files.
+_GRIDFS = frozenset({"filename_1_uploadDate_1", "files_id_1_n_1"})
 _NOT_FOUND = frozenset({26, 27})  # NamespaceNotFound, IndexNotFound: somebody else was faster
 
 
@@ -39,13 +41,43 @@ class Change:
     in_the_way: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """An index that no gateway made, on one of our collections."""
+
+    collection: str
+    index: str
+    unique: bool
+
+
 def plan() -> list[Change]:
     """Tell what `apply` would do."""
+    return survey()[0]
+
+
+def survey() -> tuple[list[Change], list[Foreign]]:
+    """Tell what `apply` would do, and which indexes it leaves alone as somebody else's."""
     with deadline(READ_SECONDS):
         found = {document: collection(document).index_information() for document in DOCUMENTS}
         kept = collection(MigrationDocument).find_one({"_id": _MADE}) or {}
     changes = [change for document in DOCUMENTS for change in _wanted(document, found[document])]
-    return changes + [change for document in DOCUMENTS for change in _left(document, found[document], kept)]
+    changes += [change for document in DOCUMENTS for change in _left(document, found[document], kept)]
+    touched = {(one.collection, one.in_the_way or one.index) for one in changes}
+    return changes, [
+        one
+        for document in DOCUMENTS
+        for one in _foreign(document, found[document], kept)
+        if (one.collection, one.index) not in touched
+    ]
+
+
+def _foreign(document: type[Document], found: Mapping[str, Any], kept: Mapping[str, Any]) -> Iterator[Foreign]:
+    name = document._get_collection_name()
+    made = (kept.get("made") or {}).get(name) or {}
+    ours = {"_id_", *_GRIDFS, *made, *(spec["name"] for spec in document._meta["index_specs"])}
+    for index, spec in found.items():
+        if index not in ours:
+            yield Foreign(name, index, bool(spec.get("unique")))
 
 
 def _wanted(document: type[Document], found: Mapping[str, Any]) -> Iterator[Change]:
