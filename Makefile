@@ -42,9 +42,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Needs uv on the PATH. Names no registry, so that it installs from any.
+# Needs uv on the PATH. Names no registry, so that it installs from any. Hosts with buildpacks look for requirements.txt.
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra embedded --extra celery --extra dev pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra celery --constraint requirements.lock pyproject.toml -o requirements.txt
 
 clean:
 	rm -rf $(VENV) .data

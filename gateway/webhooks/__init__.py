@@ -2,12 +2,12 @@
 
 from flask import Flask
 
-from gateway.webhooks import answering, guard, sms, status, voice, whatsapp
+from gateway.webhooks import answering, guard, probe, sms, status, voice, whatsapp
 
 
 def register(app: Flask) -> None:
     """Put all webhooks under /webhooks."""
-    for module in (sms, whatsapp, voice, status):
+    for module in (sms, whatsapp, voice, status, probe):
         app.register_blueprint(module.bp)
     guard.register(app)
     answering.register(app)
