@@ -4,6 +4,7 @@ import io
 import wave
 
 import pytest
+from playwright.sync_api import expect
 
 from gateway.core.fetching import Fetched
 from gateway.store import media
@@ -114,7 +115,7 @@ def test_a_photograph_is_seen_and_opens(filled, open_page):
     photo = page.locator(".media img")
     assert photo.count() == 1
     photo.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('.media img').naturalWidth == 1")
+    expect(page.locator(".media img")).to_have_js_property("naturalWidth", 1)
     photo.click()
     page.wait_for_url(f"{filled}/admin/media/*/1")
     assert page.locator("img").evaluate("image => image.naturalWidth") == 1

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from gateway.admin import live
 from gateway.store import users
@@ -39,7 +40,7 @@ def test_messages_and_sessions_arrive_by_themselves(office, open_page, clock, mo
     page.locator(".messages").get_by_text("It was blue.").first.wait_for(timeout=SOON)
     twilio.whatsapp("Hello", From=f"whatsapp:{BEA}")
     page.locator(".row", has_text=BEA).wait_for(timeout=SOON)
-    page.wait_for_function("document.title.startsWith('(1) ')", timeout=SOON)
+    expect(page).to_have_title(re.compile(r"^\(1\) "), timeout=SOON)
     assert page.locator("#reply textarea").input_value() == "I am looking into"
     assert page.evaluate("document.activeElement.name") == "text"
     assert page.evaluate("document.body.dataset.mark") == "same page"
