@@ -24,16 +24,16 @@ def apply_status(runtime: Runtime, update: StatusUpdate) -> None:
     Where the callback's URL names the message, it also tells the SID of an answer that went out with a webhook.
     """
     with deadline():
-        found_out = bool(update.message_id) and delivery.set_sid(update.message_id, update.sid)
-        message_id = delivery.apply_status(update)
-        if message_id is None:
+        applied = delivery.apply_status(update)
+        if applied is None:
             callbacks.park(update.sid, update)
             # The message may have been sent, and its SID stored, between looking for it and parking.
-            message_id = delivery.apply_status(update)
+            applied = delivery.apply_status(update)
+        message_id = applied.message_id if applied else None
         if message_id and update.status in MESSAGE_FAILURES:
             _react(runtime, message_id, update)
     tell(update, message_id)
-    if found_out:
+    if applied and applied.found_out:
         apply_waiting(runtime, update.sid)
 
 

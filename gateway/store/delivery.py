@@ -1,6 +1,7 @@
 """What became of messages of ours at the provider: the id it gave them, and the statuses it reports."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,34 +15,41 @@ from gateway.store.documents import MessageDocument, SessionDocument
 _FAILED = ("failed", "undelivered")
 
 
-def set_sid(message_id: str, sid: str) -> bool:
-    """Note the provider's id of a message of ours; True if it was not known before. It never changes again."""
-    done = collection(MessageDocument).update_one(
-        {"_id": message_id, "direction": "outbound", "provider_sid": {"$in": [None, sid]}},
-        {"$set": {"provider_sid": sid}},
-    )
-    return done.modified_count == 1
-
-
 def sent(message_id: str, sid: str, status: str | None, at: datetime) -> UpdateOne:
     """Give the update that notes the provider's id of a message and its first status, as `apply_status` would (I8)."""
-    noted: dict[str, Any] = {"provider_sid": {"$literal": sid}}
-    if status:
-        said, entry = {"$literal": status}, {"status": {"$literal": status}, "at": at}
-        history = {"$ifNull": ["$status_history", []]}
-        statuses = {"$ifNull": ["$status_history.status", []]}
-        takes = {"$in": [{"$ifNull": ["$status", None]}, [*outranked(status, MESSAGE_RANK), None]]}
+    return UpdateOne(_named(message_id, sid), [{"$set": _sid(sid) | (_status(status, at) if status else {})}])
+
+
+def _named(message_id: str, sid: str) -> dict[str, Any]:
+    """Find a message of ours that has this id of the provider's, or none yet: it never changes again."""
+    return {"_id": message_id, "direction": "outbound", "provider_sid": {"$in": [None, sid]}}
+
+
+def _sid(sid: str) -> dict[str, Any]:
+    return {"provider_sid": {"$literal": sid}}
+
+
+def _status(status: str, at: datetime, code: str | None = None) -> dict[str, Any]:
+    """Give what a status changes: the history, once; and what is in effect, unless it is higher already (I8).
+
+    What a responder failed with is the message's own, whatever becomes of its sending.
+    """
+    said = {"$literal": status}
+    entry = {"status": said, "at": at} | ({"error_code": {"$literal": code}} if code else {})
+    history = {"$ifNull": ["$status_history", []]}
+    statuses = {"$ifNull": ["$status_history.status", []]}
+    takes = {"$in": [{"$ifNull": ["$status", None]}, [*outranked(status, MESSAGE_RANK), None]]}
+    noted: dict[str, Any] = {
+        "status": {"$cond": [takes, said, "$status"]},
+        "status_history": {
+            "$cond": [{"$in": [said, statuses]}, "$status_history", {"$concatArrays": [history, [entry]]}]
+        },
+        "error_code": {"$cond": [takes, {"$literal": code} if code else "$$REMOVE", "$error_code"]},
+    }
+    if not code:
         ours = {"$and": [takes, {"$ne": ["$has_error", True]}]}
-        noted |= {
-            "status": {"$cond": [takes, said, "$status"]},
-            "status_history": {
-                "$cond": [{"$in": [said, statuses]}, "$status_history", {"$concatArrays": [history, [entry]]}]
-            },
-            "error_code": {"$cond": [takes, "$$REMOVE", "$error_code"]},
-            "error_message": {"$cond": [ours, "$$REMOVE", "$error_message"]},
-        }
-    known = {"_id": message_id, "direction": "outbound", "provider_sid": {"$in": [None, sid]}}
-    return UpdateOne(known, [{"$set": noted}])
+        noted["error_message"] = {"$cond": [ours, "$$REMOVE", "$error_message"]}
+    return noted
 
 
 def use_template(message_id: str, content_sid: str, variables: Mapping[str, str]) -> None:
@@ -92,31 +100,35 @@ def requeue(message_id: str, at: datetime) -> bool:
     return messages.find_one(ours | {"status": "queued"}, {"_id": 1}) is not None
 
 
-def apply_status(update: StatusUpdate) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Which message a status took effect on, and whether the provider's id of it was not known before."""
+
+    message_id: str
+    found_out: bool
+
+
+def apply_status(update: StatusUpdate) -> Applied | None:
     """Add a delivery status to a message we sent; it takes effect only over lower ones (I8).
 
-    Gives the message's id; None where no message carries that SID yet.
+    Where the status names the message, it tells the provider's id of it as well. None where no message carries that
+    id yet.
     """
+    by_sid = {"direction": "outbound", "provider_sid": update.sid}
+    wanted = [_named(update.message_id, update.sid), by_sid] if update.message_id else [by_sid]
+    return next((applied for which in wanted if (applied := _apply(which, update))), None)
+
+
+def _apply(which: Mapping[str, Any], update: StatusUpdate) -> Applied | None:
     messages = collection(MessageDocument)
-    found = messages.find_one({"direction": "outbound", "provider_sid": update.sid}, {"has_error": 1, "session_id": 1})
-    if found is None:
-        return None
     if update.status in _FAILED:
-        _flag(found)
-    ours = {"_id": found["_id"]}
-    entry: dict[str, Any] = {"status": update.status, "at": update.received_at}
-    if update.error_code:
-        entry["error_code"] = update.error_code
-    messages.update_one(ours | {"status_history.status": {"$ne": update.status}}, {"$push": {"status_history": entry}})
-    effect: dict[str, Any] = {"$set": {"status": update.status}}
-    if update.error_code:
-        effect["$set"]["error_code"] = update.error_code
-    else:
-        # What a responder failed with is the message's own, whatever becomes of its sending.
-        effect["$unset"] = {"error_code": ""} | ({} if found.get("has_error") else {"error_message": ""})
-    lower = [*outranked(update.status, MESSAGE_RANK), None]
-    messages.update_one(ours | {"status": {"$in": lower}}, effect)
-    return str(found["_id"])
+        _flag(messages.find_one(which, {"session_id": 1}))
+    before = messages.find_one_and_update(
+        which,
+        [{"$set": _sid(update.sid) | _status(update.status, update.received_at, update.error_code)}],
+        projection={"provider_sid": 1},
+    )
+    return Applied(str(before["_id"]), before.get("provider_sid") is None) if before else None
 
 
 def _flag(message: Mapping[str, Any] | None) -> None:

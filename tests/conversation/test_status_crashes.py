@@ -12,8 +12,6 @@ from tests.conversation.worker import Worker
 REFUSED, LOST, EARLY = "21610", "30008", "early"
 
 STEPS = [
-    (REFUSED, (delivery, "set_sid", "before")),
-    (REFUSED, (delivery, "set_sid", "after")),
     (REFUSED, (delivery, "apply_status", "before")),
     (REFUSED, (delivery, "apply_status", "after")),
     (REFUSED, (contacts, "record_opt_out", "before")),

@@ -55,7 +55,7 @@ def send_by_hand(scene, message_id="ag:1"):
     place = Place(str(session["_id"]), session["channel_id"], "sms", None)
     now = scene.runtime.clock.now()
     outbound.insert([outbound.document_of(Outbound(message_id, place, "By hand", now, "agent", status="queued"), now)])
-    delivery.set_sid(message_id, "SM77")
+    scene.db.messages.update_one({"_id": message_id}, {"$set": {"provider_sid": "SM77"}})
 
 
 def report(scene, status, code=None):
