@@ -4,7 +4,7 @@ The order of writes is what survives kill -9 at every step (rule T2): find, deci
 needed, insert the message, touch the session. Everything here may be repeated; nothing is locked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from gateway.conversation import carrying
 from gateway.core.errors import StoreUnavailable
 from gateway.core.identifiers import canonical
 from gateway.core.limits import lately
-from gateway.core.messages import CHAT, CallTurn, Channel, InboundMessage
+from gateway.core.messages import CHAT, Channel, InboundMessage
 from gateway.core.sessions import (
     IDLE,
     Kind,
@@ -240,12 +240,19 @@ def _new_session(
     )
 
 
-def file_turn(message: InboundMessage, turn: CallTurn, policy: Policy) -> Filed | None:
-    """Find the session of a later turn of a call: that of its first webhook, whatever the gap (I7)."""
-    known = store_calls.call_of(turn.sid)
-    session = finding.get(known[0] if known else turn.session_id or "")
-    if session is None:
-        return None
+def file_turns(messages: Sequence[InboundMessage], policies: Sequence[Policy]) -> list[Filed | None]:
+    """Find the sessions of later turns of calls: those of their first webhooks, whatever the gap (I7)."""
+    turns = [message.call for message in messages if message.call]
+    homes = store_calls.homes([turn.sid for turn in turns])
+    wanted = [homes.get(turn.sid, turn.session_id or "") for turn in turns]
+    sessions = finding.get_all(set(wanted))
+    return [
+        _file_turn(message, sessions[home], policy) if home in sessions else None
+        for message, home, policy in zip(messages, wanted, policies, strict=True)
+    ]
+
+
+def _file_turn(message: InboundMessage, session: SessionView, policy: Policy) -> Filed:
     gap = max(0, ms_between(session.anchored_at(policy.anchor), message.received_at))
     decision = SessionDecision(Kind.REUSED, Rule.SAME_CALL, policy, session_id=session.id, gap_ms=gap)
     return Filed(session, decision.as_stored(), message.received_at)

@@ -6,8 +6,8 @@ process is the more of them share. Measured against one message at a time: bench
 
 Nothing is believed that one message alone would not have looked up, and every write is the same and in the same order:
 first the messages, whose ids are the claim, then their sessions (rule T2). Only what goes on in an open session may
-come along, and of each sender one message: whatever else there is to do, for a first text, a rollover, a keyword, a
-duplicate, is done by `storing.store`, one by one.
+come along, and later turns of calls, and of each sender one message: whatever else there is to do, for a first text, a
+call, a rollover, a keyword, a duplicate, is done by `storing.store`, one by one.
 """
 
 import functools
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from gateway.conversation import guards, optouts, storing
+from gateway.conversation import filing, guards, optouts, storing
 from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.storing import Arrival, Stored
@@ -55,9 +55,10 @@ def store(runtime: Runtime, arrival: Arrival) -> Stored | None:
 
 def _may(runtime: Runtime, arrival: Arrival) -> bool:
     """Tell whether a message may come along, as far as it can be told without its session."""
+    if not arrival.delivery.waiting or arrival.is_later_turn:
+        return arrival.delivery.waiting
     return (
-        arrival.delivery.waiting
-        and arrival.message.call is None
+        arrival.message.call is None
         and arrival.policy.threshold_ms != 0
         and not guards.asks_for_new_session(runtime, arrival.message)
     )
@@ -97,19 +98,33 @@ def _store_together(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_
 
 
 def _file(runtime: Runtime, arrivals: Sequence[Arrival]) -> Iterator[tuple[int, Filed]]:
-    """Give where those go that go on in an open session, by their positions; of each sender the first one."""
-    newest, taken = _newest(arrivals), set[str]()
+    """Give where those go that go on in an open session or a call, by their positions; of each sender the first one."""
+    turns = _turns([arrival for arrival in arrivals if arrival.is_later_turn])
+    newest = _newest([arrival for arrival in arrivals if not arrival.is_later_turn])
+    taken = set[str]()
     for number, arrival in enumerate(arrivals):
         if not taken.isdisjoint(arrival.keys):
             continue
         taken.update(arrival.keys)
-        if filed := _goes_on(runtime, arrival, newest):
+        filed = turns.get(arrival.message.id) if arrival.is_later_turn else _goes_on(runtime, arrival, newest)
+        if filed:
             taken.update(filed.session.keys)
             yield number, filed
 
 
+def _turns(arrivals: Sequence[Arrival]) -> Mapping[str, Filed]:
+    """File the later turns of calls, by their ids."""
+    if not arrivals:
+        return {}
+    messages = [arrival.message for arrival in arrivals]
+    filed = filing.file_turns(messages, [arrival.policy for arrival in arrivals])
+    return {message.id: one for message, one in zip(messages, filed, strict=True) if one}
+
+
 def _newest(arrivals: Sequence[Arrival]) -> Mapping[str, SessionView]:
     """Look up the newest session of each key."""
+    if not arrivals:
+        return {}
     keys = [key for arrival in arrivals for key in arrival.keys]
     found = finding.find_newest(keys, min(arrival.message.received_at - _reach(arrival) for arrival in arrivals))
     return {key: session for session in reversed(found) for key in session.keys}

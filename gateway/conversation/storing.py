@@ -31,6 +31,11 @@ class Arrival:
         """Give what its sender's sessions are found by."""
         return session_keys(self.message, self.policy.scope)
 
+    @property
+    def is_later_turn(self) -> bool:
+        """Tell whether a call goes on with this, in the session of its first webhook (I7)."""
+        return self.message.call is not None and self.message.call.number != 0
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -60,7 +65,7 @@ def store(runtime: Runtime, arrival: Arrival) -> Stored | None:
 def _file(runtime: Runtime, arrival: Arrival) -> Filed | None:
     """Find the message's session; None where the message is stored already."""
     message, policy = arrival.message, arrival.policy
-    if message.call and message.call.number and (filed := filing.file_turn(message, message.call, policy)):
+    if arrival.is_later_turn and (filed := filing.file_turns([message], [policy])[0]):
         return filed
     anew = guards.asks_for_new_session(runtime, message)
     return filing.find_session(message, arrival.channel, policy, runtime.clock.now(), anew=anew)

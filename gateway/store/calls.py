@@ -1,6 +1,6 @@
 """What is stored of a call beside its turns: status, recordings, the outcome of a dial."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -101,6 +101,13 @@ def attach(attachment: Attachment, session_id: str, channel: Mapping[str, Any], 
         unsettled = {"media.stored": {"$ne": True}, "media.refused": {"$exists": False}}
         collection(MessageDocument).update_one({"_id": attachment.id} | unsettled, {"$set": {"media": media}})
     return done.upserted_id is not None
+
+
+def homes(call_sids: Sequence[str]) -> dict[str, str]:
+    """Find the sessions of calls."""
+    first = {f"{sid}:0": sid for sid in call_sids}
+    found = collection(MessageDocument).find({"_id": {"$in": list(first)}}, {"session_id": 1})
+    return {first[row["_id"]]: str(row["session_id"]) for row in found}
 
 
 def call_of(call_sid: str) -> tuple[str, dict[str, Any]] | None:

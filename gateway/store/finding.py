@@ -1,6 +1,6 @@
 """Sessions found in MongoDB: what the finder decides on, each in one indexed lookup."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -111,6 +111,12 @@ def newest_ids(keys: Sequence[str], *, limit: int) -> list[str]:
     """Give the ids of a sender's newest sessions, the oldest of them first."""
     found = collection(SessionDocument).find({"keys": {"$in": list(keys)}}, {"_id": 1})
     return [str(row["_id"]) for row in found.sort("first_message_at", DESCENDING).limit(limit)][::-1]
+
+
+def get_all(session_ids: Collection[str]) -> dict[str, SessionView]:
+    """Look sessions up by their ids."""
+    ids = [ObjectId(one) for one in session_ids if ObjectId.is_valid(one)]
+    return {one.id: one for one in map(view, collection(SessionDocument).find({"_id": {"$in": ids}}, VIEWED))}
 
 
 def get(session_id: str) -> SessionView | None:

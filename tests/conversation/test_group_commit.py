@@ -9,8 +9,9 @@ import pytest
 
 from gateway.conversation import group_commit
 from gateway.core.errors import StoreRefused, StoreUnavailable
+from gateway.store import calls as store_calls
 from gateway.store import connection, finding, messages, sessions
-from tests.conftest import Twilio
+from tests.conftest import Twilio, fixture
 from tests.webhooks.conftest import captured, is_empty, named
 
 PEOPLE = 8
@@ -32,6 +33,13 @@ class Rush:
         twilio = Twilio(self.app.test_client())
         return twilio.sms(body, From=number(person), MessageSid=sid)
 
+    def phone(self, person):
+        return self.twilio.call(From=number(person), CallSid=f"CA{person}")
+
+    def speak(self, person, sid, said="Hi"):
+        turn = fixture("voice/gather_speech") | {"From": number(person), "CallSid": sid, "SpeechResult": said}
+        return Twilio(self.app.test_client()).post("/webhooks/voice/turn?turn=1", turn)
+
     def meet(self, seconds=0.0):
         """Let everybody have a session, then some time pass."""
         for person in range(PEOPLE):
@@ -39,7 +47,7 @@ class Rush:
         self.clock.tick(seconds)
 
     def together(self, arrivals):
-        """Give what each (person, sid, body) was answered."""
+        """Give what each (person, sid, body) was answered; what has the sid of a call is said in it."""
         real, begun, on = group_commit._commit, threading.Event(), threading.Event()
 
         def held(runtime, group):
@@ -55,7 +63,8 @@ class Rush:
             others = []
             for arrival in arrivals:
                 waiting = len(self.commits._waiting)
-                others.append(pool.submit(self.say, *arrival))
+                bring = self.speak if arrival[1].startswith("CA") else self.say
+                others.append(pool.submit(bring, *arrival))
                 while len(self.commits._waiting) == waiting and not others[-1].done():
                     pass
             on.set()
@@ -96,6 +105,40 @@ def test_a_group_shares_one_find_one_insert_and_one_update(rush, monkeypatch):
         decision = rush.stored(f"SM{person}")["decision"]
         assert (decision["rule"], decision["gap_seconds"]) == ("within_threshold", 120)
         assert rush.stored(f"SM{person}")["session_id"] == rush.stored(f"SM-first-{person}")["session_id"]
+    assert_counts_are_right()
+
+
+def test_turns_of_calls_come_along_and_stay_in_their_calls(rush, monkeypatch):
+    rush.meet(seconds=400)
+    for person in range(3):
+        assert rush.phone(person).status_code == 200
+    rush.clock.tick(400)
+    closed = {"status": "closed", "closed_reason": "operator", "closed_at": rush.clock.now()}
+    which = {"_id": rush.stored("CA2:0")["session_id"]}
+    mongoengine.get_db().sessions.update_one(which, {"$set": closed, "$unset": {"open_keys": ""}})
+    for person in range(3, PEOPLE):
+        rush.say(person, f"SM-again-{person}")
+    calls = []
+    for module, name in [(store_calls, "homes"), (finding, "find_newest"), (messages, "insert"), (sessions, "touch")]:
+        spy(monkeypatch, module, name, calls)
+    spoken = [(person, f"CA{person}", "yes") for person in range(3)]
+    answers = rush.together([*spoken, (0, "SM0"), *((person, f"SM{person}") for person in range(3, PEOPLE))])
+    assert {answer.status_code for answer in answers} == {200}
+    shared = [call for call in calls if call[1] > 1]
+    assert shared == [("homes", 3), ("find_newest", PEOPLE - 2), ("insert", PEOPLE), ("touch", PEOPLE)]
+    for person in range(3):
+        turn = rush.stored(f"CA{person}:1")
+        assert turn["session_id"] == rush.stored(f"CA{person}:0")["session_id"]
+        assert turn["decision"]["rule"] == "same_call"
+    assert mongoengine.get_db().sessions.find_one(which)["status"] == "closed"
+    assert_counts_are_right()
+
+
+def test_a_turn_of_a_call_that_is_not_known_goes_alone(rush):
+    rush.meet(seconds=10)
+    answers = rush.together([(0, "CA0", "yes"), (1, "SM1")])
+    assert {answer.status_code for answer in answers} == {200}
+    assert rush.stored("CA0:1")["decision"]["kind"] == "created"
     assert_counts_are_right()
 
 
