@@ -15,7 +15,7 @@ except ConfigError as error:
     sys.exit(f"gateway: {error}")
 
 bind = f"{'127.0.0.1' if configured.is_development else '0.0.0.0'}:{configured.port}"
-worker_class = "gthread"
+worker_class = "gateway.lingering.LingeringWorker"
 workers = configured.web_concurrency
 threads = settings.WEB_THREADS
 keepalive = 75
