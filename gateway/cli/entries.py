@@ -148,6 +148,11 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
+def printable_lines(text: str) -> str:
+    """Keep the line breaks of a text besides, whatever it breaks its lines with."""
+    return "\n".join(map(printable, text.splitlines()))
+
+
 def _row(cells: tuple[str, ...]) -> str:
     *padded, last = (printable(cell)[:MOST_SIGNS] for cell in cells)
     shown = [one.rjust(width) if number == 6 else one.ljust(width) for number, (one, width) in

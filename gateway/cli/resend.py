@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import click
 
 from gateway.cli import serving
+from gateway.cli.entries import printable_lines
 from gateway.cli.simulating.lines import find_line, json_option, show, url_option
 from gateway.conversation import resending
 
@@ -41,4 +42,5 @@ def resend(message: str, answer: bool, url: str | None, as_json: bool) -> None:
     click.echo(f"{webhook.message_id}, received {webhook.at:%Y-%m-%d %H:%M:%S} UTC, posted to {line.url}")
     show(line, as_json=False)
     if said is not None:
-        click.echo(f"  sent as another answer: {said}" if said else "  the responder says nothing to it this time")
+        sent = f"  sent as another answer: {printable_lines(said)}"
+        click.echo(sent if said else "  the responder says nothing to it this time")

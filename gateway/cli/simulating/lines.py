@@ -11,6 +11,7 @@ import click
 
 from gateway import settings
 from gateway.cli import running
+from gateway.cli.entries import printable_lines
 from gateway.conversation.simulation.forms import PERSON
 from gateway.conversation.simulation.line import Line, signing_token
 from gateway.core.explain import explain
@@ -103,7 +104,7 @@ def show(line: Line, as_json: bool) -> None:
         click.echo(json.dumps(line.told, indent=2, ensure_ascii=False))
         return
     for step in line.told:
-        click.secho(step["twiml"] or "(empty answer: nothing to say)", fg="cyan")
+        click.secho(printable_lines(step["twiml"]) or "(empty answer: nothing to say)", fg="cyan")
         if step["decision"] and step["decision"]["answer"] == "spooled":
             click.echo("  MongoDB is away: kept in the spool, and filed when it is back (see `gateway spool status`)")
         elif step["decision"]:

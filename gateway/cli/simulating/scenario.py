@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli import running
+from gateway.cli.entries import printable_lines
 from gateway.cli.simulating.lines import find_line, json_option, url_option
 from gateway.conversation.simulation import playing, reading
 from gateway.conversation.simulation.acting import Stage
@@ -87,7 +88,7 @@ def _show(play: Play) -> None:
         table.add_row(_offset(came), f"{who} {came.step.kind}", _did(came), _result(came))
     Console(highlight=False, markup=False).print(table)
     for where, miss in play.missed:
-        click.secho(f"  {where}: {miss}", fg="red")
+        click.secho(f"  {where}: {printable_lines(str(miss))}", fg="red")
     if play.missed and play.scenario.needs:
         needs = ", ".join(f"{name} = {value}" for name, value in play.scenario.needs.items())
         click.echo(f"  It is written for a gateway with {needs}.")

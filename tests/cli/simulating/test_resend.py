@@ -69,6 +69,18 @@ def test_an_answer_that_is_asked_for_is_sent_once(served, gateway, clock, rows):
     assert len(rows("messages", direction="outbound")) == 2
 
 
+def test_an_answer_moves_no_terminal(served, gateway, told, monkeypatch):
+    """TwiML has no control characters below 0x20; 0x9b, which begins a sequence too, is allowed there."""
+    sid, said = "SM" + "8" * 32, "one\r\ntwo\a\x9b2Jthree"
+    served()
+    assert gateway("simulate", "chat", "--body", said).startswith("one\ntwo?2Jthree\n")
+    gateway("simulate", "sms", "--sid", sid)
+    monkeypatch.setenv("GATEWAY_REPLY__RESPONDER", "canned")
+    monkeypatch.setenv("GATEWAY_CANNED__DEFAULT", said)
+    assert "sent as another answer: one\ntwo??2Jthree\n" in gateway("resend", sid, "--answer")
+    assert told("resend", sid, "--answer")["answer"] == said
+
+
 def test_an_answer_whose_sender_died_is_sent_once_by_a_worker(app, twilio, clock, rows, monkeypatch):
     runtime, params = app.extensions["gateway"], fixture("sms/text")
     twilio.post("/webhooks/sms", params)

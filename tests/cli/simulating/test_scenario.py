@@ -38,6 +38,14 @@ def test_what_is_not_as_expected_is_told_by_step_and_key(served, gateway, told, 
     assert (play["as_expected"], len(play["missed"])) == (False, 4)
 
 
+def test_an_answer_that_was_not_expected_moves_no_terminal(served, gateway, tmp_path):
+    served()
+    path = tmp_path / "late.toml"
+    path.write_text(LATE.replace('sms = "Again"', 'sms = "Again\\u009b2J"'))
+    shown = gateway("simulate", "scenario", path, code=1)
+    assert 'step 2: answer: expected "Hello again", got "Again?2J"' in shown
+
+
 def test_a_file_that_is_wrong_is_refused_and_nothing_is_played(gateway, tmp_path):
     wrong = {"bad.toml": "[[steps]]\n", "worse.toml": "title =", "worst.toml": f"title = {'[' * 5000}"}
     for name, text in wrong.items():
