@@ -151,17 +151,16 @@ def unreachable(public_url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """Give an address without what may be a secret in it: a password, and long values of its query."""
+    """Give an address without what may be a secret in it: who logs in with which password, and its query's values."""
     base, hash_, overrides = url.partition("#")
     base, mark, query = base.partition("?")
-    scheme, slashes, rest = base.partition("://")
+    scheme, slashes, rest = base.partition("://") if "://" in base else ("", "", base)
     host, slash, path = rest.partition("/")
-    if not slashes:
-        return url
     hidden = f"(hidden)@{host.rpartition('@')[2]}" if "@" in host else host
     return f"{scheme}{slashes}{hidden}{slash}{path}{mark}{'&'.join(map(_argument, query.split('&')))}{hash_}{overrides}"
 
 
 def _argument(written: str) -> str:
-    name, equals, value = written.partition("=")
-    return "=".join(one if len(one) <= 6 else f"{one[:4]}…" for one in ([name, value] if equals else [name]))
+    name, _, value = written.partition("=")
+    # Without a value it may be the secret itself, in base64 with = at its end.
+    return f"{name}=…" if value.strip("=") else written and "…"

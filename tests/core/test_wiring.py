@@ -92,9 +92,13 @@ def test_what_twilio_may_call(url):
 @pytest.mark.parametrize(
     ("url", "seen"),
     [
-        ("https://ada:hunter22@old.example:81/x?a=1#rc=2", "https://(hidden)@old.example:81/x?a=1#rc=2"),
-        ("https://old.example/x?token=hunter2222&b=", "https://old.example/x?token=hunt…&b="),
-        ("https://old.example/x?hunter2222", "https://old.example/x?hunt…"),
+        ("https://ada:hunter22@old.example:81/x?a=1#rc=2", "https://(hidden)@old.example:81/x?a=…#rc=2"),
+        ("https://old.example/x?pin=1234&friendly_name=Ada", "https://old.example/x?pin=…&friendly_name=…"),
+        ("https://old.example/x?next=https://ada:hunter22@x/", "https://old.example/x?next=…"),
+        ("https://old.example/x?hunter2222", "https://old.example/x?…"),
+        ("https://old.example/x?aHVudGVyMg==&&b=", "https://old.example/x?…&&…"),
+        ("ada:hunter22@old.example/x?token=hunter22", "(hidden)@old.example/x?token=…"),
+        ("/login?token=hunter22", "/login?token=…"),
         ("AP123", "AP123"),
         ("", ""),
     ],

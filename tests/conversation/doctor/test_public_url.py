@@ -80,8 +80,8 @@ def test_a_gateway_with_another_public_url_refuses_and_names_both(through):
     found, outer = through(cut, prefix="/gw", public_url="https://gateway.example.com/gw")
     assert found.state is WRONG
     assert (found.details[0], found.details[1]) == (
-        f"signed was {outer}{probing.TARGET}",
-        f"compared with https://gateway.example.com/gw{probing.TARGET}",
+        f"signed was {outer}{probing.PATH}?turn=…&probe=…",
+        f"compared with https://gateway.example.com/gw{probing.PATH}?turn=…&probe=…",
     )
     assert found.remedies[0].startswith("Set PUBLIC_URL to the beginning of the address that was signed")
 
