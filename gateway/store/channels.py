@@ -14,7 +14,7 @@ from gateway.core.participant import Address
 from gateway.logs import log, show_number
 from gateway.settings import idle_ms
 from gateway.store.connection import collection
-from gateway.store.documents import ChannelDocument
+from gateway.store.documents import ChannelDocument, SessionDocument
 
 CACHE_SECONDS = 5.0
 
@@ -142,6 +142,13 @@ def note_heard(heard: Mapping[str, datetime]) -> None:
             [UpdateOne({"_id": {"$in": _keys(one)}}, {"$max": {"last_webhook_at": at}}) for one, at in heard.items()],
             ordered=False,
         )
+
+
+def spoken_on(channel_ids: Collection[str]) -> set[str]:
+    """Tell on which of some channels conversations began."""
+    if not channel_ids:
+        return set()
+    return set(collection(SessionDocument).distinct("channel_id", {"channel_id": {"$in": list(channel_ids)}}))
 
 
 def _keys(channel_id: str) -> list[Any]:

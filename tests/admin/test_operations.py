@@ -102,6 +102,13 @@ def test_health_says_what_is_wrong_and_with_whom(console, app, db, clock):
     assert "primary" in page
 
 
+def test_a_channel_that_never_had_a_message_says_so(console, twilio, db):
+    """Whoever only imported has conversations, and no webhook was noted."""
+    db.channels.insert_one({"_id": "sms:12345", "phone_number": "12345", "communication_type": "sms"})
+    twilio.sms()
+    assert re.search(r"12345 never .*\+15017122661 none noted yet", text_of(console.page(HERE)))
+
+
 def test_a_process_that_stops_on_purpose_is_not_missed(app):
     presence = Presence(app.extensions["gateway"], "worker", dict)
     presence.beat()

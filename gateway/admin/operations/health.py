@@ -42,12 +42,14 @@ def operations() -> str:
     with deadline():
         beats, lines = heartbeats.every(), channels.listed()
         waiting, oldest, failed = failures.waiting(now), backlog.oldest(), failures.kinds()
+        spoken_on = channels.spoken_on([line["id"] for line in lines if not line.get("last_webhook_at")])
     processes = [_process(beat, now) for beat in beats]
     spool = _spool(serving)
     lines.sort(key=lambda line: line.get("last_webhook_at") or datetime.min.replace(tzinfo=now.tzinfo), reverse=True)
     shown = {
         "mongo": mongo, "breaker_open": connection.breaker.is_open, "spool": spool, "processes": processes,
         "waiting": waiting, "oldest": oldest, "failed": sum(kind.count for kind in failed), "lines": lines,
+        "spoken_on": spoken_on,
         "broker": _broker(serving, beats, now), "standing": migrating.standing(),
     }  # fmt: skip
     return show("health", problems=_problems(shown, now), **shown)
