@@ -39,7 +39,7 @@ class Presence:
         heard = self._runtime.channels.take_heard()
         try:
             with deadline():
-                channels.note_heard(heard)
+                channels.note_heard(heard, self._runtime.clock.now())
                 heartbeats.beat(self._now())
         except StoreUnavailable:
             self._runtime.channels.heard_again(heard)

@@ -135,11 +135,17 @@ def add(communication_type: str, line: Address, account_sid: str | None) -> tupl
     return document["_id"], True
 
 
-def note_heard(heard: Mapping[str, datetime]) -> None:
-    """Store when channels were last written to or called; never an earlier moment than is known."""
+def note_heard(heard: Mapping[str, datetime], now: datetime) -> None:
+    """Store when channels were last written to or called; never an earlier moment than is known.
+
+    A simulated message may be received later than `now`, and came all the same.
+    """
     if heard:
         collection(ChannelDocument).bulk_write(
-            [UpdateOne({"_id": {"$in": _keys(one)}}, {"$max": {"last_webhook_at": at}}) for one, at in heard.items()],
+            [
+                UpdateOne({"_id": {"$in": _keys(one)}}, {"$max": {"last_webhook_at": min(at, now)}})
+                for one, at in heard.items()
+            ],
             ordered=False,
         )
 

@@ -1,11 +1,14 @@
 """Our numbers as operators set them: what is possible, what is inherited, and that the next message obeys."""
 
+from datetime import timedelta
+
 import mongoengine
 import pytest
 from bson import ObjectId
 
 from gateway.conversation import channels
 from gateway.conversation.channels import CannotSet, Changes
+from gateway.conversation.presence import Presence
 from gateway.store import channels as stored
 
 SMS, VOICE = "sms:+15017122661", "voice:+14155551212"
@@ -134,6 +137,12 @@ def test_when_a_channel_was_last_written_to_is_stored_with_the_next_heartbeat(ru
     clock.move_to(minutes=3)
     twilio.sms()
     assert "last_webhook_at" not in document(sms)
-    stored.note_heard(runtime.channels.take_heard())
+    stored.note_heard(runtime.channels.take_heard(), clock.moment)
     assert document(sms)["last_webhook_at"] == clock.moment
     assert runtime.channels.take_heard() == {}
+
+
+def test_a_message_of_a_simulated_future_came_now(runtime, clock, sms):
+    runtime.channels.hear(sms, clock.moment + timedelta(hours=2))
+    Presence(runtime, "web", dict).beat()
+    assert document(sms)["last_webhook_at"] == clock.moment
