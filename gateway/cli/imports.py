@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
+from gateway.cli import asking, serving, stopping
 from gateway.cli import importing as importing_cli
-from gateway.cli import serving, stopping
 from gateway.cli.consolidate import consolidate
 from gateway.conversation import adopting, importing, origins, undoing, verifying
 from gateway.conversation.importing import Hands
@@ -239,7 +239,7 @@ def undo_import(import_id: str, yes: bool, as_json: bool) -> None:
         told = f"{run.tally.sessions_created:,} sessions and {run.tally.messages_imported:,} messages"
         if run.layout == LAYOUT:
             told = f"{sum(run.consolidated.get(name, 0) for name in ('contacts_merged', 'sessions_merged')):,} merges"
-        click.confirm(f"Take back {told} of {run.file_name}?", abort=True, err=True)
+        asking.confirm(f"Take back {told} of {run.file_name}?")
     with importing_cli.bar("Taking back", 1) as bar:
         run = undoing.undo(runtime, import_id, BY, undoing.Hands(tell=bar.counted))
     importing_cli.show_undone(run, as_json)

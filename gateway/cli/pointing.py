@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from gateway.cli import changing, numbers, serving
+from gateway.cli import asking, changing, numbers, serving
 from gateway.clients.twilio_account import TwilioAccount
 from gateway.conversation import pointing as use
 from gateway.conversation.runtime import Runtime
@@ -71,7 +71,7 @@ def point(
         _tell_plans(plans, as_json, dry_run)
         return
     if not yes:
-        changing.confirm(f"Change {changing.amount(len(left))}?")
+        asking.confirm(f"Change {changing.amount(len(left))}?")
     told, failed = changing.each(
         left,
         lambda plan: plan.number.address,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from gateway.cli import changing, numbers, serving
+from gateway.cli import asking, changing, numbers, serving
 from gateway.clients.twilio_account import TwilioAccount
 from gateway.conversation import pointing as use
 from gateway.conversation.runtime import Runtime
@@ -57,7 +57,7 @@ def restore(channels: tuple[str, ...], yes: bool, dry_run: bool, force: bool, fo
         click.echo(said if as_json else "Nothing was changed.")
         return
     if not yes:
-        changing.confirm(f"Put back {changing.amount(len(kept))}?")
+        asking.confirm(f"Put back {changing.amount(len(kept))}?")
     told, failed = changing.each(
         kept,
         lambda one: one.address,

@@ -131,7 +131,9 @@ def test_an_import_is_checked_and_taken_back(gateway, uri, tmp_path):
         assert told["by_session"] == {str(lost["session_id"]): 2}
         assert f"missing: {lost['_id']} of session" in gateway("import", "verify", run_id).stdout
         refused = gateway("import", "undo", run_id)
-        assert (refused.returncode, "Take back 4 sessions and 10 messages" in refused.stderr) == (1, True)
+        asked, said = refused.stderr.splitlines()
+        assert (refused.returncode, "Take back 4 sessions and 10 messages" in asked) == (1, True)
+        assert said == "Error: Nobody answered: nothing was changed. Scripts say --yes."
         undone = gateway("import", "undo", run_id, "--yes")
         assert undone.stdout.splitlines() == [
             f"Import {run_id} of messages.jsonl is taken back:",
