@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,18 @@ def test_mongodb_is_a_replica_set_that_makes_itself(compose):
     assert f'rs.initiate({{_id: "{name}", members: [{{_id: 0, host: "mongo:27017"}}]}})' in script
     assert "isWritablePrimary" in script
     assert set(compose["volumes"]) == {"mongo", "spool"}
+
+
+def test_the_host_is_believed_to_be_the_proxy_and_no_container_is(compose):
+    """What comes through the published port has the address of the network's gateway, which no container gets."""
+    (network,) = compose["networks"]["default"]["ipam"]["config"]
+    given = dict(re.findall(r"^(\w+)=(.*)$", (DOCKER / "gateway.env.example").read_text(), re.M))
+    assert given["TRUSTED_PROXIES"] == network["gateway"]
+    subnet = ip_network(network["subnet"])
+    assert ip_address(network["gateway"]) in subnet
+    assert len(compose["services"]) + 1 < subnet.num_addresses - 3
+    assert not any("networks" in service or "network_mode" in service for service in compose["services"].values())
+    assert network["subnet"] in (ROOT / "docs/deploy/docker.md").read_text()
 
 
 def test_compose_reads_the_file_too(tmp_path):
