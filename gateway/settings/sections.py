@@ -21,7 +21,7 @@ from gateway.settings.values import (
 )
 
 # What gunicorn gives each process (config/gunicorn.conf.py); streams to browsers take a share of them.
-WEB_THREADS = 32
+WEB_THREADS = 64
 
 
 class Section(BaseModel):
