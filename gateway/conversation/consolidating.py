@@ -16,7 +16,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.core import duplicates as judged
 from gateway.core.duplicates import Stretch, in_order
 from gateway.logs import log
-from gateway.store import audit, consolidations, duplicates, groups, imports, merges, repeated
+from gateway.store import audit, consolidations, duplicates, groups, import_claims, imports, merges, repeated
 from gateway.store import linking as noted
 from gateway.store.connection import deadline
 from gateway.store.consolidations import DONE, LAYOUT, PEOPLE, PLACE, SESSIONS, Note
@@ -48,10 +48,10 @@ def consolidate(runtime: Runtime, by: str, hands: Hands | None = None, *, is_dry
     except Stopped:
         work.report.is_done = False
         with deadline():
-            imports.release(work.run)
+            import_claims.release(work.run)
     except BaseException:
         with deadline():
-            imports.release(work.run)
+            import_claims.release(work.run)
         raise
     return _end(work, work.run)
 
@@ -65,7 +65,7 @@ def _begin(runtime: Runtime, by: str) -> Import:
                 now, state=imports.QUEUED, layout=LAYOUT, file_name=WHAT, size=duplicates.amount(), by=by, place=PLACE
             )
             audit.note(now, by, "consolidation_started", import_id=run_id)
-        run = imports.claim(owner, now, now + LEASE, place=PLACE)
+        run = import_claims.claim(owner, now, now + LEASE, place=PLACE)
         if run:
             give_way_to_undo(run)
     if run is None:
@@ -85,9 +85,9 @@ def _end(work: Work, run: Import) -> Report:
     with deadline(_SECONDS):
         if not report.is_done:
             return report
-        imports.note_source(run, {"consolidated": amounts, "offset": work.of, "size": work.of}, now + LEASE)
+        import_claims.note_source(run, {"consolidated": amounts, "offset": work.of, "size": work.of}, now + LEASE)
         _count_again(work.runtime, imports.get(run.id) or run)
-        imports.finish(run, imports.DONE, now, is_complete=True)
+        import_claims.finish(run, imports.DONE, now, is_complete=True)
         if not report.run_id:
             consolidations.drop_run(run.id)
         facts: dict[str, Any] = {"import_id": run.id, "left": len(report.left), **amounts}

@@ -11,7 +11,7 @@ from gateway.conversation.consolidated import Refused
 from gateway.conversation.emptying import GRACE
 from gateway.conversation.importing import LEASE, REST
 from gateway.conversation.runtime import Runtime
-from gateway.store import heartbeats, imports
+from gateway.store import heartbeats, import_claims
 from gateway.store.connection import deadline
 from gateway.store.consolidations import SESSIONS, Note
 from gateway.store.imports import Import
@@ -114,7 +114,7 @@ class Work:
         now = self.runtime.clock.now()
         facts = {"offset": self.looked_at, "size": self.of}
         with deadline(_SECONDS):
-            if not imports.note_source(self.run, facts, now + LEASE):
+            if not import_claims.note_source(self.run, facts, now + LEASE):
                 raise Stopped
             alive = (now - one.seen_at < 3 * timedelta(seconds=one.every_seconds) for one in heartbeats.every())
             self.is_serving = any(alive)

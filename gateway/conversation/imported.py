@@ -21,8 +21,9 @@ from gateway.store import channels, import_changes, imported_batches, importing,
 from gateway.store.connection import deadline
 from gateway.store.contacts import Contact, Sender
 from gateway.store.exporting import WITHOUT
+from gateway.store.import_claims import Step
 from gateway.store.importing import Here
-from gateway.store.imports import Import, Step
+from gateway.store.imports import Import
 from gateway.store.rejections import Rejection
 
 # Reading, storing and counting a batch takes a tenth of a second; a busy MongoDB may take a while.

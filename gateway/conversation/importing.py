@@ -21,9 +21,10 @@ from gateway.core.errors import GatewayError, StoreRefused, StoreUnavailable
 from gateway.core.imported import Read
 from gateway.core.sessions import Scope
 from gateway.logs import log
-from gateway.store import audit, imports, uploads
+from gateway.store import audit, import_claims, imports, uploads
 from gateway.store.connection import deadline
-from gateway.store.imports import Import, Step
+from gateway.store.import_claims import Step
+from gateway.store.imports import Import
 from gateway.store.uploads import TooLarge
 
 # Renewed with every batch, which takes a minute at worst: whoever holds an import for longer than this is dead.
@@ -134,12 +135,12 @@ def run_here(runtime: Runtime, origin: Origin, by: str, hands: Hands) -> Import:
                 in_place=adopting.BEGUN if origin.in_place else None,
             )
             audit.note(now, by, "import_ordered", import_id=run_id, layout=origin.layout, bytes=origin.size)
-        run = imports.claim(owner, now, now + LEASE, place=origin.place)
+        run = import_claims.claim(owner, now, now + LEASE, place=origin.place)
         if run:
             give_way_to_undo(run)
         first = imports.in_place_unfinished() if origin.in_place else run
         if run and first and first.id != run.id:
-            imports.finish(run, imports.CANCELED, now, error=f"Import {first.id} does it.")
+            import_claims.finish(run, imports.CANCELED, now, error=f"Import {first.id} does it.")
             run = None
     if run is None:
         named = f"{origin.name} is being imported by another process."
@@ -154,7 +155,7 @@ def give_way_to_undo(run: Import | None = None) -> None:
     """Raise Busy where an import is being taken back; whoever claimed a run at that moment asks again, and loses it."""
     if undone := imports.being_undone():
         if run:
-            imports.release(run)
+            import_claims.release(run)
         goes_on = f"`gateway import undo {undone}` goes on with it if nobody does"
         raise Busy(f"Import {undone} is being taken back. Try again when that is done; {goes_on}.")
 
@@ -172,9 +173,9 @@ def work_off(runtime: Runtime, wait: Callable[[float], object]) -> int:
     while not wait(0):
         now, owner = runtime.clock.now(), secrets.token_hex(8)
         with deadline():
-            run = None if imports.being_undone() else imports.claim(owner, now, now + LEASE)
+            run = None if imports.being_undone() else import_claims.claim(owner, now, now + LEASE)
             if run and imports.being_undone():
-                imports.release(run)
+                import_claims.release(run)
                 run = None
         if run is None:
             break
@@ -208,7 +209,7 @@ def _do(runtime: Runtime, run: Import, origin: Origin, hands: Hands) -> None:
         log.info("import_left", import_id=run.id)
     except _Stopped:
         with deadline():
-            imports.release(run)
+            import_claims.release(run)
     except StoreRefused as error:
         _fail(runtime, run, f"MongoDB cannot hold one of the rows that come next: {error}")
     except StoreUnavailable:
@@ -220,7 +221,7 @@ def _do(runtime: Runtime, run: Import, origin: Origin, hands: Hands) -> None:
         _fail(runtime, run, "Something unforeseen happened in the rows that come next; it is in the log.")
     except BaseException:
         with deadline():
-            imports.release(run)
+            import_claims.release(run)
         raise
 
 
@@ -253,7 +254,7 @@ def _rows(runtime: Runtime, run: Import, origin: Origin, hands: Hands) -> Genera
         return
 
     def tick(records: int) -> None:
-        _hold(lambda run, _, lease: imports.renew(run, lease), runtime, run, None)
+        _hold(lambda run, _, lease: import_claims.renew(run, lease), runtime, run, None)
         hands.read(records)
         if hands.wait(0):
             raise _Stopped
@@ -267,14 +268,14 @@ def _rows(runtime: Runtime, run: Import, origin: Origin, hands: Hands) -> Genera
             raise BadFile("What is imported has changed since it was begun. Import it again: nothing comes in twice.")
         size = run.size or facts["rows"]
         known = {"fingerprint": facts["fingerprint"], "people": facts["people"], "size": size}
-        _hold(imports.note_source, runtime, run, known)
+        _hold(import_claims.note_source, runtime, run, known)
         scope = Scope(runtime.settings.sessions.scope)
         yield from staged.reads(stage, run.position.rows, size, scope, origin.options.line)
 
 
 def _noted(runtime: Runtime, run: Import) -> Callable[[Mapping[str, Any]], None]:
     """Give what notes how far an import in place is, which holds on to it too."""
-    return lambda facts: _hold(imports.note_in_place, runtime, run, facts)
+    return lambda facts: _hold(import_claims.note_in_place, runtime, run, facts)
 
 
 def batches(reads: Iterator[Read], offset: int) -> Iterator[list[Read]]:
@@ -294,10 +295,10 @@ def _step(runtime: Runtime, run: Import, reads: list[Read]) -> tuple[Import, flo
     known = run.intent
     if known.get("rows") != run.position.rows:
         known = imported.look(reads)
-        _hold(imports.intend, runtime, run, {**known, "rows": run.position.rows})
+        _hold(import_claims.intend, runtime, run, {**known, "rows": run.position.rows})
     step = imported.put(runtime, run, reads, {name: known[name] for name in ("sessions", "messages")})
     try:
-        _hold(imports.advance, runtime, run, step)
+        _hold(import_claims.advance, runtime, run, step)
     except _Lost:
         _count_again(runtime, run, step)  # canceled after it was stored
         raise
@@ -319,7 +320,7 @@ def _finish(runtime: Runtime, run: Import, state: str, *, is_complete: bool | No
     _count_again(runtime, run, run)
     now = runtime.clock.now()
     with deadline():
-        if not imports.finish(run, state, now, is_complete=is_complete, error=error):
+        if not import_claims.finish(run, state, now, is_complete=is_complete, error=error):
             return
         counted = _amounts(run)
         audit.note(now, run.by, "import_finished", import_id=run.id, state=state, **counted)

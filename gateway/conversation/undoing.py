@@ -22,6 +22,7 @@ from gateway.store import (
     consolidations,
     contacts,
     import_changes,
+    import_claims,
     importing,
     imports,
     retention,
@@ -124,7 +125,7 @@ def _keep_imports_out(run: Import, now: datetime) -> None:
     """Let nobody begin to import until this is done; CannotUndo where somebody is at it."""
     with deadline():
         imports.hold_undo(run.id, now)
-        if other := imports.under_way(now):
+        if other := import_claims.under_way(now):
             imports.let_undo(run.id)
             raise CannotUndo(f"Import {other} is under way. Let it finish, or cancel it first.")
 

@@ -1,17 +1,11 @@
-"""Imports: who ordered them, who is at work on them, and how far they are.
-
-An import is claimed with a lease, and everything its claimant notes is bound to the claim: whoever lost it, or whose
-import was canceled, learns so from the next note. A note says how far the file was read and what came of it in one
-update, so that an import goes on after a crash exactly where it was.
-"""
+"""Imports: who ordered them, how they stand, and which of them is being taken back."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReturnDocument
 
 from gateway.core.imported import Position, Tally
 from gateway.store.connection import collection
@@ -21,11 +15,7 @@ UPLOADING, QUEUED, RUNNING = "uploading", "queued", "running"
 DONE, FAILED, CANCELED = "done", "failed", "canceled"
 STATES = (UPLOADING, QUEUED, RUNNING, DONE, FAILED, CANCELED)
 
-# So many problems of a file are told; all of its rows are counted.
-PROBLEMS = 100
-
-_ENDED = dict.fromkeys(("unfinished", "lease", "owner", "intent"), "")
-_SUMS = tuple(one.name for one in fields(Tally) if one.name != "problems")
+ENDED = dict.fromkeys(("unfinished", "lease", "owner", "intent"), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +75,6 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What a batch of rows did: the position after it, what it counted, what it learned, how long it took.
-
-    `ends` where it held the row that says the file is whole.
-    """
-
-    position: Position
-    tally: Tally
-    seconds: float
-    channels: Mapping[str, str] = field(default_factory=dict)
-    days: Collection[datetime] = ()
-    oldest_stored: datetime | None = None
-    ends: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
     """Some imports, newest first, and where the next page begins; None on the last."""
 
@@ -146,42 +120,10 @@ def queue(import_id: str, size: int) -> bool:
     return collection(ImportDocument).update_one(which, {"$set": {"state": QUEUED, "size": size}}).modified_count == 1
 
 
-def claim(owner: str, now: datetime, lease: datetime, *, place: str = "") -> Import | None:
-    """Take the oldest import that nobody is at work on, of an uploaded file or of the one at a place."""
-    wanted = {
-        "unfinished": {"$exists": True},
-        "state": {"$in": [QUEUED, RUNNING]},
-        "place": place,
-        "$or": [{"lease": None}, {"lease": {"$lte": now}}],
-    }
-    change = {"$set": {"state": RUNNING, "owner": owner, "lease": lease}, "$min": {"started_at": now}}
-    found = collection(ImportDocument).find_one_and_update(
-        wanted, change, sort=[("unfinished", 1)], return_document=ReturnDocument.AFTER
-    )
-    return _import(found) if found else None
-
-
 def unfinished_at(place: str) -> Import | None:
     """Give the import of the file at a place that is not at its end."""
     found = collection(ImportDocument).find_one({"unfinished": {"$exists": True}, "place": place})
-    return _import(found) if found else None
-
-
-def renew(run: Import, lease: datetime) -> bool:
-    """Hold on to an import; False where the claim was lost."""
-    return _note(run, {"$set": {"lease": lease}})
-
-
-def note_source(run: Import, facts: Mapping[str, Any], lease: datetime) -> bool:
-    """Note what its source is like: its size, its fingerprint, its people; of a consolidation, what came of it."""
-    return _note(run, {"$set": {**facts, "lease": lease}})
-
-
-def note_in_place(run: Import, facts: Mapping[str, Any], lease: datetime) -> bool:
-    """Note how far it is with taking over what lies here; `late` is added to what is known."""
-    told = {f"in_place.{name}": value for name, value in facts.items()}
-    late = told.pop("in_place.late", 0)
-    return _note(run, {"$set": {**told, "lease": lease}, "$inc": {"in_place.late": late}})
+    return import_of(found) if found else None
 
 
 def note_put_back(import_id: str, step: str, left: int) -> None:
@@ -190,58 +132,17 @@ def note_put_back(import_id: str, step: str, left: int) -> None:
     collection(ImportDocument).update_one({"_id": ObjectId(import_id)}, {"$set": known})
 
 
-def intend(run: Import, intent: Mapping[str, Any], lease: datetime) -> bool:
-    """Note what of a batch is here already, before anything of it is stored; False where the claim was lost."""
-    return _note(run, {"$set": {"intent": dict(intent), "lease": lease}})
-
-
-def advance(run: Import, step: Step, lease: datetime) -> bool:
-    """Note that a batch is stored; False where the claim was lost."""
-    counted = {f"tally.{name}": value for name in _SUMS if (value := getattr(step.tally, name))}
-    place = {"offset": step.position.offset, "rows": step.position.rows, "lease": lease}
-    change: dict[str, Any] = {
-        "$set": place | ({"complete": True} if step.ends else {}),
-        "$inc": counted | {"seconds": step.seconds},
-        "$push": {
-            "problems": {"$each": step.tally.problems, "$slice": PROBLEMS},
-            "channels": {"$each": [list(pair) for pair in step.channels.items()]},
-        },
-        "$addToSet": {"days": {"$each": sorted(step.days)}},
-        "$unset": {"intent": ""},
-    }
-    if step.oldest_stored:
-        change["$min"] = {"oldest_stored": step.oldest_stored}
-    return _note(run, change)
-
-
 def note_days(import_id: str, days: Collection[datetime], oldest_stored: datetime) -> None:
     """Note from which days something is taken out, and when the oldest of it was stored."""
     change = {"$addToSet": {"days": {"$each": sorted(days)}}, "$min": {"oldest_stored": oldest_stored}}
     collection(ImportDocument).update_one({"_id": ObjectId(import_id)}, change)
 
 
-def release(run: Import) -> None:
-    """Let somebody else go on with an import."""
-    _note(run, {"$unset": {"lease": "", "owner": ""}})
-
-
-def finish(run: Import, state: str, now: datetime, *, is_complete: bool | None = None, error: str = "") -> bool:
-    """End an import; False where the claim was lost."""
-    known = {"complete": is_complete, "error": error or None}
-    ended = {"state": state, "finished_at": now} | {name: one for name, one in known.items() if one is not None}
-    return _note(run, {"$set": ended, "$unset": _ENDED})
-
-
-def _note(run: Import, change: Mapping[str, Any]) -> bool:
-    which = {"_id": ObjectId(run.id), "owner": run.owner, "state": RUNNING}
-    return collection(ImportDocument).update_one(which, change).matched_count == 1
-
-
 def cancel(import_id: str, now: datetime) -> bool:
     """End an import that is not at its end; False where there is none."""
     done = collection(ImportDocument).update_one(
         {"_id": ObjectId(import_id), "unfinished": {"$exists": True}},
-        {"$set": {"state": CANCELED, "finished_at": now}, "$unset": _ENDED},
+        {"$set": {"state": CANCELED, "finished_at": now}, "$unset": ENDED},
     )
     return done.modified_count == 1
 
@@ -283,21 +184,11 @@ def being_undone() -> str | None:
     return str(found["_id"]) if found else None
 
 
-def under_way(now: datetime) -> str | None:
-    """Give the id of an import that somebody is at work on; None where nobody is, and then whoever was loses it."""
-    wanted = {"unfinished": {"$exists": True}, "state": RUNNING}
-    found = collection(ImportDocument).find_one({**wanted, "lease": {"$gt": now}}, {"_id": 1})
-    if found:
-        return str(found["_id"])
-    collection(ImportDocument).update_many({**wanted, "lease": {"$lte": now}}, {"$unset": {"lease": "", "owner": ""}})
-    return None
-
-
 def in_place_unfinished() -> Import | None:
     """Give the oldest import that takes over what lies here and is not at its end."""
     wanted = {"unfinished": {"$exists": True}, "in_place": {"$exists": True}}
     found = collection(ImportDocument).find_one(wanted, sort=[("unfinished", 1), ("_id", 1)])
-    return _import(found) if found else None
+    return import_of(found) if found else None
 
 
 def unfinished() -> set[str]:
@@ -320,7 +211,7 @@ def get(import_id: str) -> Import | None:
     if not ObjectId.is_valid(import_id):
         return None
     found = collection(ImportDocument).find_one({"_id": ObjectId(import_id)})
-    return _import(found) if found else None
+    return import_of(found) if found else None
 
 
 def page(*, cursor: str | None, limit: int) -> Page:
@@ -329,10 +220,10 @@ def page(*, cursor: str | None, limit: int) -> Page:
         raise ValueError(f"{cursor!r:.80} is no page of this list")
     wanted = {"_id": {"$lt": ObjectId(cursor)}} if cursor else {}
     rows = list(collection(ImportDocument).find(wanted).sort("_id", -1).limit(limit + 1))
-    return Page([_import(row) for row in rows[:limit]], str(rows[limit - 1]["_id"]) if len(rows) > limit else None)
+    return Page([import_of(row) for row in rows[:limit]], str(rows[limit - 1]["_id"]) if len(rows) > limit else None)
 
 
-def _import(row: Mapping[str, Any]) -> Import:
+def import_of(row: Mapping[str, Any]) -> Import:
     return Import(
         id=str(row["_id"]),
         state=row["state"],

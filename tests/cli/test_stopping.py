@@ -14,7 +14,7 @@ from gateway import settings
 from gateway.cli import children, stopping
 from gateway.cli.commands import cli
 from gateway.conversation import export as exporting
-from gateway.store import imports
+from gateway.store import import_claims
 from tests.brokers import wait_for
 from tests.cli.test_help import TREE, called, examples
 from tests.cli.test_serve import ROOT, clean_environment
@@ -109,7 +109,7 @@ def test_an_import_that_is_stopped_goes_on(app, db, monkeypatch, tmp_path, capsy
     command = ["import", "file", str(source), "--layout", "flat", "--line", "+15017122661"]
     monkeypatch.setattr("gateway.cli.serving.build", lambda: app.extensions["gateway"])
     with monkeypatch.context() as patched, pytest.raises(SystemExit) as ended:
-        patched.setattr(imports, "advance", stopped)
+        patched.setattr(import_claims, "advance", stopped)
         cli.main(command, prog_name="gateway")
     assert ended.value.code == 130
     assert capsys.readouterr().err.startswith("Stopped. What is here stays. The same command goes on; `gateway import ")

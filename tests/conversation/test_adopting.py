@@ -11,7 +11,7 @@ from gateway.conversation.layouts import BadFile
 from gateway.conversation.rehearsal import Told
 from gateway.conversation.staging import Options
 from gateway.conversation.undoing import CannotUndo
-from gateway.store import adopted, imports, rejections
+from gateway.store import adopted, import_claims, imports, rejections
 from tests.conversation.layouts.generated import node as generate
 from tests.conversation.layouts.generated import said
 from tests.conversation.layouts.test_layouts import EXPECTED, LAYOUTS, conversations
@@ -155,15 +155,15 @@ STEPS = [
     (imports, "add", 1),
     (adopted, "drop", 1),
     (adopted, "keep", 2),
-    (imports, "note_in_place", 1),
+    (import_claims, "note_in_place", 1),
     (adopted, "keep_latest", 2),
     (adopted, "take_out", 1),
     (adopted, "take_out", 3),
     (adopted, "mend_channel", 1),
     (importing.origins, "stage", 1),
     (importing.imported, "put", 1),
-    (imports, "advance", 1),
-    (imports, "finish", 1),
+    (import_claims, "advance", 1),
+    (import_claims, "finish", 1),
 ]
 BACK = [
     (adopted, "brought", 1),
@@ -199,7 +199,7 @@ def test_whoever_is_killed_is_followed_by_whoever_does_it_again(runtime, db, clo
     before = raw(db)
     for place, name, nth in STEPS:
         with monkeypatch.context() as patch:
-            patch.setattr(imports, "release", lambda run: None)
+            patch.setattr(import_claims, "release", lambda run: None)
             killed_at(patch, place, name, nth)
             with pytest.raises(Killed):
                 adopt(runtime)
@@ -265,9 +265,9 @@ def test_ten_thousand_messages_are_taken_over_though_the_run_is_stopped(runtime,
     settle(db, tmp_path)
     before = raw(db)
     foreseen = rehearsal.rehearse(runtime, found(runtime), Told())
-    for place, name, nth in ((adopted, "take_out", 11), (imports, "advance", 7)):
+    for place, name, nth in ((adopted, "take_out", 11), (import_claims, "advance", 7)):
         with monkeypatch.context() as patch:
-            patch.setattr(imports, "release", lambda run: None)
+            patch.setattr(import_claims, "release", lambda run: None)
             killed_at(patch, place, name, nth)
             with pytest.raises(Killed):
                 adopt(runtime)

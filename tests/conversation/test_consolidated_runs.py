@@ -10,7 +10,7 @@ from gateway.conversation.consolidating import consolidate
 from gateway.conversation.consolidation import Hands as Working
 from gateway.conversation.importing import Busy
 from gateway.conversation.undoing import CannotUndo
-from gateway.store import consolidations, imports, repeated
+from gateway.store import consolidations, import_claims, imports, repeated
 from tests.conftest import TEN
 from tests.conversation.test_consolidating import BY, CHANNEL, SENDER, ada, at, bring_in, node_message, node_session
 from tests.conversation.test_undoing import snapshot
@@ -157,7 +157,7 @@ def test_killed_at_any_step_it_goes_on_and_is_taken_back_exactly(
 
     clock.tick(0)
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(imports, "release", lambda run: None)
+        patch.setattr(import_claims, "release", lambda run: None)
         patch.setattr(place, name, killed)
         if name == "settle":
             patch.setattr("gateway.conversation.consolidation.GRACE", timedelta(seconds=-1))

@@ -15,7 +15,7 @@ from gateway.conversation.importing import BadFile, Busy, Hands
 from gateway.conversation.staging import Options
 from gateway.conversation.whatif import Question
 from gateway.core.errors import StoreUnavailable
-from gateway.store import analytics, gaps, imports, rejections, uploads
+from gateway.store import analytics, gaps, import_claims, imports, rejections, uploads
 from gateway.store.exporting import Selected
 from tests.conftest import TEN
 
@@ -298,7 +298,7 @@ def test_whoever_is_killed_is_followed_by_somebody_who_goes_on(runtime, db, cloc
     monkeypatch.setattr(importing, "BATCH_ROWS", 10)
     file = written(*(row for n in range(1, 9) for row in (session(n), *(message(10 * n + m, of=n) for m in range(4)))))
     run = importing.order(runtime, io.BytesIO(file), "file.jsonl", "key:test")
-    place = imports if where in ("intend", "advance") else importing.imported.importing
+    place = import_claims if where in ("intend", "advance") else importing.imported.importing
     real, calls = getattr(place, where), []
 
     def killed(*given, **named):
@@ -311,7 +311,7 @@ def test_whoever_is_killed_is_followed_by_somebody_who_goes_on(runtime, db, cloc
         return done
 
     monkeypatch.setattr(place, where, killed)
-    monkeypatch.setattr(imports, "release", lambda run: None)
+    monkeypatch.setattr(import_claims, "release", lambda run: None)
     with pytest.raises(Killed):
         importing.work_off(runtime, lambda seconds: False)
     monkeypatch.setattr(place, where, real)

@@ -17,7 +17,7 @@ from gateway.conversation.staging import Options
 from gateway.core.fetching import Fetched
 from gateway.core.messages import CHAT
 from gateway.core.participant import address
-from gateway.store import carrying, channels, imports, media, rejections, suppressions
+from gateway.store import carrying, channels, import_claims, imports, media, rejections, suppressions
 from gateway.store.exporting import WITHOUT, Selected
 from tests.conftest import TEN, fixture
 from tests.conversation.test_importing import Killed, bring_in, converse, session, written
@@ -162,7 +162,7 @@ def test_whoever_is_killed_is_followed_by_somebody_who_goes_on(full, db, runtime
 
     run = importing.order(runtime, io.BytesIO(full), "file.jsonl", "key:test")
     with monkeypatch.context() as patch:
-        patch.setattr(imports, "release", lambda run: None)
+        patch.setattr(import_claims, "release", lambda run: None)
         patch.setattr(place, where, killed)
         with pytest.raises(Killed):
             importing.work_off(runtime, lambda seconds: False)

@@ -9,7 +9,7 @@ from gateway.conversation import daily, emptying, importing, origins, undoing, v
 from gateway.conversation.importing import Busy
 from gateway.conversation.staging import Options
 from gateway.conversation.undoing import CannotUndo, Hands
-from gateway.store import analytics, import_changes, imports, retention
+from gateway.store import analytics, import_changes, import_claims, imports, retention
 from gateway.store import undoing as steps
 from tests.conftest import TEN
 from tests.conversation.layouts.test_layouts import LAYOUTS, NAMES
@@ -112,7 +112,7 @@ def test_an_import_that_was_killed_and_went_on_is_taken_back_exactly(
 
     run = importing.order(runtime, io.BytesIO(file), "file.jsonl", "key:test")
     with monkeypatch.context() as patch:
-        patch.setattr(imports, "release", lambda run: None)
+        patch.setattr(import_claims, "release", lambda run: None)
         patch.setattr(place, name, killed)
         with pytest.raises(Killed):
             importing.work_off(runtime, lambda seconds: False)
@@ -309,13 +309,13 @@ def test_nothing_is_imported_while_an_import_is_taken_back_nor_the_other_way_rou
     importing.work_off(runtime, lambda seconds: False)
     assert (second.state, imports.get(queued.id).state) == ("done", "done")
     third = importing.order(runtime, io.BytesIO(written(session(3))), "file.jsonl", "key:test")
-    held = imports.claim("another", clock.now(), clock.now() + importing.LEASE)
+    held = import_claims.claim("another", clock.now(), clock.now() + importing.LEASE)
     assert held.id == third.id
     with pytest.raises(CannotUndo, match=f"Import {third.id} is under way"):
         undo(runtime, clock, second)
     clock.tick(100)
     assert undo(runtime, clock, second).undone_at
-    assert not imports.renew(held, clock.now()), "whoever stood still learns that it is not theirs any more"
+    assert not import_claims.renew(held, clock.now()), "whoever stood still learns that it is not theirs any more"
     assert importing.work_off(runtime, lambda seconds: False) == 1
 
 

@@ -8,7 +8,7 @@ from gateway.conversation import importing, origins, rehearsal, staging
 from gateway.conversation.importing import Hands
 from gateway.conversation.rehearsal import Told
 from gateway.conversation.staging import Options
-from gateway.store import imports
+from gateway.store import import_claims
 from gateway.store import staging as stage
 from tests.conversation.layouts.generated import WRITE, said
 
@@ -38,7 +38,7 @@ def test_ten_thousand_messages_come_in_once_though_the_run_is_stopped(
 ):
     WRITE[layout](tmp_path, MESSAGES)
     source = origin(runtime, tmp_path)
-    real, calls = imports.advance, []
+    real, calls = import_claims.advance, []
 
     def killed(*given):
         calls.append(1)
@@ -48,8 +48,8 @@ def test_ten_thousand_messages_come_in_once_though_the_run_is_stopped(
 
     with monkeypatch.context() as patch:
         patch.setattr(importing, "BATCH_ROWS", 1000)
-        patch.setattr(imports, "advance", killed)
-        patch.setattr(imports, "release", lambda run: None)
+        patch.setattr(import_claims, "advance", killed)
+        patch.setattr(import_claims, "release", lambda run: None)
         with pytest.raises(Killed):
             importing.run_here(runtime, source, "gateway import", Hands())
     assert 0 < db.messages.count_documents({}) < MESSAGES
