@@ -21,7 +21,7 @@ from gateway.core.errors import GatewayError, StoreRefused, StoreUnavailable
 from gateway.core.imported import Read
 from gateway.core.sessions import Scope
 from gateway.logs import log
-from gateway.store import audit, import_claims, imports, uploads
+from gateway.store import audit, import_claims, imports, undoing, uploads
 from gateway.store.connection import deadline
 from gateway.store.import_claims import Step
 from gateway.store.imports import Import
@@ -153,7 +153,7 @@ def run_here(runtime: Runtime, origin: Origin, by: str, hands: Hands) -> Import:
 
 def give_way_to_undo(run: Import | None = None) -> None:
     """Raise Busy where an import is being taken back; whoever claimed a run at that moment asks again, and loses it."""
-    if undone := imports.being_undone():
+    if undone := undoing.being_undone():
         if run:
             import_claims.release(run)
         goes_on = f"`gateway import undo {undone}` goes on with it if nobody does"
@@ -173,8 +173,8 @@ def work_off(runtime: Runtime, wait: Callable[[float], object]) -> int:
     while not wait(0):
         now, owner = runtime.clock.now(), secrets.token_hex(8)
         with deadline():
-            run = None if imports.being_undone() else import_claims.claim(owner, now, now + LEASE)
-            if run and imports.being_undone():
+            run = None if undoing.being_undone() else import_claims.claim(owner, now, now + LEASE)
+            if run and undoing.being_undone():
                 import_claims.release(run)
                 run = None
         if run is None:

@@ -81,7 +81,7 @@ def undo(runtime: Runtime, import_id: str, by: str, hands: Hands) -> Import:
         _keep_imports_out(run, now)
         # A million messages are counted in a second, and more on a busy machine.
         with deadline(STEP_SECONDS):
-            if imports.begin_undo(run.id, now, _amounts(run)):
+            if undoing.begin(run.id, now, _amounts(run)):
                 audit.note(now, by, "import_undo_ordered", import_id=run.id)
         log.info("import_undo_started", import_id=run.id, by=by)
         work = _Work(runtime, run, hands, hold)
@@ -117,16 +117,16 @@ def _refuse_while_consolidating(run: Import) -> None:
     """Refuse to begin in the middle of one. One that came after this was begun gave way to it."""
     with deadline():
         if imports.unfinished_at(consolidations.PLACE):
-            imports.let_undo(run.id)
+            undoing.let_go(run.id)
             raise CannotUndo("A consolidation is not at its end. Let `gateway import consolidate` finish first.")
 
 
 def _keep_imports_out(run: Import, now: datetime) -> None:
     """Let nobody begin to import until this is done; CannotUndo where somebody is at it."""
     with deadline():
-        imports.hold_undo(run.id, now)
+        undoing.hold(run.id, now)
         if other := import_claims.under_way(now):
-            imports.let_undo(run.id)
+            undoing.let_go(run.id)
             raise CannotUndo(f"Import {other} is under way. Let it finish, or cancel it first.")
 
 
@@ -266,6 +266,6 @@ def _end(work: _Work, by: str) -> None:
         if run.oldest_stored:
             whatif.count_again_from(run.oldest_stored, run.id)
         facts: dict[str, Any] = {"import_id": run.id, "sessions_kept": len(work.kept), "taken_apart": work.apart}
-        if imports.end_undo(run.id, now, _amounts(run), kept=len(work.kept), apart=work.apart):
+        if undoing.end(run.id, now, _amounts(run), kept=len(work.kept), apart=work.apart):
             audit.note(now, by, "import_undone", **facts)
     log.info("import_undone", by=by, **facts)

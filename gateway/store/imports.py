@@ -1,4 +1,4 @@
-"""Imports: who ordered them, how they stand, and which of them is being taken back."""
+"""Imports: who ordered them, of what, and how they stand."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -145,43 +145,6 @@ def cancel(import_id: str, now: datetime) -> bool:
         {"$set": {"state": CANCELED, "finished_at": now}, "$unset": ENDED},
     )
     return done.modified_count == 1
-
-
-def hold_undo(import_id: str, now: datetime) -> None:
-    """Keep imports from being begun, for one is to be taken back."""
-    which = {"_id": ObjectId(import_id), "undone_at": {"$exists": False}}
-    collection(ImportDocument).update_one(which, {"$set": {"undoing": now}})
-
-
-def let_undo(import_id: str) -> None:
-    """Let imports be begun again; whoever began to take one back goes on with that first."""
-    which = {"_id": ObjectId(import_id), "undoing_since": {"$exists": False}}
-    collection(ImportDocument).update_one(which, {"$unset": {"undoing": ""}})
-
-
-def begin_undo(import_id: str, now: datetime, had: Mapping[str, int]) -> bool:
-    """Note that an import is being taken back, and how much of it is here; False where that was noted before."""
-    which = {"_id": ObjectId(import_id), "undoing_since": {"$exists": False}}
-    change = {"$set": {"undoing_since": now, "undone": dict(had)}}
-    return collection(ImportDocument).update_one(which, change).modified_count == 1
-
-
-def end_undo(import_id: str, now: datetime, left: Mapping[str, int], *, kept: int, apart: int) -> bool:
-    """Note that an import is taken back, but for what is left of it; False where that was noted before.
-
-    `apart` is how many merges of consolidations were undone for it.
-    """
-    told = {"undone_at": now, "undone.sessions_kept": kept} | ({"undone.taken_apart": apart} if apart else {})
-    change: dict[str, Any] = {"$set": told, "$unset": {"undoing": ""}}
-    change["$inc"] = {f"undone.{name}": -number for name, number in left.items()}
-    which = {"_id": ObjectId(import_id), "undone_at": {"$exists": False}}
-    return collection(ImportDocument).update_one(which, change).modified_count == 1
-
-
-def being_undone() -> str | None:
-    """Give the id of an import that is being taken back; None where none is."""
-    found = collection(ImportDocument).find_one({"undoing": {"$exists": True}}, {"_id": 1})
-    return str(found["_id"]) if found else None
 
 
 def in_place_unfinished() -> Import | None:

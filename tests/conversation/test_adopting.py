@@ -12,6 +12,7 @@ from gateway.conversation.rehearsal import Told
 from gateway.conversation.staging import Options
 from gateway.conversation.undoing import CannotUndo
 from gateway.store import adopted, import_claims, imports, rejections
+from gateway.store import undoing as store_undoing
 from tests.conversation.layouts.generated import node as generate
 from tests.conversation.layouts.generated import said
 from tests.conversation.layouts.test_layouts import EXPECTED, LAYOUTS, conversations
@@ -171,7 +172,7 @@ BACK = [
     (adopted, "put_back", 3),
     (imports, "note_put_back", 1),
     (adopted, "drop", 1),
-    (imports, "end_undo", 1),
+    (store_undoing, "end", 1),
 ]
 
 
@@ -229,7 +230,7 @@ def test_whoever_is_killed_taking_back_is_followed_too(runtime, db, clock, monke
                 undo(runtime, clock, run)
                 pytest.fail(f"{name} was never called {nth} times")
         clock.tick(3600)
-        if name != "end_undo":
+        if name != "end":
             with pytest.raises(Busy, match=f"{run.id} is being taken back"):
                 importing.run_here(runtime, origins.find([str(LAYOUTS / "flat")], "", Options(), ""), "x", Hands())
         undo(runtime, clock, run)

@@ -11,6 +11,7 @@ from gateway.conversation.consolidation import Hands as Working
 from gateway.conversation.importing import Busy
 from gateway.conversation.undoing import CannotUndo
 from gateway.store import consolidations, import_claims, imports, repeated
+from gateway.store import undoing as store_undoing
 from tests.conftest import TEN
 from tests.conversation.test_consolidating import BY, CHANNEL, SENDER, ada, at, bring_in, node_message, node_session
 from tests.conversation.test_undoing import snapshot
@@ -177,7 +178,7 @@ def test_killed_at_any_step_it_goes_on_and_is_taken_back_exactly(
 
 
 UNDOING = [(repeated, "put_back"), (regroup, "undo"), (consolidated, "settle"), (consolidations, "forget_merges")]
-UNDOING += [(consolidations, "restore_times"), (consolidations, "drop"), (imports, "end_undo")]
+UNDOING += [(consolidations, "restore_times"), (consolidations, "drop"), (store_undoing, "end")]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -294,7 +295,7 @@ def test_what_is_on_a_call_comes_apart_when_that_is_over(imported, runtime, db, 
     db.sessions.update_one({"_id": session["_id"]}, {"$set": call})
     with pytest.raises(CannotUndo, match="A call is on"):
         undo(runtime, clock, done.run_id)
-    told, real = [], imports.being_undone
+    told, real = [], store_undoing.being_undone
 
     def notices_late():
         """Whoever begins at the very same moment sees it after the claim only."""
@@ -302,7 +303,7 @@ def test_what_is_on_a_call_comes_apart_when_that_is_over(imported, runtime, db, 
         return real() if len(told) > 1 else None
 
     for look in (real, notices_late):
-        monkeypatch.setattr(imports, "being_undone", look)
+        monkeypatch.setattr(store_undoing, "being_undone", look)
         with pytest.raises(Busy, match=f"Import {done.run_id} is being taken back"):
             consolidate(runtime, BY)
     assert db.imports.count_documents({"unfinished": {"$exists": True}}) == 1

@@ -135,8 +135,8 @@ PLACES = [
     (import_changes, "done"),
     (steps, "delete_contacts"),
     (steps, "delete_rest"),
-    (imports, "begin_undo"),
-    (imports, "end_undo"),
+    (steps, "begin"),
+    (steps, "end"),
 ]
 
 
@@ -283,7 +283,7 @@ def test_nothing_is_imported_while_an_import_is_taken_back_nor_the_other_way_rou
     run = bring_in_files(runtime, LAYOUTS / "twilio")
     flat = origins.find([str(LAYOUTS / "flat")], "", Options(), "")
     queued = importing.order(runtime, io.BytesIO(written(session())), "file.jsonl", "key:test")
-    told, asked, real = [], [], imports.being_undone
+    told, asked, real = [], [], steps.being_undone
 
     def notices_late(*given):
         """Whoever begins at the very same moment sees it after the claim only."""
@@ -295,7 +295,7 @@ def test_nothing_is_imported_while_an_import_is_taken_back_nor_the_other_way_rou
         for look in (real, notices_late):
             asked.clear()
             with monkeypatch.context() as patch:
-                patch.setattr(imports, "being_undone", look)
+                patch.setattr(steps, "being_undone", look)
                 with pytest.raises(Busy, match=f"Import {run.id} is being taken back"):
                     importing.run_here(runtime, flat, "x", importing.Hands())
                 asked.clear()
