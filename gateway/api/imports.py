@@ -22,12 +22,13 @@ from gateway.api.schemas.imports import (
     InPlace,
 )
 from gateway.conversation import export, importing
-from gateway.conversation.importing import BadFile, TooLarge
+from gateway.conversation.layouts import BadFile
 from gateway.core.errors import StoreUnavailable
 from gateway.logs import log
 from gateway.store import imports, rejections
 from gateway.store.connection import deadline
 from gateway.store.imports import Import as Stored
+from gateway.store.uploads import TooLarge
 
 TAGS = tag("Imports", "Conversations from a file. For keys of all channels, since a file may hold any.")
 

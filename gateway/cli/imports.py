@@ -13,7 +13,7 @@ from gateway.cli import asking, serving, stopping
 from gateway.cli import importing as importing_cli
 from gateway.cli.consolidate import consolidate
 from gateway.conversation import adopting, importing, origins, undoing, verifying
-from gateway.conversation.importing import Hands
+from gateway.conversation.import_runs import Hands
 from gateway.conversation.layouts import LAYOUTS
 from gateway.conversation.staging import Options
 from gateway.core.errors import GatewayError

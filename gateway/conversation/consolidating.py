@@ -11,7 +11,8 @@ from typing import Any
 
 from gateway.conversation import consolidated, daily, linking, merging, regroup, whatif
 from gateway.conversation.consolidation import Dropped, Found, Hands, Report, Stopped, Work
-from gateway.conversation.importing import LEASE, Busy, give_way_to_undo
+from gateway.conversation.import_runs import LEASE
+from gateway.conversation.importing import Busy, give_way_to_undo
 from gateway.conversation.runtime import Runtime
 from gateway.core import duplicates as judged
 from gateway.core.duplicates import Stretch, in_order

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from gateway.conversation import consolidated
 from gateway.conversation.consolidated import Refused
 from gateway.conversation.emptying import GRACE
-from gateway.conversation.importing import LEASE, REST
+from gateway.conversation.import_runs import LEASE, REST
 from gateway.conversation.runtime import Runtime
 from gateway.store import heartbeats, import_claims
 from gateway.store.connection import deadline

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gateway.conversation import carried, imported, imported_people, origins, staged
-from gateway.conversation.importing import batches
+from gateway.conversation.import_runs import batches
 from gateway.conversation.layouts import OWN
 from gateway.conversation.origins import Origin
 from gateway.conversation.runtime import Runtime

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.conversation import adopting, daily, emptying, separating, whatif
-from gateway.conversation.importing import LEASE
+from gateway.conversation.import_runs import LEASE
 from gateway.conversation.layouts import OWN
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.conversation import adopting, carried, origins, rehearsal
-from gateway.conversation.importing import batches
+from gateway.conversation.import_runs import batches
 from gateway.conversation.origins import REHEARSAL, Origin
 from gateway.conversation.runtime import Runtime
 from gateway.core.carried import CONTACT

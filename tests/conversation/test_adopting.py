@@ -4,9 +4,10 @@ import pytest
 from bson import ObjectId, json_util
 from bson.raw_bson import RawBSONDocument
 
-from gateway.conversation import adopting, importing, origins, rehearsal, verifying
+from gateway.conversation import adopting, import_runs, importing, origins, rehearsal, verifying
 from gateway.conversation.consolidating import consolidate
-from gateway.conversation.importing import Busy, Hands
+from gateway.conversation.import_runs import Hands
+from gateway.conversation.importing import Busy
 from gateway.conversation.layouts import BadFile
 from gateway.conversation.rehearsal import Told
 from gateway.conversation.staging import Options
@@ -161,8 +162,8 @@ STEPS = [
     (adopted, "take_out", 1),
     (adopted, "take_out", 3),
     (adopted, "mend_channel", 1),
-    (importing.origins, "stage", 1),
-    (importing.imported, "put", 1),
+    (origins, "stage", 1),
+    (import_runs.imported, "put", 1),
     (import_claims, "advance", 1),
     (import_claims, "finish", 1),
 ]
@@ -241,7 +242,7 @@ def test_an_import_that_failed_or_was_canceled_half_way_is_taken_back_exactly(ru
     monkeypatch.setattr(adopted, "AT_ONCE", 2)
     settle(db)
     before = raw(db)
-    for place, name, nth in ((adopted, "keep", 2), (adopted, "take_out", 2), (importing.imported, "put", 1)):
+    for place, name, nth in ((adopted, "keep", 2), (adopted, "take_out", 2), (import_runs.imported, "put", 1)):
         with monkeypatch.context() as patch:
             real, calls = getattr(place, name), []
 
@@ -261,7 +262,7 @@ def test_an_import_that_failed_or_was_canceled_half_way_is_taken_back_exactly(ru
 
 
 def test_ten_thousand_messages_are_taken_over_though_the_run_is_stopped(runtime, db, clock, tmp_path, monkeypatch):
-    monkeypatch.setattr(importing, "BATCH_ROWS", 1000)
+    monkeypatch.setattr(import_runs, "BATCH_ROWS", 1000)
     generate(tmp_path, 10_000)
     settle(db, tmp_path)
     before = raw(db)

@@ -11,7 +11,7 @@ from gateway.conversation.consolidating import consolidate
 from gateway.conversation.consolidation import Dropped
 from gateway.conversation.consolidation import Hands as Working
 from gateway.conversation.contacts import Changes
-from gateway.conversation.importing import Hands
+from gateway.conversation.import_runs import Hands
 from gateway.conversation.staging import Options
 from gateway.store import duplicates, regrouped
 from tests.conftest import TEN, Twilio

@@ -9,9 +9,11 @@ import mongoengine
 import pytest
 from bson import ObjectId
 
-from gateway.conversation import daily, export, importing, origins, upkeep, whatif
+from gateway.conversation import daily, export, import_runs, importing, origins, upkeep, whatif
 from gateway.conversation.export import Order
-from gateway.conversation.importing import BadFile, Busy, Hands
+from gateway.conversation.import_runs import Hands
+from gateway.conversation.importing import Busy
+from gateway.conversation.layouts import BadFile
 from gateway.conversation.staging import Options
 from gateway.conversation.whatif import Question
 from gateway.core.errors import StoreUnavailable
@@ -295,10 +297,10 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("where", ["intend", "put_sessions", "put_messages", "count", "recount", "advance"])
 def test_whoever_is_killed_is_followed_by_somebody_who_goes_on(runtime, db, clock, monkeypatch, where):
-    monkeypatch.setattr(importing, "BATCH_ROWS", 10)
+    monkeypatch.setattr(import_runs, "BATCH_ROWS", 10)
     file = written(*(row for n in range(1, 9) for row in (session(n), *(message(10 * n + m, of=n) for m in range(4)))))
     run = importing.order(runtime, io.BytesIO(file), "file.jsonl", "key:test")
-    place = import_claims if where in ("intend", "advance") else importing.imported.importing
+    place = import_claims if where in ("intend", "advance") else import_runs.imported.importing
     real, calls = getattr(place, where), []
 
     def killed(*given, **named):
@@ -328,7 +330,7 @@ def test_whoever_is_killed_is_followed_by_somebody_who_goes_on(runtime, db, cloc
 
 
 def test_a_message_that_comes_into_a_session_on_its_way_in_is_counted_once(runtime, db, monkeypatch):
-    place = importing.imported.importing
+    place = import_runs.imported.importing
     real = place.put_messages
 
     def meanwhile(documents, also):
@@ -342,7 +344,7 @@ def test_a_message_that_comes_into_a_session_on_its_way_in_is_counted_once(runti
 
 
 def test_a_worker_that_is_told_to_stop_leaves_it_to_the_next(runtime, db, monkeypatch):
-    monkeypatch.setattr(importing, "BATCH_ROWS", 2)
+    monkeypatch.setattr(import_runs, "BATCH_ROWS", 2)
     file = written(session(), *(message(n) for n in range(9)))
     stop = threading.Event()
 
@@ -359,7 +361,7 @@ def test_a_worker_that_is_told_to_stop_leaves_it_to_the_next(runtime, db, monkey
 
 
 def test_a_canceled_import_stops_and_what_came_in_stays(runtime, db, monkeypatch):
-    monkeypatch.setattr(importing, "BATCH_ROWS", 2)
+    monkeypatch.setattr(import_runs, "BATCH_ROWS", 2)
     run = importing.order(runtime, io.BytesIO(written(session(), *map(message, range(9)))), "f", "key:test")
 
     def wait(seconds):
@@ -416,15 +418,15 @@ def test_what_nobody_foresaw_ends_an_import_and_not_the_next(runtime, monkeypatc
     def odd(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(importing, "BATCH_ROWS", 2)
-    real = importing.imported.put
+    monkeypatch.setattr(import_runs, "BATCH_ROWS", 2)
+    real = import_runs.imported.put
     monkeypatch.setattr(
-        importing.imported, "put", lambda *given: real(*given) if given[2][0].position.rows < 3 else odd()
+        import_runs.imported, "put", lambda *given: real(*given) if given[2][0].position.rows < 3 else odd()
     )
     run = bring_in(runtime, written(session(), message(1), message(2)))
     assert (run.state, run.position.rows) == ("failed", 2)
     assert "unforeseen" in run.error
-    monkeypatch.setattr(importing.imported, "put", real)
+    monkeypatch.setattr(import_runs.imported, "put", real)
     assert bring_in(runtime, written(session(), message(1))).state == "done"
 
 
@@ -464,7 +466,7 @@ def test_what_was_counted_is_counted_again(runtime, db, clock):
 
 
 def test_a_file_on_this_host_is_imported_in_the_foreground_and_by_one_at_a_time(runtime, db, tmp_path, monkeypatch):
-    monkeypatch.setattr(importing, "BATCH_ROWS", 2)
+    monkeypatch.setattr(import_runs, "BATCH_ROWS", 2)
     path = tmp_path / "file.jsonl"
     path.write_bytes(written(session(), *map(message, range(9))))
     told = []

@@ -8,10 +8,10 @@ import random
 import pytest
 from bson import Binary, ObjectId
 
-from gateway.conversation import contacts, export, forget, importing, merging, origins, rehearsal, upkeep
+from gateway.conversation import contacts, export, forget, import_runs, importing, merging, origins, rehearsal, upkeep
 from gateway.conversation.contacts import Changes
 from gateway.conversation.export import Order
-from gateway.conversation.importing import Hands
+from gateway.conversation.import_runs import Hands
 from gateway.conversation.rehearsal import Told
 from gateway.conversation.staging import Options
 from gateway.core.fetching import Fetched
@@ -153,7 +153,7 @@ def test_merged_contacts_are_parted_as_before(full, db, runtime):
 def test_whoever_is_killed_is_followed_by_somebody_who_goes_on(full, db, runtime, clock, monkeypatch, where):
     before = db.contacts.count_documents({"to_forget": None})
     empty(db, runtime)
-    place = importing.imported.importing if where == "put_messages" else importing.imported.carried.store
+    place = import_runs.imported.importing if where == "put_messages" else import_runs.imported.carried.store
     real = getattr(place, where)
 
     def killed(*given):

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.conversation import beside, crew, importing, origins, staging
-from gateway.conversation.importing import Hands
+from gateway.conversation.import_runs import Hands
 from gateway.conversation.staging import Options
 from gateway.store import imports, staged_sessions
 from tests.conftest import TEN

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from gateway.conversation import daily, emptying, importing, origins, undoing, verifying
+from gateway.conversation import daily, emptying, import_runs, importing, origins, undoing, verifying
 from gateway.conversation.importing import Busy
 from gateway.conversation.staging import Options
 from gateway.conversation.undoing import CannotUndo, Hands
@@ -103,7 +103,7 @@ def test_an_import_that_was_killed_and_went_on_is_taken_back_exactly(
 ):
     file = mixed(twilio, db, clock)
     before = snapshot(db)
-    place, name = importing.imported.importing if where == "recount" else import_changes, where
+    place, name = import_runs.imported.importing if where == "recount" else import_changes, where
     real = getattr(place, name)
 
     def killed(*given):
@@ -297,7 +297,7 @@ def test_nothing_is_imported_while_an_import_is_taken_back_nor_the_other_way_rou
             with monkeypatch.context() as patch:
                 patch.setattr(steps, "being_undone", look)
                 with pytest.raises(Busy, match=f"Import {run.id} is being taken back"):
-                    importing.run_here(runtime, flat, "x", importing.Hands())
+                    importing.run_here(runtime, flat, "x", import_runs.Hands())
                 asked.clear()
                 assert importing.work_off(runtime, lambda seconds: False) == 0
             told.append(imports.get(queued.id).position.rows)
@@ -305,11 +305,11 @@ def test_nothing_is_imported_while_an_import_is_taken_back_nor_the_other_way_rou
     undoing.undo(runtime, run.id, "ada", Hands(wait))
     assert told
     assert not any(told)
-    second = importing.run_here(runtime, flat, "x", importing.Hands())
+    second = importing.run_here(runtime, flat, "x", import_runs.Hands())
     importing.work_off(runtime, lambda seconds: False)
     assert (second.state, imports.get(queued.id).state) == ("done", "done")
     third = importing.order(runtime, io.BytesIO(written(session(3))), "file.jsonl", "key:test")
-    held = import_claims.claim("another", clock.now(), clock.now() + importing.LEASE)
+    held = import_claims.claim("another", clock.now(), clock.now() + import_runs.LEASE)
     assert held.id == third.id
     with pytest.raises(CannotUndo, match=f"Import {third.id} is under way"):
         undo(runtime, clock, second)

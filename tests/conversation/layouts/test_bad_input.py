@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gateway.conversation import importing, origins, rehearsal
-from gateway.conversation.importing import Hands
+from gateway.conversation.import_runs import Hands
 from gateway.conversation.layouts import BadFile
 from gateway.conversation.rehearsal import Told
 from gateway.conversation.staging import Options

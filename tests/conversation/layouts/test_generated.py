@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from gateway.conversation import importing, origins, rehearsal, staging
-from gateway.conversation.importing import Hands
+from gateway.conversation import import_runs, importing, origins, rehearsal, staging
+from gateway.conversation.import_runs import Hands
 from gateway.conversation.rehearsal import Told
 from gateway.conversation.staging import Options
 from gateway.store import import_claims
@@ -47,7 +47,7 @@ def test_ten_thousand_messages_come_in_once_though_the_run_is_stopped(
         return real(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(importing, "BATCH_ROWS", 1000)
+        patch.setattr(import_runs, "BATCH_ROWS", 1000)
         patch.setattr(import_claims, "advance", killed)
         patch.setattr(import_claims, "release", lambda run: None)
         with pytest.raises(Killed):
@@ -86,7 +86,7 @@ def test_a_dry_run_foresees_exactly_what_happens_and_writes_nothing(runtime, db,
 
 @pytest.mark.parametrize("changes", [False, True])
 def test_what_was_put_in_order_is_made_again_and_must_be_the_same(runtime, db, tmp_path, monkeypatch, changes):
-    monkeypatch.setattr(importing, "BATCH_ROWS", 500)
+    monkeypatch.setattr(import_runs, "BATCH_ROWS", 500)
     WRITE["flat"](tmp_path, 2_000)
     source = origin(runtime, tmp_path)
     stops = Hands(wait=lambda _seconds: bool(db.imports.find_one({"rows": {"$gt": 0}})))

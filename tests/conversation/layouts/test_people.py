@@ -4,7 +4,7 @@ import pytest
 from bson import ObjectId
 
 from gateway.conversation import importing, origins, rehearsal, undoing, verifying
-from gateway.conversation.importing import Hands
+from gateway.conversation.import_runs import Hands
 from gateway.conversation.layouts import BadFile
 from gateway.conversation.rehearsal import Told
 from gateway.conversation.staging import Options
