@@ -13,11 +13,12 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from gateway.cli import import_json
 from gateway.conversation import adopting, rehearsal
 from gateway.conversation.adopting import Outlook
 from gateway.conversation.layouts import OWN
 from gateway.conversation.origins import Origin
-from gateway.conversation.rehearsal import Rehearsal, Told
+from gateway.conversation.rehearsal import Told
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.verifying import Verified
 from gateway.core.imported import Position, Tally
@@ -90,7 +91,7 @@ def rehearse(runtime: Runtime, origin: Origin, rejected: Path | None, wants_json
     ahead = adopting.outlook() if origin.in_place else None
     if wants_json:
         backup = {"backup": asdict(ahead)} if ahead else {}
-        click.echo(json.dumps(_rehearsed(done) | backup, indent=2))
+        click.echo(json.dumps(import_json.of_rehearsal(done) | backup, indent=2))
         return
     click.echo(f"Dry run of {done.name}, layout {done.layout}. Nothing was written. An import would bring:")
     _amounts(done.tally, done.layout, done.rows)
@@ -149,26 +150,17 @@ def state(run: Import) -> str:
 def _amounts(tally: Tally, layout: str, rows: int) -> None:
     click.echo(f"  sessions  {tally.sessions_created:,} new, {tally.sessions_existing:,} here already")
     click.echo(f"  messages  {tally.messages_imported:,} new, {tally.messages_duplicate:,} here already")
-    for name, (new, here) in _others(tally).items():
+    for name, (new, here) in import_json.others(tally).items():
         if new or here:
             click.echo(f"  {name:8}  {new:,} new, {here:,} here already")
     # Rows of another program are not those that were put in order: one may hold a session and its messages.
     click.echo(f"  rejected  {tally.rejected:,}" + (f" of {rows:,} rows" if layout == OWN.name else ""))
 
 
-def _others(tally: Tally) -> dict[str, tuple[int, int]]:
-    """Give what came along with conversations: how many are new, and how many were here."""
-    return {
-        "channels": (tally.channels_created, tally.channels_existing),
-        "contacts": (tally.contacts_created, tally.contacts_existing),
-        "files": (tally.files_imported, tally.files_existing),
-    }
-
-
 def show(run: Import, wants_json: bool, rejected: Path | None = None) -> None:
     """Say what came of an import; `rejected` is where the rejected rows were written."""
     if wants_json:
-        click.echo(json.dumps(as_json(run), indent=2))
+        click.echo(json.dumps(import_json.of_import(run), indent=2))
         return
     if run.layout == LAYOUT:
         click.echo(f"Consolidation {run.id} of {run.file_name}: {state(run)}.")
@@ -224,7 +216,7 @@ def show_merged(amounts: Mapping[str, Any]) -> None:
 def show_verified(done: Verified, wants_json: bool) -> None:
     """Say what came of a comparison."""
     if wants_json:
-        click.echo(json.dumps(_verified(done), indent=2))
+        click.echo(json.dumps(import_json.of_comparison(done), indent=2))
         return
     source = "its backup" if done.run.in_place else "its source"
     of = source if done.of_source else "what was noted when it was imported"
@@ -245,28 +237,10 @@ def show_verified(done: Verified, wants_json: bool) -> None:
     click.echo("All of it is here as it came." if done.is_same else "Something differs.")
 
 
-def _verified(done: Verified) -> dict[str, Any]:
-    return {
-        "id": done.run.id,
-        "compared_with": ("backup" if done.run.in_place else "source") if done.of_source else "notes",
-        "sessions": done.sessions,
-        "messages": done.messages,
-        "people": done.people,
-        "same": done.is_same,
-        "extra": done.extra,
-        "written_since": done.written_since,
-        "counts": dict(done.counts),
-        "by_session": dict(done.by_session),
-        "differences": [
-            {"what": what, "id": about, "session_id": session_id} for what, about, session_id in done.differences
-        ],
-    }
-
-
 def show_undone(run: Import, wants_json: bool) -> None:
     """Say what was taken back of an import."""
     if wants_json:
-        click.echo(json.dumps(as_json(run), indent=2))
+        click.echo(json.dumps(import_json.of_import(run), indent=2))
         return
     if run.layout == LAYOUT:
         click.echo(f"Consolidation {run.id} of {run.file_name} is taken back:")
@@ -283,53 +257,3 @@ def show_undone(run: Import, wants_json: bool) -> None:
         click.echo(f"{kept:,} sessions stay: something was said in them since, or somebody split or merged them.")
     if left := run.in_place.get("left"):
         click.echo(f"{left:,} documents stay in the backup, sessions_before_{run.id} and so on, for theirs stay here.")
-
-
-def _counted(tally: Tally) -> dict[str, Any]:
-    return {
-        "sessions": {
-            "created": tally.sessions_created,
-            "existing": tally.sessions_existing,
-            "closed": tally.sessions_closed,
-        },
-        "messages": {"imported": tally.messages_imported, "duplicate": tally.messages_duplicate},
-        **{name: {"created": new, "existing": here} for name, (new, here) in _others(tally).items()},
-        "rejected": tally.rejected,
-        "problems": tally.problems,
-    }
-
-
-def _rehearsed(done: Rehearsal) -> dict[str, Any]:
-    return {
-        "dry_run": True,
-        "layout": done.layout,
-        "file_name": done.name,
-        "rows_read": done.rows,
-        "people": {"new": done.people_new, "existing": done.people - done.people_new},
-        "reasons": dict(done.reasons.most_common()),
-        "complete": done.is_complete,
-    } | _counted(done.tally)
-
-
-def as_json(run: Import) -> dict[str, Any]:
-    """Give an import as it is printed for programs."""
-    return {
-        "id": run.id,
-        "state": run.state,
-        "layout": run.layout,
-        "file_name": run.file_name,
-        "by": run.by,
-        "created_at": run.created_at.isoformat(),
-        "finished_at": run.finished_at and run.finished_at.isoformat(),
-        "bytes": run.size,
-        "bytes_read": run.position.offset,
-        "rows_read": run.position.rows,
-        "people": run.people,
-        "rows_per_second": run.rows_per_second,
-        "complete": run.is_complete,
-        "error": run.error or None,
-        "undone_at": run.undone_at and run.undone_at.isoformat(),
-        "undone": dict(run.undone) if run.undone_at else None,
-        "in_place": dict(run.in_place) or None,
-        "consolidated": dict(run.consolidated) or None,
-    } | _counted(run.tally)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from gateway.cli import asking, serving, stopping
+from gateway.cli import asking, import_json, serving, stopping
 from gateway.cli import importing as importing_cli
 from gateway.cli.consolidate import consolidate
 from gateway.conversation import adopting, importing, origins, undoing, verifying
@@ -162,7 +162,7 @@ def list_imports(limit: int, as_json: bool) -> None:
     with deadline(READ_SECONDS):
         found = imports.page(cursor=None, limit=limit).imports
     if as_json:
-        click.echo(json.dumps([importing_cli.as_json(run) for run in found], indent=2))
+        click.echo(json.dumps([import_json.of_import(run) for run in found], indent=2))
         return
     if not found:
         click.echo("Nothing was imported yet. Try: gateway import FILE")
