@@ -2,12 +2,13 @@
 
 import json
 import sys
+import time
 from dataclasses import asdict
 
 import click
 
 from gateway.cli import importing as importing_cli
-from gateway.cli import serving, stopping
+from gateway.cli import progress, serving, stopping
 from gateway.conversation import consolidating
 from gateway.conversation.consolidation import Dropped, Found, Hands, Report
 
@@ -34,8 +35,8 @@ def consolidate(dry_run: bool, as_json: bool) -> None:
     """
     runtime = serving.build()
     tell = _as_line if as_json else _in_words
-    with importing_cli.bar("Checking" if dry_run else "Consolidating", 1) as bar:
-        hands = Hands(wait=importing_cli.pause, tell=tell, at=bar.counted)
+    with progress.of_import("Checking" if dry_run else "Consolidating", 1) as bar:
+        hands = Hands(wait=_pause, tell=tell, at=bar.counted)
         report = consolidating.consolidate(runtime, BY, hands, is_dry=dry_run)
     if as_json:
         click.echo(json.dumps({"dry_run": dry_run, "groups": report.groups, **asdict(report)}))
@@ -43,6 +44,12 @@ def consolidate(dry_run: bool, as_json: bool) -> None:
         _show(report, dry_run)
     if not report.is_done:
         sys.exit(1)
+
+
+def _pause(seconds: float) -> bool:
+    """Rest; whoever wants it to end presses Ctrl-C, which ends this too."""
+    time.sleep(seconds)
+    return False
 
 
 def _as_line(found: Found) -> None:

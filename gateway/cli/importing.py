@@ -1,19 +1,15 @@
-"""What `gateway import` shows: how far an import is, and what came of it, or would come."""
+"""What `gateway import` shows: what came of an import, or would come."""
 
 import contextlib
 import json
-import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from gateway.cli import import_json
+from gateway.cli import import_json, progress
 from gateway.conversation import adopting, rehearsal
 from gateway.conversation.adopting import Outlook
 from gateway.conversation.layouts import OWN
@@ -21,7 +17,7 @@ from gateway.conversation.origins import Origin
 from gateway.conversation.rehearsal import Told
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.verifying import Verified
-from gateway.core.imported import Position, Tally
+from gateway.core.imported import Tally
 from gateway.store import consolidations, rejections
 from gateway.store.connection import deadline
 from gateway.store.consolidations import AMOUNTS, LAYOUT
@@ -33,59 +29,10 @@ _REASONS = 10
 READ_SECONDS = 10
 
 
-@dataclass
-class Bar:
-    """A bar on a terminal: first what is read of the source, then what of it is imported."""
-
-    progress: Progress
-    task: TaskID
-    what: str
-
-    def read(self, records: int) -> None:
-        """Hear how many records were read."""
-        self.progress.update(self.task, description="Reading", note=f"{records:,} records")
-
-    def told(self, run: Import) -> None:
-        """Hear how far an import is."""
-        note = f"{run.rows_per_second or 0:,.0f} rows/s"
-        self.progress.update(
-            self.task, description=self.what, total=run.size or 1, completed=run.position.offset, note=note
-        )
-
-    def counted(self, done: int, of: int) -> None:
-        """Hear how many of something are done."""
-        self.progress.update(self.task, description=self.what, total=of or 1, completed=done, note=f"{done:,}")
-
-    def at(self, position: Position) -> None:
-        """Hear how far a rehearsal is."""
-        note = f"{position.rows:,} rows"
-        self.progress.update(self.task, description=self.what, completed=position.offset, note=note)
-
-
-def pause(seconds: float) -> bool:
-    """Rest; whoever wants it to end presses Ctrl-C, which ends this too."""
-    time.sleep(seconds)
-    return False
-
-
-@contextlib.contextmanager
-def bar(what: str, size: int) -> Iterator[Bar]:
-    """Show a bar on a terminal, nothing elsewhere."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
-        yield Bar(progress, progress.add_task(what, total=size or 1, note=""), what)
-
-
 def rehearse(runtime: Runtime, origin: Origin, rejected: Path | None, wants_json: bool) -> None:
     """Say what would come of an import."""
     with contextlib.ExitStack() as held:
-        shown = held.enter_context(bar("Checking", origin.size))
+        shown = held.enter_context(progress.of_import("Checking", origin.size))
         lines = _Lines(held.enter_context(rejected.open("w", encoding="utf-8")) if rejected else None)
         done = rehearsal.rehearse(runtime, origin, Told(lines.write, shown.read, shown.at))
     ahead = adopting.outlook() if origin.in_place else None

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from gateway.cli import asking, import_json, serving, stopping
+from gateway.cli import asking, import_json, progress, serving, stopping
 from gateway.cli import importing as importing_cli
 from gateway.cli.consolidate import consolidate
 from gateway.conversation import adopting, importing, origins, undoing, verifying
@@ -127,7 +127,7 @@ def import_file(sources: tuple[str, ...], dry_run: bool, rejected: Path | None, 
         if dry_run:
             importing_cli.rehearse(runtime, origin, rejected, as_json)
             return
-        with importing_cli.bar("Importing", origin.size) as bar:
+        with progress.of_import("Importing", origin.size) as bar:
             run = importing.run_here(runtime, origin, BY, Hands(tell=bar.told, read=bar.read))
     except OSError as error:
         named = error.filename or sources[0]
@@ -211,7 +211,7 @@ def verify_import(import_id: str, as_json: bool) -> None:
     Example:  gateway import verify 65f000000000000000000000
     """
     runtime = serving.build()
-    with importing_cli.bar("Comparing", 1) as bar:
+    with progress.of_import("Comparing", 1) as bar:
         done = verifying.verify(runtime, import_id, bar.counted)
     importing_cli.show_verified(done, as_json)
     if not done.is_same:
@@ -240,6 +240,6 @@ def undo_import(import_id: str, yes: bool, as_json: bool) -> None:
         if run.layout == LAYOUT:
             told = f"{sum(run.consolidated.get(name, 0) for name in ('contacts_merged', 'sessions_merged')):,} merges"
         asking.confirm(f"Take back {told} of {run.file_name}?")
-    with importing_cli.bar("Taking back", 1) as bar:
+    with progress.of_import("Taking back", 1) as bar:
         run = undoing.undo(runtime, import_id, BY, undoing.Hands(tell=bar.counted))
     importing_cli.show_undone(run, as_json)
