@@ -11,7 +11,8 @@ from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
 from gateway.conversation import operators
 from gateway.conversation.operators import CannotDo
-from gateway.conversation.send import CannotSend, Draft
+from gateway.conversation.send import Draft
+from gateway.conversation.ways import CannotSend
 from gateway.store import listing, people
 from gateway.store.connection import deadline
 

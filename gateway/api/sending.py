@@ -20,7 +20,8 @@ from gateway.api.schemas.messages import (
 )
 from gateway.conversation import idempotency, operators, outlook, outreach
 from gateway.conversation.idempotency import KeyReused
-from gateway.conversation.send import CannotSend, Draft, Queued
+from gateway.conversation.send import Draft, Queued
+from gateway.conversation.ways import CannotSend
 from gateway.core.jsonlike import unstorable
 from gateway.store import messages, outbox, transcripts
 from gateway.store.connection import deadline

@@ -10,7 +10,8 @@ from gateway.conversation import actions, claims, flow_posts, missed_calls, send
 from gateway.conversation.flow_effects import BEGIN
 from gateway.conversation.release import finish
 from gateway.conversation.runtime import Runtime
-from gateway.conversation.send import OPTED_OUT, CannotSend, Draft
+from gateway.conversation.send import OPTED_OUT, Draft
+from gateway.conversation.ways import CannotSend
 from gateway.logs import log
 from gateway.store import flow_runs, outbox, triage
 from gateway.store.connection import deadline

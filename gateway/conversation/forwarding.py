@@ -4,7 +4,8 @@ from gateway.channels import CHANNELS, voice
 from gateway.channels.line import CONVERSE, DIAL, Line
 from gateway.conversation import missed_calls, plans
 from gateway.conversation.runtime import Runtime
-from gateway.conversation.send import CannotSend, send_text, way_from
+from gateway.conversation.send import send_text
+from gateway.conversation.ways import CannotSend, way_from
 from gateway.core.errors import GatewayError, StoreUnavailable
 from gateway.core.messages import SMS, VOICE, CallEnds, CallEvent, DialOutcome
 from gateway.core.participant import address, caller

@@ -10,7 +10,8 @@ from gateway.conversation import flow_begin, send
 from gateway.conversation.flow_begin import Beginning
 from gateway.conversation.release import finish
 from gateway.conversation.runtime import Runtime
-from gateway.conversation.send import OPTED_OUT, CannotSend, Draft
+from gateway.conversation.send import OPTED_OUT, Draft
+from gateway.conversation.ways import CannotSend
 from gateway.core import flows
 from gateway.core.flows import Flow
 from gateway.core.messages import SMS, VOICE, CallEvent, Channel, DialOutcome

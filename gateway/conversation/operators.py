@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from gateway.conversation import actions, outlook, send
 from gateway.conversation.runtime import Runtime
-from gateway.conversation.send import CannotSend, Draft, Queued
+from gateway.conversation.send import Draft, Queued
+from gateway.conversation.ways import CannotSend
 from gateway.core.errors import GatewayError
 from gateway.core.messages import WHATSAPP
 from gateway.logs import log

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gateway.conversation import clearance, optouts, queue, send
+from gateway.conversation import clearance, optouts, queue
 from gateway.conversation.runtime import Runtime
-from gateway.conversation.send import OPTED_OUT, CannotSend, Way
+from gateway.conversation.send import OPTED_OUT
+from gateway.conversation.ways import CannotSend, Way, way_to
 from gateway.core.messages import WHATSAPP
 from gateway.core.participant import address, is_withheld, participant
 from gateway.store import channels
@@ -37,7 +38,7 @@ class Outlook:
 def outlook(runtime: Runtime, session_id: str) -> Outlook:
     """Tell how the person of a session can be written to."""
     try:
-        way = send.way_to(session_id)
+        way = way_to(session_id)
     except CannotSend as error:
         return Outlook(refusal=str(error))
     with deadline():

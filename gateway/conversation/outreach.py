@@ -6,7 +6,8 @@ from gateway.channels import CHANNELS
 from gateway.conversation import actions, clearance, operators, outlook, send
 from gateway.conversation.operators import CannotDo
 from gateway.conversation.runtime import Runtime
-from gateway.conversation.send import CannotSend, Draft, Queued
+from gateway.conversation.send import Draft, Queued
+from gateway.conversation.ways import CannotSend, way_from
 from gateway.core.messages import CHAT, SMS, WHATSAPP
 from gateway.core.participant import address, chat_user, is_withheld
 from gateway.store import audit, channels, finding, transcripts
@@ -84,7 +85,7 @@ def _line(channel_id: str, number: str) -> _Line:
         raise CannotSend(NO_SUCH_CHANNEL)
     if channel.communication_type == CHAT:
         return _Line(CHAT, channel.id, Address(chat_user(ours, number).identities[0], ours))
-    to = send.way_from(channel.communication_type, number, ours, channel.account_sid)
+    to = way_from(channel.communication_type, number, ours, channel.account_sid)
     person = address(to.to)
     if is_withheld(person.identity) or not (person.number or person.prefix == WHATSAPP):
         raise CannotSend(f"{number[:60]!r} is no number. Write it with its country: +15558675310.")

@@ -8,24 +8,19 @@ from typing import Any
 from gateway.channels import CHANNELS
 from gateway.conversation import counting, filing, optouts, queue
 from gateway.conversation.runtime import Runtime
-from gateway.core.errors import GatewayError
-from gateway.core.messages import CHAT, HOSTED, SMS, VOICE, WHATSAPP, InboundMessage
-from gateway.core.participant import CHAT as CHAT_PREFIX
-from gateway.core.participant import address, is_withheld, participant, site_of
+from gateway.conversation.ways import CannotSend, way_from, way_to
+from gateway.core.messages import HOSTED, InboundMessage
+from gateway.core.participant import address, is_withheld, participant
 from gateway.core.segments import segments
 from gateway.core.sessions import Scope, SessionView, session_keys
 from gateway.logs import log
-from gateway.store import asked, channels, finding, outbound
+from gateway.store import finding, outbound
 from gateway.store.connection import deadline
 from gateway.store.outbound import Outbound, Place
 from gateway.store.outbox import Address
 
 NO_TEMPLATES = "A chat has no templates. Write a text."
 OPTED_OUT = "The contact opted out (STOP). Nothing can be sent until they text START."
-
-
-class CannotSend(GatewayError):
-    """A message that would not go out; the text says why, to whoever wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +71,6 @@ def write(
     return _send(runtime, communication_type, to, draft, message_id, anew=anew)
 
 
-def way_from(communication_type: str, to: str, line: str, account_sid: str | None) -> Address:
-    """Give an address as the provider wants it written: from one of our lines to a person."""
-    return Address(_written(communication_type, to), _written(communication_type, line), account_sid)
-
-
-def _written(communication_type: str, raw: str) -> str:
-    """Write an address as the provider wants it: a number behind the channel's prefix, a user id as it is."""
-    known = address(raw)
-    if known.prefix and not known.number:
-        return known.identity
-    return f"whatsapp:{known.identity}" if communication_type == WHATSAPP else known.identity
-
-
 def reply(runtime: Runtime, session_id: str, draft: Draft, *, message_id: str, anew: bool = False) -> Queued:
     """Write to the person of a session. It goes into that session, unless a newer one of theirs is open by now.
 
@@ -96,62 +78,6 @@ def reply(runtime: Runtime, session_id: str, draft: Draft, *, message_id: str, a
     """
     way = way_to(session_id)
     return _send(runtime, way.communication_type, way.to, draft, message_id, wanted=session_id, anew=anew)
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How the person of a session is written to; a caller by text, from the number they called."""
-
-    session: SessionView
-    communication_type: str
-    to: Address
-
-
-def way_to(session_id: str) -> Way:
-    """Find how the person of a session is written to; CannotSend where there is no way."""
-    with deadline():
-        session = finding.get(session_id)
-        written = asked.latest(session_id) if session else None
-        sent = outbound.latest_address(session_id) if session and not written else None
-    if session is None:
-        raise CannotSend(f"There is no session {session_id}.")
-    if written:
-        kind = written.place.communication_type or session.communication_type
-        return Way(session, kind, _with_numbers_of(session_id, kind, queue.address_of(written.metadata)))
-    if sent is None and session.communication_type == VOICE:
-        return Way(session, SMS, _by_text(session_id))
-    if sent is None and session.communication_type == CHAT:
-        return Way(session, CHAT, _on_their_site(session))
-    if sent is None:
-        raise CannotSend("Nobody wrote in this session, so there is no address to answer. Text the number instead.")
-    return Way(session, session.communication_type, sent)
-
-
-def _on_their_site(session: SessionView) -> Address:
-    """Tell how somebody is written to who opened a chat and said nothing yet."""
-    user = next((key[key.index(CHAT_PREFIX) :] for key in session.keys if CHAT_PREFIX in key), "")
-    return Address(user, site_of(user))
-
-
-def _by_text(session_id: str) -> Address:
-    """Tell how a caller is texted: only where the number they called is known to take texts."""
-    with deadline():
-        person, line = finding.numbers_of(session_id)
-        texts = channels.find(SMS, address(line)) if line else None
-    if not address(person).number or is_withheld(person):
-        raise CannotSend("The caller withheld their number, so there is nobody to text.")
-    if texts is None:
-        raise CannotSend(f"Nobody ever texted {line or 'this line'}, so it may not take texts. Call back instead.")
-    return Address(person, line, texts.account_sid)
-
-
-def _with_numbers_of(session_id: str, communication_type: str, to: Address) -> Address:
-    """Fill in from the session what its messages do not tell, as those of the Node application."""
-    if to.to and to.sender:
-        return to
-    with deadline():
-        person, line = (number and _written(communication_type, number) for number in finding.numbers_of(session_id))
-    return replace(to, to=to.to or person, sender=to.sender or line)
 
 
 def _send(

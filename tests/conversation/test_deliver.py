@@ -7,7 +7,8 @@ import pytest
 
 from gateway.clients.twilio import Twilio as Client
 from gateway.conversation import send, work
-from gateway.conversation.send import CannotSend, Draft
+from gateway.conversation.send import Draft
+from gateway.conversation.ways import CannotSend
 from gateway.core.codes import CODES
 from gateway.core.sending import Reaction
 from gateway.store import attempts

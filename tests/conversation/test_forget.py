@@ -8,7 +8,7 @@ import pytest
 import structlog.testing
 
 from gateway import clients
-from gateway.conversation import emptying, send, upkeep, work
+from gateway.conversation import emptying, send, upkeep, ways, work
 from gateway.conversation import forget as forgetting
 from gateway.conversation.redaction import TwilioRefuses
 from gateway.core.participant import participant
@@ -112,7 +112,7 @@ def test_who_said_stop_is_not_texted_when_they_are_known_again(app, worker, ada,
     ada.say(body="STOP")
     assert forget(worker, clock).suppressed == 1
     assert traces(ADA) == set()
-    with pytest.raises(send.CannotSend, match="opted out"):
+    with pytest.raises(ways.CannotSend, match="opted out"):
         send.send_text(worker.runtime, communication_type="sms", to=ADA, line=LINE, text="Hi", message_id="one")
     assert traces(ADA) == set()
     answer = ada.say(minutes=10, body="Hello")

@@ -149,7 +149,7 @@ def test_i12_a_start_takes_back_the_stop_of_its_own_number_only(scene):
 
 
 def test_i12_what_waits_for_one_is_canceled_where_the_other_is_out(make_app, clock, live_db):
-    from gateway.conversation import send
+    from gateway.conversation import send, ways
 
     scene = Scene(make_app(), clock, live_db)
     scene.says(ADA, "STOP")
@@ -157,7 +157,7 @@ def test_i12_what_waits_for_one_is_canceled_where_the_other_is_out(make_app, clo
     send.send_text(scene.runtime, communication_type="sms", to=BOB, line=LINE, text="Hello", message_id="ag:1")
     scene.merge(ADA, BOB)
     assert live_db.outbox.find_one({"_id": "ag:1"})["state"] == "canceled"
-    with pytest.raises(send.CannotSend, match="opted out"):
+    with pytest.raises(ways.CannotSend, match="opted out"):
         send.send_text(scene.runtime, communication_type="sms", to=BOB, line=LINE, text="Hello", message_id="ag:2")
 
 

@@ -8,7 +8,8 @@ import pytest
 from gateway.conversation import actions, operators, send, upkeep
 from gateway.conversation.operators import CannotDo
 from gateway.conversation.outlook import outlook
-from gateway.conversation.send import CannotSend, Draft
+from gateway.conversation.send import Draft
+from gateway.conversation.ways import CannotSend
 from gateway.store import asked, audit, backfilling, retention
 from tests.conftest import TEN, Twilio
 from tests.conversation.conftest import Person

@@ -8,7 +8,8 @@ import pytest
 from gateway.conversation import idempotency, operators, outreach
 from gateway.conversation.idempotency import KeyReused
 from gateway.conversation.operators import CannotDo
-from gateway.conversation.send import CannotSend, Draft
+from gateway.conversation.send import Draft
+from gateway.conversation.ways import CannotSend
 from gateway.store import audit, listing
 from tests.conftest import Twilio
 from tests.conversation.conftest import Person
