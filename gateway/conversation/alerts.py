@@ -17,7 +17,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.core.signing import signed_headers
 from gateway.core.times import ms_between
 from gateway.logs import log
-from gateway.store import listing, outbox, triage
+from gateway.store import listing, outbox, outbox_claims, triage
 from gateway.store.connection import deadline
 from gateway.store.outbox import Row
 
@@ -83,7 +83,7 @@ def send(runtime: Runtime, row: Row) -> None:
         log.warning("alert_failed", way=way, session_id=row.about, message=str(failure)[:300])
         due = runtime.clock.now() + pause(row.tries)
         with deadline():
-            outbox.postpone(row, due, failed=str(failure)[:500])
+            outbox_claims.postpone(row, due, failed=str(failure)[:500])
         runtime.notify(row.id, due)
         return
     log.info("alert_sent", way=way, session_id=row.about)
@@ -98,7 +98,7 @@ def give_up(runtime: Runtime, row: Row, error: str) -> None:
 
 def _finish(runtime: Runtime, row: Row, state: str, error: str = "") -> None:
     with deadline():
-        outbox.finish(row, state, runtime.clock.now(), error=error)
+        outbox_claims.finish(row, state, runtime.clock.now(), error=error)
 
 
 def _is_asked(session: Mapping[str, Any], row: Row) -> bool:

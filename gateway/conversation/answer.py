@@ -19,7 +19,7 @@ from gateway.core.messages import HOSTED, Channel
 from gateway.core.participant import address
 from gateway.core.replies import FLOW, Reply, Turn
 from gateway.logs import log
-from gateway.store import answers, asked, finding, outbound, outbox, sessions
+from gateway.store import answers, asked, finding, outbound, outbox, outbox_claims, sessions
 from gateway.store.answers import PENDING, QUEUED
 from gateway.store.asked import Asked
 from gateway.store.connection import deadline
@@ -81,7 +81,7 @@ def _answer_burst(runtime: Runtime, row: Row, message: Asked) -> None:
         if message.id not in {one.id for one in latest} or _is_overtaken(runtime, message, latest):
             _discard(runtime, row, message, name)
         elif not asked.claim([one.id for one in burst], row.id):
-            outbox.postpone(row, runtime.clock.now())  # a part of it is answered by somebody else: asked anew
+            outbox_claims.postpone(row, runtime.clock.now())  # a part of it is answered by somebody else: asked anew
         else:
             _commit(runtime, row, burst, reply, milliseconds)
 
@@ -226,7 +226,7 @@ def _send(runtime: Runtime, row: Row, message: Asked | None, stored: Sequence[ou
     for later in rows[1:]:
         outbox.put(later)
     _mark(runtime, message, first)
-    if not outbox.go_on_sending(row, rows[0]) and has_opted_out(first.place.contact_id, row.address):
+    if not outbox_claims.go_on_sending(row, rows[0]) and has_opted_out(first.place.contact_id, row.address):
         for piece in pieces:
             optouts.call_off(runtime, piece.id)
     for queued in rows:

@@ -18,7 +18,7 @@ from gateway.core.messages import StatusUpdate
 from gateway.core.sending import LookupFailed, NotSent, OutcomeUnknown, Outgoing, Reaction, Sent
 from gateway.core.statuses import MESSAGE_FAILURES
 from gateway.logs import log, where
-from gateway.store import attempts, delivery, lanes, outbound, outbox
+from gateway.store import attempts, delivery, lanes, outbound, outbox, outbox_claims
 from gateway.store.connection import deadline
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import Address, Row
@@ -179,7 +179,7 @@ def _refused(runtime: Runtime, row: Row, refusal: NotSent) -> None:
 def _wait(runtime: Runtime, row: Row, later: Later) -> None:
     with deadline():
         sent = row.attempted_at is not None
-        outbox.postpone(row, later.due, slot=later.slot, sent=sent, behind=later.behind)
+        outbox_claims.postpone(row, later.due, slot=later.slot, sent=sent, behind=later.behind)
         now = runtime.clock.now()
         if later.behind and lanes.one_before(row, now + SOON) is None:
             # What it waited for went out between the look and letting go, and told nobody.

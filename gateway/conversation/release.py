@@ -4,7 +4,7 @@ import random
 from datetime import datetime, timedelta
 
 from gateway.conversation.runtime import Runtime
-from gateway.store import lanes, outbox
+from gateway.store import lanes, outbox_claims
 from gateway.store.connection import deadline
 from gateway.store.outbox import Row
 
@@ -14,7 +14,7 @@ LONGEST_PAUSE = timedelta(hours=1)
 def finish(runtime: Runtime, row: Row, state: str, *, error: str = "") -> None:
     """End a row; after one that sends, let the next message to the same person go."""
     now = runtime.clock.now()
-    if outbox.finish(row, state, now, error=error):
+    if outbox_claims.finish(row, state, now, error=error):
         let_next_go(runtime, row, now)
 
 
@@ -29,7 +29,7 @@ def postpone(
 ) -> None:
     """Put a row off after a try that failed; with `sent` the provider may have the message."""
     with deadline():
-        outbox.postpone(row, due, failed=failed[:500], slot=slot, sent=sent)
+        outbox_claims.postpone(row, due, failed=failed[:500], slot=slot, sent=sent)
     runtime.notify(row.id, due)
 
 

@@ -16,7 +16,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.core.errors import StoreUnavailable
 from gateway.core.times import ms_between
 from gateway.logs import log
-from gateway.store import backlog, outbox
+from gateway.store import backlog, outbox, outbox_claims
 from gateway.store.connection import deadline
 from gateway.store.outbox import Row
 
@@ -51,11 +51,11 @@ def claim(
     *,
     steps: Sequence[str] = outbox.HANDS,
     row_id: str | None = None,
-    overdue: timedelta = outbox.NOT_AT_ALL,
+    overdue: timedelta = outbox_claims.NOT_AT_ALL,
 ) -> Row | None:
     """Take a row that is due, under a name nobody else has; None where nothing is."""
     with deadline():
-        return outbox.claim(
+        return outbox_claims.claim(
             _name(), runtime.clock.now(), lease(runtime), steps=_asked(runtime, steps), row_id=row_id, overdue=overdue
         )
 
@@ -63,13 +63,13 @@ def claim(
 def due(runtime: Runtime, *, steps: Sequence[str], overdue: timedelta, limit: int) -> list[tuple[str, str]]:
     """List rows that are due, with their steps."""
     with deadline():
-        return outbox.due(runtime.clock.now(), steps=_asked(runtime, steps), overdue=overdue, limit=limit)
+        return outbox_claims.due(runtime.clock.now(), steps=_asked(runtime, steps), overdue=overdue, limit=limit)
 
 
 def claim_all(runtime: Runtime, ids: Sequence[str]) -> list[Row]:
     """Take rows that are due, all under one name that nobody else has; gives those that nobody else took."""
     with deadline():
-        return outbox.claim_all(_name(), runtime.clock.now(), lease(runtime), ids)
+        return outbox_claims.claim_all(_name(), runtime.clock.now(), lease(runtime), ids)
 
 
 def _name() -> str:
@@ -102,11 +102,11 @@ def do(runtime: Runtime, row: Row) -> None:
         # The claim ends by itself, and the row is due again; nobody's fault, so the try does not count.
         log.warning("store_unavailable", message=str(error)[:300], row=row.id)
         with contextlib.suppress(StoreUnavailable), deadline():
-            outbox.give_back(row)
+            outbox_claims.give_back(row)
     except Exception as error:
         log.exception("outbox_failed", row=row.id, step=row.step)
         with deadline():
-            outbox.postpone(row, runtime.clock.now() + pause(row.tries), failed=repr(error)[:500], sent=True)
+            outbox_claims.postpone(row, runtime.clock.now() + pause(row.tries), failed=repr(error)[:500], sent=True)
 
 
 def do_one(runtime: Runtime, *, row_id: str | None = None) -> bool:

@@ -18,7 +18,8 @@ from gateway.store import contacts, delivery, outbound
 from gateway.store.connection import collection, deadline
 from gateway.store.documents import CallbackDocument, MessageDocument, OutboxDocument
 from gateway.store.outbound import Outbound
-from gateway.store.outbox import DONE, WAITING, Row, mine
+from gateway.store.outbox import DONE, WAITING, Row
+from gateway.store.outbox_claims import mine
 
 # Of people with long queues not everything is read: theirs are looked at one by one.
 READ_AHEAD = 4

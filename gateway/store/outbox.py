@@ -1,16 +1,11 @@
-"""The outbox: what is still to be answered, sent, fetched or told. It is the truth; a broker only hurries it along.
-
-A row is claimed with a lease: claiming moves `due` to the end of the lease, so a row whose worker died becomes
-due again by itself. Everything a claimant does to its row is bound to the claim.
-"""
+"""The outbox: what is still to be answered, sent, fetched or told. It is the truth; a broker only hurries it along."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ASCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from gateway.store.connection import collection, insert_new
@@ -24,7 +19,6 @@ STEPS = (ANSWER, SEND, FETCH, DELETE, ALERT, FLOW)
 # What waits for a CRM is done by the same hands, but nobody is late for it: it may wait for that one's tomorrow.
 AT_LEISURE = (CRM,)
 HANDS = (*STEPS, *AT_LEISURE)
-NOT_AT_ALL = timedelta()
 
 EVER = datetime.fromtimestamp(0, UTC)
 # What waits for the worker's hands. Step and moment are in there for the index.
@@ -73,7 +67,7 @@ class Row:
 def put(row: Row) -> bool:
     """Add a row; False where one of that id is there, whatever became of it."""
     try:
-        collection(OutboxDocument).insert_one(_document(row))
+        collection(OutboxDocument).insert_one(document_of(row))
     except DuplicateKeyError:
         return False
     return True
@@ -81,25 +75,26 @@ def put(row: Row) -> bool:
 
 def call_off(row: Row) -> None:
     """Note that something is never to be done: whoever would add that row finds it there."""
-    insert_new(OutboxDocument, [_document(row) | {"state": CANCELED, "finished_at": row.queued_at}])
+    insert_new(OutboxDocument, [document_of(row) | {"state": CANCELED, "finished_at": row.queued_at}])
 
 
 def put_all(rows: Sequence[Row]) -> list[Row]:
     """Add rows; gives those of which none of that id was there."""
-    taken = set(insert_new(OutboxDocument, [_document(row) for row in rows])) if rows else set()
+    taken = set(insert_new(OutboxDocument, [document_of(row) for row in rows])) if rows else set()
     return [row for position, row in enumerate(rows) if position not in taken]
 
 
 def put_answers(rows: Sequence[Row]) -> None:
     """Add rows that ask for answers; one that ended without an answer is opened again, for its message still waits."""
-    if insert_new(OutboxDocument, [_document(row) for row in rows]):
+    if insert_new(OutboxDocument, [document_of(row) for row in rows]):
         collection(OutboxDocument).update_many(
             {"_id": {"$in": [row.id for row in rows]}, "step": ANSWER, "state": DONE},
             {"$set": {"state": WAITING, "due": rows[0].due, "owner": "", "tries": 0}, "$unset": {"finished_at": ""}},
         )
 
 
-def _document(row: Row) -> dict[str, Any]:
+def document_of(row: Row) -> dict[str, Any]:
+    """Give a row as it is stored."""
     document: dict[str, Any] = {
         "_id": row.id,
         "step": row.step,
@@ -121,7 +116,8 @@ def _document(row: Row) -> dict[str, Any]:
     return document
 
 
-def _row(document: Mapping[str, Any]) -> Row:
+def row_of(document: Mapping[str, Any]) -> Row:
+    """Read a row that was stored."""
     return Row(
         id=document["_id"],
         step=document["step"],
@@ -142,132 +138,6 @@ def _row(document: Mapping[str, Any]) -> Row:
         event=document.get("event") or {},
         give_up_at=document.get("give_up_at"),
     )
-
-
-def claim(
-    owner: str,
-    now: datetime,
-    lease: timedelta,
-    *,
-    steps: Sequence[str] = HANDS,
-    row_id: str | None = None,
-    overdue: timedelta = NOT_AT_ALL,
-) -> Row | None:
-    """Take the row that is due longest (or that one, if it is due) until the lease ends; None where there is none.
-
-    With `overdue` only what has been due for so long.
-    """
-    wanted: dict[str, Any] = {"state": WAITING, "step": {"$in": list(steps)}, "due": {"$lte": now - overdue}}
-    if row_id:
-        wanted["_id"] = row_id
-    return _claim(wanted, owner, now + lease)
-
-
-def due(
-    now: datetime, *, steps: Sequence[str] = HANDS, overdue: timedelta = NOT_AT_ALL, limit: int
-) -> list[tuple[str, str]]:
-    """List rows that may be claimed, with their steps: so many of those that have been due longest."""
-    wanted = {"state": WAITING, "step": {"$in": list(steps)}, "due": {"$lte": now - overdue}}
-    found = collection(OutboxDocument).find(wanted, {"step": 1}).sort("due", ASCENDING).limit(limit)
-    return [(row["_id"], row["step"]) for row in found]
-
-
-def claim_all(owner: str, now: datetime, lease: timedelta, ids: Sequence[str]) -> list[Row]:
-    """Take those of the rows that are still due, until the lease ends."""
-    rows, wanted = collection(OutboxDocument), {"_id": {"$in": list(ids)}, "state": WAITING}
-    rows.update_many(wanted | {"due": {"$lte": now}}, _taken(owner, now + lease))
-    taken = {found["_id"]: _row(found) for found in rows.find(wanted | {"owner": owner})}
-    return [taken[one] for one in ids if one in taken]
-
-
-def claim_event(owner: str, now: datetime, lease: timedelta, subscriptions: Sequence[str]) -> Row | None:
-    """Take the event that is due longest among those for some subscriptions; None where there is none."""
-    wanted = {"state": WAITING, "subscription": {"$in": list(subscriptions)}, "due": {"$lte": now}}
-    return _claim(wanted, owner, now + lease, hint="next_event")
-
-
-def _claim(wanted: Mapping[str, Any], owner: str, until: datetime, **how: Any) -> Row | None:
-    found = collection(OutboxDocument).find_one_and_update(
-        wanted,
-        _taken(owner, until),
-        sort=[("due", ASCENDING)],
-        return_document=ReturnDocument.AFTER,
-        **how,
-    )
-    return _row(found) if found else None
-
-
-def _taken(owner: str, until: datetime) -> dict[str, Any]:
-    return {"$set": {"owner": owner, "due": until}, "$inc": {"tries": 1}, "$unset": {"hinted_at": ""}}
-
-
-def renew(owner: str, ids: Sequence[str], until: datetime) -> None:
-    """Go on holding rows that are still being worked on."""
-    collection(OutboxDocument).update_many(
-        {"_id": {"$in": list(ids)}, "owner": owner, "state": WAITING}, {"$set": {"due": until}}
-    )
-
-
-def give_back(row: Row) -> None:
-    """Take back that a try was counted, where it was none of the row's doing; the lease goes on."""
-    collection(OutboxDocument).update_one(mine(row), {"$inc": {"tries": -1}})
-
-
-def mine(row: Row) -> dict[str, Any]:
-    """Match a row while it is claimed under its claimant's name."""
-    return {"_id": row.id, "owner": row.owner, "state": WAITING}
-
-
-def put_off(row: Row, due: datetime, *, error: str, response: Mapping[str, Any]) -> bool:
-    """Let go of an event until later, after a try that failed."""
-    changes = {"due": due, "owner": "", "error": error, "response": response}
-    return collection(OutboxDocument).update_one(mine(row), {"$set": changes}).modified_count == 1
-
-
-def postpone(
-    row: Row, due: datetime, *, failed: str = "", slot: datetime | None = None, sent: bool = False, behind: bool = False
-) -> bool:
-    """Let go of a row until later. With `failed` the try counts; with `sent` the provider may have the message.
-
-    With `behind` it waits for nothing but an earlier message to the same person.
-    """
-    changes: dict[str, Any] = {"$set": {"due": due, "owner": ""}, "$unset": {}}
-    if failed:
-        changes["$set"]["error"] = failed
-    else:
-        changes["$inc"] = {"tries": -1}
-    if slot:
-        changes["$set"]["slot"] = slot
-    else:
-        changes["$unset"]["slot"] = ""
-    if behind:
-        changes["$set"]["behind"] = True
-    else:
-        changes["$unset"]["behind"] = ""
-    if not sent:
-        changes["$unset"] |= {"attempted_at": "", "last_attempt_at": ""}
-    return collection(OutboxDocument).update_one(mine(row), _without_empty(changes)).modified_count == 1
-
-
-def _without_empty(changes: dict[str, Any]) -> dict[str, Any]:
-    return {operator: fields for operator, fields in changes.items() if fields}
-
-
-def finish(row: Row, state: str, now: datetime, *, error: str = "", response: Mapping[str, Any] | None = None) -> bool:
-    """End a row; it is kept for a week, so that nothing is queued twice. `response` is what a try was answered."""
-    changes: dict[str, Any] = {"state": state, "finished_at": now}
-    if error:
-        changes["error"] = error
-    if response is not None:
-        changes["response"] = response
-    return collection(OutboxDocument).update_one(mine(row), {"$set": changes}).modified_count == 1
-
-
-def go_on_sending(row: Row, first: Row) -> bool:
-    """Turn a row whose message is stored now into the row that sends it; False where it was canceled meanwhile."""
-    sending = {name: value for name, value in _document(first).items() if name not in ("_id", "state", "tries")}
-    done = collection(OutboxDocument).update_one(mine(row), {"$set": sending | {"tries": 0, "owner": ""}})
-    return done.modified_count == 1
 
 
 def resend(row: Row, message_id: str, *, due: datetime, queued_at: datetime) -> Row:
@@ -307,4 +177,4 @@ def states(ids: Sequence[str]) -> dict[str, dict[str, Any]]:
 def find(row_id: str) -> Row | None:
     """Look a row up, whatever became of it."""
     found = collection(OutboxDocument).find_one({"_id": row_id})
-    return _row(found) if found else None
+    return row_of(found) if found else None

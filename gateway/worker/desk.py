@@ -14,9 +14,10 @@ from gateway.conversation import work
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import StoreUnavailable
 from gateway.logs import log
-from gateway.store import outbox
+from gateway.store import outbox, outbox_claims
 from gateway.store.connection import deadline
-from gateway.store.outbox import NOT_AT_ALL, Row
+from gateway.store.outbox import Row
+from gateway.store.outbox_claims import NOT_AT_ALL
 from gateway.worker.chores import start, steady
 
 # An idle worker asks this often whether something is due: what a caller on the phone notices least.
@@ -186,7 +187,7 @@ class Desk:
             held.setdefault(owner, []).append(row_id)
         with deadline():
             for owner, ids in held.items():
-                outbox.renew(owner, ids, until)
+                outbox_claims.renew(owner, ids, until)
 
     def _republish(self) -> None:
         if self._consumer and self._consumer.is_connected:

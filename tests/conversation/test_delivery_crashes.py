@@ -11,13 +11,13 @@ import pytest
 from gateway.clients.twilio import Twilio as Client
 from gateway.conversation import actions, counting, respond, status, upkeep
 from gateway.core.replies import Reply
-from gateway.store import asked, attempts, connection, lanes, outbound, outbox
+from gateway.store import asked, attempts, connection, lanes, outbound, outbox_claims
 from tests.conftest import Twilio
 from tests.conversation.worker import Worker, slow_responder
 from tests.stand_ins.twilio import Fault, TwilioStandIn
 
 STEPS = [
-    (outbox, "claim", "after"),
+    (outbox_claims, "claim", "after"),
     (asked, "burst", "after"),
     (respond, "ask", "before"),
     (respond, "ask", "after"),
@@ -28,8 +28,8 @@ STEPS = [
     (counting, "count_ours", "after"),
     (asked, "mark_answered", "before"),
     (asked, "mark_answered", "after"),
-    (outbox, "go_on_sending", "before"),
-    (outbox, "go_on_sending", "after"),
+    (outbox_claims, "go_on_sending", "before"),
+    (outbox_claims, "go_on_sending", "after"),
     (lanes, "reserve", "after"),
     (attempts, "begin", "before"),
     (attempts, "begin", "after"),

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.conversation import flow_effects, flow_upkeep, respond, upkeep
-from gateway.store import answers, asked, flow_runs, messages, outbound, outbox, sessions
+from gateway.store import answers, asked, flow_runs, messages, outbound, outbox_claims, sessions
 from gateway.store import flows as store_flows
 from tests.conversation.flowing import ASKED, NOTED, SAID, SPOKEN, Scene
 from tests.webhooks.conftest import Call, said, texts
@@ -23,7 +23,7 @@ IN_WEBHOOK = [
 # Where a flow begins and ends, the two steps that matter most stand for all.
 FEW = [(store_flows, "advance", "after"), (answers, "give", "before")]
 IN_WORKER = [
-    (outbox, "claim", "after"),
+    (outbox_claims, "claim", "after"),
     (store_flows, "advance", "before"),
     (store_flows, "advance", "after"),
     (flow_effects, "follow", "after"),
@@ -32,7 +32,7 @@ IN_WORKER = [
     (outbound, "insert", "after"),
     (asked, "mark_answered", "before"),
     (asked, "mark_answered", "after"),
-    (outbox, "go_on_sending", "after"),
+    (outbox_claims, "go_on_sending", "after"),
 ]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.clients.broker import HINT_SECONDS
 from gateway.conversation import work
-from gateway.store import outbox
+from gateway.store import outbox, outbox_claims
 from gateway.store.outbox import Row
 
 
@@ -73,7 +73,7 @@ def test_a_row_that_was_put_off_is_told_of_as_if_it_were_new(serving, put, told,
     clock.tick(1)
     work.republish(serving)
     row = work.claim(serving)
-    outbox.postpone(row, clock.now())
+    outbox_claims.postpone(row, clock.now())
     clock.tick(1)
     work.republish(serving)
     assert told == ["m1", "m1"]

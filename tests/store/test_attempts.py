@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from bson import ObjectId
 
-from gateway.store import attempts, outbox
+from gateway.store import attempts, outbox, outbox_claims
 from gateway.store.attempts import Beginning, Confirmed, Outcome
 from gateway.store.outbox import Row
 from tests.conftest import TEN
@@ -22,16 +22,16 @@ def queued(db, name, *, lane="", status="queued", **fields):
     place = {"session_id": ObjectId(), "channel_id": "c", "communication_type": "sms", "contact_id": PERSON}
     said = {"status": status, "status_history": [{"status": status, "at": TEN}]} if status else {}
     db.messages.insert_one({"_id": name, "direction": "outbound", "createdAt": TEN} | place | said | fields)
-    return outbox.claim(f"owner of {name}", TEN, LEASE, row_id=name)
+    return outbox_claims.claim(f"owner of {name}", TEN, LEASE, row_id=name)
 
 
 def test_many_rows_are_claimed_once_whoever_asks(app, db):
     for number in range(6):
         outbox.put(Row(f"m{number}", outbox.SEND, f"m{number}", due=TEN + number * SECOND, queued_at=TEN))
     now = TEN + 4 * SECOND
-    due = [row_id for row_id, _ in outbox.due(now, limit=10)]
-    mine = outbox.claim_all("me", now, LEASE, due[:3])
-    others = outbox.claim_all("other", now, LEASE, due)
+    due = [row_id for row_id, _ in outbox_claims.due(now, limit=10)]
+    mine = outbox_claims.claim_all("me", now, LEASE, due[:3])
+    others = outbox_claims.claim_all("other", now, LEASE, due)
     assert ([row.id for row in mine], [row.id for row in others]) == (["m0", "m1", "m2"], ["m3", "m4"])
     assert {(row.owner, row.tries, row.due) for row in mine} == {("me", 1, now + LEASE)}
 

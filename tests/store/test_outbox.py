@@ -5,17 +5,17 @@ from datetime import timedelta
 import mongoengine
 import pytest
 
-from gateway.store import asked, attempts, backlog, deliveries, failures, lanes, outbox
+from gateway.store import asked, attempts, backlog, deliveries, failures, lanes, outbox, outbox_claims
 from gateway.store.outbox import Row
 from tests.conftest import TEN
 
 LEASE = timedelta(seconds=60)
 SENT = Row("m1", outbox.SEND, "m1", TEN, TEN, lane="a|b")
 LOOKS = {
-    "claim": lambda: outbox.claim("me", TEN, LEASE),
-    "claim by id": lambda: outbox.claim("me", TEN, LEASE, row_id="m1"),
-    "due": lambda: outbox.due(TEN, limit=2),
-    "claim all": lambda: outbox.claim_all("me", TEN, LEASE, ["m1"]),
+    "claim": lambda: outbox_claims.claim("me", TEN, LEASE),
+    "claim by id": lambda: outbox_claims.claim("me", TEN, LEASE, row_id="m1"),
+    "due": lambda: outbox_claims.due(TEN, limit=2),
+    "claim all": lambda: outbox_claims.claim_all("me", TEN, LEASE, ["m1"]),
     "look": lambda: attempts.look(SENT),
     "begin": lambda: attempts.begin(SENT, TEN, LEASE),
     "confirm": lambda: attempts.confirm(SENT, "SM1", "queued", TEN),
@@ -25,7 +25,7 @@ LOOKS = {
     "cancel": lambda: outbox.cancel(["6b0147b97f9cf309296e1567"], ["+15017122661"], TEN),
     "one before": lambda: lanes.one_before(Row("m2", outbox.SEND, "m2", TEN, TEN, lane="a|b"), TEN),
     "next in lane": lambda: lanes.let_next_go("a|b", TEN),
-    "claim an event": lambda: outbox.claim_event("me", TEN, LEASE, ["s", "t"]),
+    "claim an event": lambda: outbox_claims.claim_event("me", TEN, LEASE, ["s", "t"]),
     "events waiting": lambda: deliveries.counts("s"),
     "events of one": lambda: deliveries.page("s", limit=1),
     "events again": lambda: deliveries.hurry("s", TEN - LEASE),

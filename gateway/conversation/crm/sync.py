@@ -11,7 +11,7 @@ from gateway.conversation.release import pause
 from gateway.conversation.runtime import Runtime
 from gateway.core.crm import CrmFailed, CrmGone
 from gateway.logs import log
-from gateway.store import crm_queue, crm_state, groups, outbox
+from gateway.store import crm_queue, crm_state, groups, outbox, outbox_claims
 from gateway.store.connection import deadline
 from gateway.store.crm_queue import Wanted
 from gateway.store.groups import Group
@@ -51,11 +51,11 @@ def _ready(runtime: Runtime, crm: Crm, row: Row) -> tuple[Group, Wanted] | None:
     """Give who is to be told of, and what; None where it is not their turn, and the row is seen to."""
     now = runtime.clock.now()
     if held := hold.until(runtime):
-        outbox.postpone(row, held[0])
+        outbox_claims.postpone(row, held[0])
         return None
     group, wanted = groups.find(row.about), crm_queue.wanted(row)
     if group is None or group.first("to_forget"):
-        outbox.finish(row, outbox.CANCELED, now, error="the contact is gone")
+        outbox_claims.finish(row, outbox.CANCELED, now, error="the contact is gone")
         return None
     if group.id != row.about:
         # They were merged: whoever stands for both is synchronised with what this one was to be told of.
@@ -64,7 +64,7 @@ def _ready(runtime: Runtime, crm: Crm, row: Row) -> tuple[Group, Wanted] | None:
         return None
     due = queue.soonest(runtime, crm, group.head)
     if due > runtime.clock.now():
-        outbox.postpone(row, due)
+        outbox_claims.postpone(row, due)
         return None
     return group, wanted
 
@@ -114,9 +114,9 @@ def _failed(runtime: Runtime, crm: Crm, group: Group, row: Row, error: CrmFailed
             outcome, due = RETRIED, now + _longer(pause(failures), error)
         _note_failure(crm, group, state | {"failures": failures}, due)
         if due:
-            outbox.postpone(row, due)
+            outbox_claims.postpone(row, due)
         else:
-            outbox.finish(row, outbox.FAILED, now, error=f"{error.code}: {text}"[:500])
+            outbox_claims.finish(row, outbox.FAILED, now, error=f"{error.code}: {text}"[:500])
     _count(crm, group.id, outcome, error)
 
 
@@ -147,22 +147,22 @@ def _attempt_to_erase(runtime: Runtime, crm: Crm, row: Row) -> None:
         now = runtime.clock.now()
         with deadline():
             if error.account:
-                outbox.postpone(row, hold.begin(runtime, error))
+                outbox_claims.postpone(row, hold.begin(runtime, error))
             elif error.permanent:
-                outbox.finish(row, outbox.FAILED, now, error=f"{error.code}: {error}"[:500])
+                outbox_claims.finish(row, outbox.FAILED, now, error=f"{error.code}: {error}"[:500])
             else:
-                outbox.put_off(row, now + _longer(pause(row.tries), error), error=str(error)[:500], response={})
+                outbox_claims.put_off(row, now + _longer(pause(row.tries), error), error=str(error)[:500], response={})
         _count(crm, "", FAILED if error.permanent else RETRIED, error)
     else:
         with deadline():
-            outbox.finish(row, outbox.DONE, runtime.clock.now())
+            outbox_claims.finish(row, outbox.DONE, runtime.clock.now())
 
 
 def give_up(runtime: Runtime, row: Row, reason: str) -> None:
     """Stop trying what fails in a way nobody foresaw, and say so on the contact."""
     now = runtime.clock.now()
     with deadline():
-        outbox.finish(row, outbox.FAILED, now, error=f"our_fault: {reason}")
+        outbox_claims.finish(row, outbox.FAILED, now, error=f"our_fault: {reason}")
         if runtime.crm and (group := groups.find(row.about)):
             state = {"error": f"This gateway {reason}; its log says why.", "error_code": "our_fault", "error_at": now}
             _note_failure(runtime.crm, group, state, None)

@@ -14,7 +14,7 @@ from gateway.conversation.release import pause
 from gateway.conversation.runtime import Runtime
 from gateway.core.signing import signed_headers
 from gateway.logs import log
-from gateway.store import deliveries, outbox, subscriptions
+from gateway.store import deliveries, outbox, outbox_claims, subscriptions
 from gateway.store.connection import deadline
 from gateway.store.outbox import Row
 from gateway.store.subscriptions import Subscription
@@ -45,7 +45,7 @@ def deliver(runtime: Runtime, row: Row) -> None:
             _cancel(runtime, row, "its subscription has ended")
             return
         if not to.active:
-            outbox.postpone(row, runtime.clock.now() + PAUSED)
+            outbox_claims.postpone(row, runtime.clock.now() + PAUSED)
             return
         if not secrets.is_known(runtime, to):
             _put_off(runtime, row, to, NEW_SECRET, {})
@@ -124,7 +124,7 @@ def _put_off(
     if row.give_up_at and now >= row.give_up_at:
         _end(runtime, row, FAILED, outbox.FAILED, problem, response)
     else:
-        outbox.put_off(row, now + pause(row.tries), error=problem, response=response)
+        outbox_claims.put_off(row, now + pause(row.tries), error=problem, response=response)
         _count(row, RETRIED, problem)
     failing = _note_failure(runtime, to, problem)
     asked = timedelta(seconds=answer.retry_after or 0) if answer else timedelta()
@@ -145,12 +145,12 @@ def _note_failure(runtime: Runtime, to: Subscription, problem: str) -> Subscript
 
 
 def _cancel(runtime: Runtime, row: Row, reason: str) -> None:
-    outbox.finish(row, outbox.CANCELED, runtime.clock.now(), error=reason)
+    outbox_claims.finish(row, outbox.CANCELED, runtime.clock.now(), error=reason)
     _count(row, CANCELED, reason)
 
 
 def _end(runtime: Runtime, row: Row, outcome: str, state: str, problem: str, response: Mapping[str, Any]) -> None:
-    outbox.finish(row, state, runtime.clock.now(), error=problem, response=response)
+    outbox_claims.finish(row, state, runtime.clock.now(), error=problem, response=response)
     _count(row, outcome, problem)
 
 

@@ -16,7 +16,7 @@ from gateway.conversation.release import pause
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import StoreUnavailable
 from gateway.logs import log
-from gateway.store import outbox, subscriptions
+from gateway.store import outbox_claims, subscriptions
 from gateway.store.connection import deadline
 from gateway.store.outbox import Row
 from gateway.store.subscriptions import Subscription
@@ -118,7 +118,7 @@ def claim(runtime: Runtime, among: list[str]) -> Row | None:
     lease = timedelta(seconds=runtime.settings.events.timeout_seconds) + BESIDE
     owner = f"{socket.gethostname()}-{secrets.token_hex(8)}"
     with deadline():
-        return outbox.claim_event(owner, runtime.clock.now(), lease, among)
+        return outbox_claims.claim_event(owner, runtime.clock.now(), lease, among)
 
 
 def do(runtime: Runtime, row: Row) -> None:
@@ -131,6 +131,6 @@ def do(runtime: Runtime, row: Row) -> None:
     except Exception as error:
         log.exception("event_failed", row=row.id)
         with deadline():
-            outbox.put_off(
+            outbox_claims.put_off(
                 row, runtime.clock.now() + pause(row.tries), error=f"our_fault: {error!r}"[:300], response={}
             )

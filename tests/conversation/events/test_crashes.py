@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from gateway.conversation.events import deliver, feed, hands, payload, queue
-from gateway.store import connection, occurrences, outbox, streams, subscriptions, turns
+from gateway.store import connection, occurrences, outbox, outbox_claims, streams, subscriptions, turns
 from tests.conversation.events.conftest import wait_for
 
 FINDING = [
@@ -22,13 +22,13 @@ FINDING = [
     (streams, "keep_place", "after"),
 ]
 TELLING = [
-    (outbox, "claim_event", "after"),
+    (outbox_claims, "claim_event", "after"),
     (payload, "body", "after"),
     (deliver.posting, "post", "before"),
     (deliver.posting, "post", "during"),
     (deliver.posting, "post", "after"),
-    (outbox, "finish", "before"),
-    (outbox, "finish", "after"),
+    (outbox_claims, "finish", "before"),
+    (outbox_claims, "finish", "after"),
     (subscriptions, "succeeded", "before"),
     (subscriptions, "succeeded", "after"),
 ]
