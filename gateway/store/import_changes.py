@@ -10,8 +10,9 @@ from typing import Any
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from gateway.store import settling
 from gateway.store.connection import collection
-from gateway.store.documents import ContactDocument, ImportChangeDocument, MessageDocument, SessionDocument
+from gateway.store.documents import ContactDocument, ImportChangeDocument, SessionDocument
 from gateway.store.groups import escaped
 
 COUNTS, OPTED_OUT, CONTACT, CRM = "counts", "opted_out", "contact", "crm"
@@ -32,7 +33,7 @@ def note_counts(import_id: str, session_ids: Collection[str]) -> None:
     found = {row.pop("_id"): row for row in sessions}
     if not found:
         return
-    held = _counted(list(found))
+    held = settling.totals(list(found))
     _put([
         _first(import_id, COUNTS, one, {"before": row | {"held": held.get(one, {}).get("messages", 0)}})
         for one, row in found.items()
@@ -119,7 +120,7 @@ def forget(refs: Sequence[ObjectId]) -> None:
 
 def restore_counts(changes: Sequence[Mapping[str, Any]]) -> None:
     """Let sessions count again what they did, and what came since; the imported messages are gone by now."""
-    left = _counted([one["ref"] for one in changes])
+    left = settling.totals([one["ref"] for one in changes])
     updates = []
     for one in changes:
         before, now = one["before"], left.get(one["ref"], {})
@@ -135,19 +136,6 @@ def restore_counts(changes: Sequence[Mapping[str, Any]]) -> None:
 def _time(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> datetime | None:
     times = [one for one in (before.get(name), now.get(name)) if one]
     return (min if name == "first_message_at" else max)(times) if times else None
-
-
-def _counted(ids: Sequence[ObjectId]) -> dict[ObjectId, Document]:
-    # Private notes are counted, and are no activity (rule T5): their moments are left out.
-    moment = {"$cond": [{"$eq": ["$metadata.private", True]}, None, "$createdAt"]}
-    inbound = {"$cond": [{"$eq": ["$direction", "inbound"]}, "$createdAt", None]}
-    group: Document = {"first_message_at": {"$min": moment}, "last_message_at": {"$max": moment}}
-    group |= {"last_inbound_at": {"$max": inbound}, "messages": {"$sum": 1}}
-    pipeline: list[Document] = [
-        {"$match": {"session_id": {"$in": list(ids)}}},
-        {"$group": {"_id": "$session_id", **group}},
-    ]
-    return {row["_id"]: row for row in collection(MessageDocument).aggregate(pipeline)}
 
 
 def restore_contact(change: Mapping[str, Any]) -> None:

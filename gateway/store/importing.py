@@ -12,7 +12,7 @@ from bson import ObjectId
 from pymongo import UpdateMany, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from gateway.store import groups, repeated
+from gateway.store import groups, repeated, settling
 from gateway.store.adopted import object_ids
 from gateway.store.connection import collection, insert_new
 from gateway.store.contacts import Contact
@@ -227,7 +227,7 @@ def _recount(ids: list[ObjectId]) -> set[ObjectId]:
     sessions, updates = collection(SessionDocument), []
     found = sessions.find({"_id": {"$in": ids}}, {"message_count": 1})
     counted = {row["_id"]: row.get("message_count") for row in found}
-    for row in collection(MessageDocument).aggregate(_counting(ids)):
+    for row in settling.totals(ids).values():
         if row["_id"] in counted and counted[row["_id"]] != row["messages"]:
             # Bound to the count that was seen: what comes now is counted by whoever brings it.
             which = {"_id": row["_id"], "message_count": counted[row["_id"]]}
@@ -237,24 +237,11 @@ def _recount(ids: list[ObjectId]) -> set[ObjectId]:
     return {update._filter["_id"] for update in updates}
 
 
-def _counting(ids: list[ObjectId]) -> list[dict[str, Any]]:
-    # Private notes are counted, and are no activity (rule T5): their moments are left out.
-    moment = {"$cond": [{"$eq": ["$metadata.private", True]}, None, "$createdAt"]}
-    inbound = {"$cond": [{"$eq": ["$direction", "inbound"]}, "$createdAt", None]}
-    times = {"first": {"$min": moment}, "last": {"$max": moment}, "inbound": {"$max": inbound}}
-    return [
-        {"$match": {"session_id": {"$in": ids}}},
-        {"$group": {"_id": "$session_id", "messages": {"$sum": 1}, **times}},
-    ]
-
-
 def _counts(row: Mapping[str, Any]) -> dict[str, Any]:
-    latest = {"last_message_at": row["last"], "last_inbound_at": row["inbound"]}
-    earliest = {"first_message_at": row["first"]}
     change = {
         "$set": {"message_count": row["messages"]},
-        "$max": {name: at for name, at in latest.items() if at},
-        "$min": {name: at for name, at in earliest.items() if at},
+        "$max": {name: row[name] for name in ("last_message_at", "last_inbound_at") if row[name]},
+        "$min": {name: row[name] for name in ("first_message_at",) if row[name]},
     }
     return {operator: fields for operator, fields in change.items() if fields}
 

@@ -6,7 +6,7 @@ their messages. It looks only at sessions that had no message for some seconds: 
 and a correction that is bound to the count it saw can neither meet another worker's nor a new turn's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -68,7 +68,7 @@ def recount(ids: list[ObjectId]) -> int:
 
 def correct(miscount: Miscount) -> bool:
     """Put a session's count and times right; False where it had a message since and waits for the next look."""
-    times = _times(miscount.session_id)
+    (times,) = totals([miscount.session_id]).values()
     done = collection(SessionDocument).update_one(
         {"_id": miscount.session_id, "message_count": miscount.counted},
         {
@@ -81,23 +81,18 @@ def correct(miscount: Miscount) -> bool:
     return done.modified_count == 1
 
 
-def _times(session_id: ObjectId) -> Mapping[str, Any]:
+def totals(ids: Sequence[ObjectId]) -> dict[ObjectId, dict[str, Any]]:
+    """Count the messages of sessions, and tell from when to when they go; those without any are left out."""
     # Private notes are counted, and are no activity (rule T5): their moments are left out.
     moment = {"$cond": [{"$eq": ["$metadata.private", True]}, None, "$createdAt"]}
-    (row,) = collection(MessageDocument).aggregate(
-        [
-            {"$match": {"session_id": session_id}},
-            {
-                "$group": {
-                    "_id": None,
-                    "first_message_at": {"$min": moment},
-                    "last_message_at": {"$max": moment},
-                    "last_inbound_at": {"$max": {"$cond": [{"$eq": ["$direction", "inbound"]}, "$createdAt", None]}},
-                }
-            },
-        ]
-    )
-    return dict(row)
+    inbound = {"$cond": [{"$eq": ["$direction", "inbound"]}, "$createdAt", None]}
+    group: dict[str, Any] = {"first_message_at": {"$min": moment}, "last_message_at": {"$max": moment}}
+    group |= {"last_inbound_at": {"$max": inbound}, "messages": {"$sum": 1}}
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"session_id": {"$in": list(ids)}}},
+        {"$group": {"_id": "$session_id", **group}},
+    ]
+    return {row["_id"]: row for row in collection(MessageDocument).aggregate(pipeline)}
 
 
 def drop_empty(older_than: datetime) -> int:
