@@ -17,7 +17,7 @@ from gateway.core.imported import MessageRow, Read, Rejected, Remark, SessionRow
 from gateway.core.participant import address
 from gateway.core.sessions import IDLE
 from gateway.store import carried as stored
-from gateway.store import channels, import_changes, imported_batches, importing, rejections
+from gateway.store import channels, import_changes, imported_batches, imported_counts, importing, rejections
 from gateway.store.connection import deadline
 from gateway.store.contacts import Contact, Sender
 from gateway.store.exporting import WITHOUT
@@ -216,7 +216,7 @@ def _store(batch: Batch, messages: list[dict[str, Any]]) -> None:
 
     A session is known to be empty until it is counted, so what a killed process left behind is found.
     """
-    spans = {one: importing.span(session) for one, session in batch.sessions.items()}
+    spans = {one: imported_counts.span(session) for one, session in batch.sessions.items()}
     for message in messages:
         if span := spans.get(message["session_id"]):
             span.include(message)
@@ -231,8 +231,8 @@ def _store(batch: Batch, messages: list[dict[str, Any]]) -> None:
     also = {message["session_id"] for message in messages} - batch.sessions.keys()
     import_changes.note_counts(batch.run.id, also)
     odd = put.here | importing.put_messages(messages, lambda: batch.write_down(messages))
-    importing.count({one: span.messages for one, span in spans.items() if one not in odd})
-    importing.recount(also | odd)
+    imported_counts.count({one: span.messages for one, span in spans.items() if one not in odd})
+    imported_counts.recount(also | odd)
     batch.stored = messages
     batch.tally.messages_imported += len(messages)
 

@@ -9,7 +9,7 @@ from gateway.conversation import daily, emptying, import_runs, importing, origin
 from gateway.conversation.importing import Busy
 from gateway.conversation.staging import Options
 from gateway.conversation.undoing import CannotUndo, Hands
-from gateway.store import analytics, import_changes, import_claims, imports, retention
+from gateway.store import analytics, import_changes, import_claims, imported_counts, imports, retention
 from gateway.store import undoing as steps
 from tests.conftest import TEN
 from tests.conversation.layouts.test_layouts import LAYOUTS, NAMES
@@ -103,7 +103,7 @@ def test_an_import_that_was_killed_and_went_on_is_taken_back_exactly(
 ):
     file = mixed(twilio, db, clock)
     before = snapshot(db)
-    place, name = import_runs.imported.importing if where == "recount" else import_changes, where
+    place, name = imported_counts if where == "recount" else import_changes, where
     real = getattr(place, name)
 
     def killed(*given):
