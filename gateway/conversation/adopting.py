@@ -16,7 +16,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.conversation.sources import Table
 from gateway.conversation.staging import Options
 from gateway.core.checking import BadRow
-from gateway.core.foreign import kind_of, line
+from gateway.core.foreign_lines import kind_of, line
 from gateway.core.plain import Fields
 from gateway.store import adopted, foreign, imports
 from gateway.store.adopted import CHANNELS, KINDS, MESSAGES, SESSIONS, Raw

@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 
 from gateway.channels import CHANNELS
-from gateway.core import carried, foreign, imported
+from gateway.core import carried, foreign_lines, imported
 from gateway.core.checking import BadRow
-from gateway.core.foreign import NOWHERE, Line
+from gateway.core.foreign_lines import NOWHERE, Line
 from gateway.core.imported import CarriedRow, MessageRow, Position, Read, Rejected, Remark, SessionRow
 from gateway.core.messages import SMS, WHATSAPP
 from gateway.core.sessions import IDLE, Scope
@@ -47,7 +47,7 @@ def _row(row: StagedRow, scope: Scope, ours: str) -> SessionRow | MessageRow | C
 
 def _line(staged: Staged, ours: str) -> Line:
     named = staged["ours"] or ours or str(staged["channel"]).removeprefix(f"{staged['kind']}:")
-    return foreign.line(staged["kind"], named, staged["person"])
+    return foreign_lines.line(staged["kind"], named, staged["person"])
 
 
 def _session(staged: Staged, scope: Scope, ours: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from gateway.conversation.interpreting import (
 )
 from gateway.conversation.layouts.reading import ORDER, SESSIONS, Reading, Roles, Tables
 from gateway.conversation.sources import Table
-from gateway.core import emails, foreign
+from gateway.core import emails, foreign, foreign_lines
 from gateway.core.moments import Spelling
 from gateway.core.participant import address
 from gateway.core.rethreading import Bare, Threaded, thread
@@ -130,7 +130,7 @@ class _Order:
 
     def _line(self, kind: str, ours: str, channel: str, person: str) -> str:
         ours = ours or self.plan.options.line or channel.removeprefix(f"{kind}:")
-        return foreign.line(kind, ours, person).key
+        return foreign_lines.line(kind, ours, person).key
 
     def _read(self) -> None:
         options = self.plan.options

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.conversation.layouts.reading import CHANNELS, MESSAGES, SESSIONS, Found, Reading, Roles, Shapes, having
-from gateway.core.foreign import kind_of, talk, utterance
+from gateway.core.foreign import talk, utterance
+from gateway.core.foreign_lines import kind_of
 from gateway.core.plain import Fields
 
 NEEDS = "a collection of sessions with channel_id and communication_type, and one of messages with session_id"
