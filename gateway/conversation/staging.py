@@ -26,7 +26,7 @@ from gateway.conversation.interpreting import (
 )
 from gateway.conversation.layouts.reading import ORDER, SESSIONS, Reading, Roles, Tables
 from gateway.conversation.sources import Table
-from gateway.core import emails, foreign, foreign_lines
+from gateway.core import emails, foreign_ids, foreign_lines
 from gateway.core.moments import Spelling
 from gateway.core.participant import address
 from gateway.core.rethreading import Bare, Threaded, thread
@@ -118,7 +118,7 @@ class _Order:
         # Sorting a million rows takes minutes, in which whoever claimed the import must be known to live.
         self.stage.watch(lambda: self.plan.tick(self.records))
         self.stage.function("line_of", self._line, 4)
-        self.stage.function("id_of", foreign.session_id, 2)
+        self.stage.function("id_of", foreign_ids.session_id, 2)
         self._read()
         if self.plan.options.rethread or self.plan.layout.bare:
             self._make_sessions()
@@ -195,7 +195,7 @@ class _Order:
         read, rows = tee(rows)
         bare = (Bare(row["id"], from_epoch_ms(row["at"]), not row["outbound"]) for row in read)
         named = thread(
-            bare, self.plan.policy(line.partition("|")[0]), lambda one: foreign.session_id(f"{line}|{one.id}", "")
+            bare, self.plan.policy(line.partition("|")[0]), lambda one: foreign_ids.session_id(f"{line}|{one.id}", "")
         )
         return (_Filed(row, threaded) for row, threaded in zip(rows, named, strict=True))
 

@@ -1,11 +1,9 @@
-"""Sessions and messages of other programs, read into the fields of ours; ids are always the same for the same rows.
+"""Sessions and messages of other programs, read into the fields of ours.
 
 A record says who spoke in many words (`role: assistant`, `direction: outbound-api`, `message_type: user`), and when in
 many spellings. What has no field here is kept in `metadata`, under its own name.
 """
 
-import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +11,7 @@ from typing import Any
 
 from gateway.core import crm_ids
 from gateway.core.checking import BadRow, Document
+from gateway.core.foreign_ids import OBJECT_ID, message_id
 from gateway.core.foreign_lines import kind_of
 from gateway.core.moments import Spelling, read_moment
 from gateway.core.participant import address
@@ -30,11 +29,6 @@ _STATES = {"active": "active", "open": "active", "archived": "archived"}
 _STATES |= dict.fromkeys(("closed", "ended", "completed", "complete", "inactive", "resolved", "finished"), "closed")
 
 _PERSON = ("user_id", "customer_id", "contact_phone", "phone_number", "phone")
-
-_OBJECT_ID = re.compile(r"[0-9a-f]{24}")
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
-_SID = r"[A-Z]{2}[0-9a-f]{32}(:\d+)?"
-_UNIQUE = re.compile(f"{_UUID.pattern}|{_OBJECT_ID.pattern}|{_SID}")
 
 
 @dataclass(slots=True)
@@ -76,30 +70,6 @@ class Person:
     id: str
     phones: tuple[str, ...]
     document: Document
-
-
-def session_id(ref: str, person: str) -> str:
-    """Give a session's id here: its own where it is one of MongoDB's, else always the same one for it."""
-    if _OBJECT_ID.fullmatch(ref):
-        return ref
-    # Every program counts from 1, so a number alone is no name: two of them may be brought in here.
-    return _digest("session", ref, "" if _UUID.fullmatch(ref) else person)[:24]
-
-
-def person_id(ref: str) -> str:
-    """Give a person's id here: their own where it is one of MongoDB's, else always the same one for it."""
-    return ref if _OBJECT_ID.fullmatch(ref) else _digest("person", ref)[:24]
-
-
-def message_id(own: str, *said: str) -> str:
-    """Give a message's id here: its own where nothing else in the world has it, else one made of all it says."""
-    if _UNIQUE.fullmatch(own):
-        return own
-    return f"import:{_digest(own, *said)[:32]}"
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
 
 
 def status_of(value: Any) -> str:
@@ -211,7 +181,7 @@ def talk(fields: Fields, spelling: Spelling, *, ref: str = "") -> Talk:
     document |= {"closed_reason": fields.text("closed_reason")}
     crm = crm_ids.take(within, spelling) | crm_ids.take(fields, spelling)
     context, contact = fields.take("context"), fields.text("contact_id")
-    document |= {"contact_id": contact} if _OBJECT_ID.fullmatch(contact) else {}
+    document |= {"contact_id": contact} if OBJECT_ID.fullmatch(contact) else {}
     read = Talk(
         ref=ref,
         person=within.text("fromNumber")

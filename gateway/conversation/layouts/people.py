@@ -8,7 +8,8 @@ from gateway.conversation.layouts.reading import PEOPLE, Reading, Shapes
 from gateway.core import crm_ids
 from gateway.core.checking import BadRow
 from gateway.core.emails import normalised
-from gateway.core.foreign import Person, moment, person_id
+from gateway.core.foreign import Person, moment
+from gateway.core.foreign_ids import person_id
 from gateway.core.plain import Fields, listing, text
 
 _NAMED = re.compile(r"(users?|contacts?|customers?|clients?|leads?|people|persons?)$")
