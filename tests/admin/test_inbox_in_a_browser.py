@@ -141,7 +141,7 @@ def test_streams_leave_threads_for_everybody_else(serve):
         taken = [live._seats.acquire(blocking=False) for _ in range(live.MOST)]
     try:
         assert all(taken)
-        assert live.MOST == 8
+        assert live.MOST == 16
         token = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/admin/login").text)[1]
         client.post("/admin/login", data={"csrf_token": token, "name": "admin", "password": PASSWORD})
         answer = client.get("/admin/live")
