@@ -13,7 +13,7 @@ from itsdangerous import URLSafeSerializer
 from pymongo.database import Database
 
 from benchmarks.webhooks import signed
-from benchmarks.webhooks.servers import SECRET_KEY
+from benchmarks.webhooks.servers import SECRET_KEY, Place
 from benchmarks.webhooks.signed import Webhook
 
 CALLS, TURNS = 500, 40
@@ -28,7 +28,7 @@ Db = Database[dict[str, Any]]
 class Kind:
     """One kind of webhook: what readies a server for it and gives the webhooks, and how many of them are stored."""
 
-    begin: Callable[[int, Db], Iterator[Webhook]]
+    begin: Callable[[Place, Db], Iterator[Webhook]]
     stored: Callable[[Db], int]
 
 
@@ -37,16 +37,16 @@ def stored_texts(db: Db) -> int:
     return db.messages.count_documents({"_id": {"$regex": "^SM"}})
 
 
-def _turns(port: int, _db: Db) -> Iterator[Webhook]:
+def _turns(place: Place, _db: Db) -> Iterator[Webhook]:
     """Ring up, and say something in every call in turn, where its first answer told the telephone to send it."""
     said, calls = signed.shape("voice/gather_speech"), []
     for number in range(CALLS):
         call = {"CallSid": f"CA{number:032x}", "From": f"+1555{number:07d}", "Caller": f"+1555{number:07d}"}
-        answer = _post(port, Webhook("/webhooks/voice", signed.shape("voice/incoming") | call))
+        answer = _post(place, Webhook("/webhooks/voice", signed.shape("voice/incoming") | call))
         gather = ElementTree.fromstring(answer).find("Gather")
         # A machine too busy for MongoDB to answer in time lets callers leave a message instead.
         if gather is not None:
-            calls.append((call, gather.attrib["action"].removeprefix(f"http://127.0.0.1:{port}")))
+            calls.append((call, gather.attrib["action"].removeprefix(f"http://{place.address}")))
     for turn, (call, first) in product(range(1, TURNS + 1), calls):
         yield Webhook(_at_turn(first, turn), said | call)
 
@@ -63,9 +63,9 @@ def _at_turn(first: str, turn: int) -> str:
     return f"{before}state={serializer.dumps([sid, turn, *rest])}"
 
 
-def _post(port: int, webhook: Webhook) -> str:
-    headers, body = signed.sign(port, webhook)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+def _post(place: Place, webhook: Webhook) -> str:
+    headers, body = signed.sign(place.address, webhook)
+    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=30)
     connection.request("POST", webhook.path, body, headers)
     answer = connection.getresponse()
     if answer.status != 200:
@@ -77,7 +77,7 @@ def _spoken(db: Db) -> int:
     return db.messages.count_documents({"_id": {"$regex": "^CA.*:[1-9][0-9]?$"}})
 
 
-def _statuses(_port: int, db: Db) -> Iterator[Webhook]:
+def _statuses(_place: Place, db: Db) -> Iterator[Webhook]:
     """Put messages of ours into the sessions, and tell of each, after a while, that it was sent and delivered."""
     sessions = [found["_id"] for found in db.sessions.find({}, {"_id": 1}).limit(signed.SENDERS)]
     for first in range(0, SENT, signed.SENDERS):

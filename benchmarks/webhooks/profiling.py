@@ -28,14 +28,14 @@ def require() -> str:
 
 def run(bench: Bench, *, connections: int, seconds: float, kept: Path) -> str:
     """Record the web processes under load; gives a table. The stacks are `kept` for a flame graph, one a line."""
-    with trial.begun(bench, SERVERS["ours"]) as (running, texts):
+    with trial.begun(bench, SERVERS["ours"]) as running:
         command = [
             require(), "record", "--pid", str(running.pid), "--subprocesses", "--duration", str(round(seconds)),
             "--gil", "--rate", str(SAMPLES_A_SECOND), "--format", "raw", "--output", str(kept),
         ]  # fmt: skip
         recorder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
-            measured = running.measure(texts, connections, seconds + 2)
+            measured = running.measure(trial.TEXTS, connections, seconds + 2)
             _, problem = recorder.communicate(timeout=60)
         finally:
             recorder.kill()

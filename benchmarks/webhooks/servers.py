@@ -15,9 +15,13 @@ _SETTINGS = ("GATEWAY_", "TWILIO_", "MONGODB_URI", "PUBLIC_URL", "SECRET_KEY", "
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server runs: its port, a folder of its own, and its database, with majority and journalled writes."""
+    """Where a server runs: its port, a folder of its own, and its database, with majority and journalled writes.
+
+    `address` is what Twilio calls it by, and signs.
+    """
 
     port: int
+    address: str
     folder: Path
     mongodb_uri: str
 
@@ -63,7 +67,7 @@ def _gateway(responder: str) -> Callable[[Place], Mapping[str, str]]:
         "GATEWAY_ADMIN__PASSWORD": "benchmark-password",
         "GATEWAY_REPLY__RESPONDER": responder,
         "GATEWAY_TWILIO__API_BASE_URL": "http://127.0.0.1:9",
-        "PUBLIC_URL": f"http://127.0.0.1:{place.port}",
+        "PUBLIC_URL": f"http://{place.address}",
         "SECRET_KEY": SECRET_KEY,
         "TWILIO_ACCOUNT_SID": ACCOUNT,
     }

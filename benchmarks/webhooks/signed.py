@@ -27,12 +27,12 @@ class Webhook(NamedTuple):
     form: Mapping[str, str]
 
 
-def write(path: Path, port: int, webhooks: Iterable[Webhook]) -> int:
-    """Write requests to a server on this port, each after its length in eight digits; gives how many."""
+def write(path: Path, address: str, webhooks: Iterable[Webhook]) -> int:
+    """Write requests to a server at this address, each after its length in eight digits; gives how many."""
     written = 0
     with path.open("wb") as file:
         for webhook in webhooks:
-            headers, body = sign(port, webhook)
+            headers, body = sign(address, webhook)
             lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
             request = f"POST {webhook.path} HTTP/1.1\r\n{lines}\r\n{body}".encode()
             file.write(b"%08d\n%s" % (len(request), request))
@@ -40,14 +40,14 @@ def write(path: Path, port: int, webhooks: Iterable[Webhook]) -> int:
     return written
 
 
-def sign(port: int, webhook: Webhook) -> tuple[dict[str, str], str]:
-    """Give the headers and the body with which Twilio would send a webhook to this port."""
+def sign(address: str, webhook: Webhook) -> tuple[dict[str, str], str]:
+    """Give the headers and the body with which Twilio would send a webhook to this address."""
     body = urlencode(webhook.form)
     headers = {
-        "Host": f"127.0.0.1:{port}",
+        "Host": address,
         "User-Agent": "TwilioProxy/1.1",
         "Accept": "*/*",
-        "X-Twilio-Signature": sign_form(f"http://127.0.0.1:{port}{webhook.path}", webhook.form),
+        "X-Twilio-Signature": sign_form(f"http://{address}{webhook.path}", webhook.form),
         "I-Twilio-Idempotency-Token": hashlib.sha256(body.encode()).hexdigest()[:36],
         "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
         "Content-Length": str(len(body)),

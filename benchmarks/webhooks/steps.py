@@ -32,8 +32,8 @@ from gateway.store.embedded import EmbeddedMongo
 
 ROUNDS, SECONDS = 5, 0.2
 GROUP = 16
-_PORT = 8080
-_URL = f"http://127.0.0.1:{_PORT}/webhooks/sms"
+_ADDRESS = "gateway.example.com"
+_URL = f"http://{_ADDRESS}/webhooks/sms"
 
 Step = Callable[[], object]
 
@@ -83,13 +83,13 @@ def _cost(step: Step, mongod: int = 0) -> tuple[float, float]:
 
 def _computing() -> dict[str, Step]:
     form = next(signed.texts()).form
-    headers, body = signed.sign(_PORT, signed.Webhook("/webhooks/sms", form))
+    headers, body = signed.sign(_ADDRESS, signed.Webhook("/webhooks/sms", form))
     given, raw = headers["X-Twilio-Signature"], body.encode()
     keyring = signature.Keyring([signed.TOKEN], main_account=signed.ACCOUNT)
     account, ours, now = signed.ACCOUNT, Form(form), datetime.now(UTC)
     environ = {
         "REQUEST_METHOD": "POST", "CONTENT_LENGTH": str(len(raw)), "wsgi.url_scheme": "http",
-        "CONTENT_TYPE": headers["Content-Type"], "SERVER_NAME": "localhost", "SERVER_PORT": str(_PORT),
+        "CONTENT_TYPE": headers["Content-Type"], "SERVER_NAME": "localhost", "SERVER_PORT": "80",
     }  # fmt: skip
     return {
         "signature: RequestValidator.validate": lambda: RequestValidator(signed.TOKEN).validate(_URL, form, given),

@@ -1,4 +1,4 @@
-"""One server over an empty database: warmed up, measured at each number of connections, and counted after each."""
+"""One server over an empty database: warmed up, measured again and again, and counted after each time."""
 
 import contextlib
 import time
@@ -12,20 +12,22 @@ import pymongo
 from benchmarks.webhooks import processes, signed, wrk
 from benchmarks.webhooks.kinds import KINDS, Db, stored_texts
 from benchmarks.webhooks.servers import Place, Server
+from gateway.store.embedded import free_port
 
 WARM_UP = signed.SENDERS + 1000
 CONNECTIONS = 16
+TEXTS = "texts"
 # What MongoDB did not take in time the gateway keeps in its spool, stores later, and counts within a minute.
 SPOOL_SECONDS = 90
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What all servers share: mongod, one port, and the texts, which are signed for it."""
+    """What all servers share: mongod, and the texts, which are signed for one address."""
 
     mongod: int
     mongodb_uri: str
-    port: int
+    address: str
     texts: Path
     texts_written: int
     folder: Path
@@ -72,13 +74,15 @@ class Trial:
 
     bench: Bench
     server: Server
+    place: Place
     pid: int
     db: Db
+    streams: dict[str, Stream]
 
     def send(self, stream: Stream, connections: int, *, seconds: float = 300, limit: int = 10**9) -> wrk.Load:
         """Send the next requests of a stream."""
         load = wrk.run(
-            self.bench.port, stream.path, stream.position,
+            self.place.port, stream.path, stream.position,
             connections=connections, seconds=seconds, limit=min(limit, stream.left),
         )  # fmt: skip
         stream.position = load.position
@@ -86,8 +90,9 @@ class Trial:
         stream.acknowledged += load.answered - load.refused
         return load
 
-    def measure(self, stream: Stream, connections: int, seconds: float) -> Measured:
+    def measure(self, kind: str, connections: int, seconds: float) -> Measured:
         """Measure so many connections, and count what is stored afterwards."""
+        stream = self.streams[kind]
         before = self._cpu_seconds()
         load = self.send(stream, connections, seconds=seconds)
         after = self._cpu_seconds()
@@ -132,36 +137,46 @@ class Trial:
 
 
 @contextlib.contextmanager
-def begun(bench: Bench, server: Server) -> Iterator[tuple[Trial, Stream]]:
+def begun(bench: Bench, server: Server) -> Iterator[Trial]:
     """Start a server over an empty database of its own and warm it up: each sender has an open session then."""
     name = f"bench_{server.name}"
     uri = bench.mongodb_uri.replace("/gateway?", f"/{name}?") + "&w=majority&journal=true"
     (own := bench.folder / server.name).mkdir(exist_ok=True)
-    place = Place(bench.port, own, uri)
-    ready = f"http://127.0.0.1:{bench.port}{server.ready}"
+    place = Place(free_port(), bench.address, own, uri)
+    ready = f"http://127.0.0.1:{place.port}{server.ready}"
     with pymongo.MongoClient[dict[str, Any]](uri) as client:
         client.drop_database(name)
         with processes.running(server.argv(place), server.environ(place), ready=ready, folder=own) as pid:
-            trial = Trial(bench, server, pid, client[name])
-            texts = Stream("texts", bench.texts, bench.texts_written, stored_texts)
-            load = trial.send(texts, CONNECTIONS, limit=WARM_UP)
-            if load.failures:
-                raise SystemExit(f"{server.name}: {load.failures} while it was warmed up.\n{processes.last_words(own)}")
-            trial.settle(texts)
-            yield trial, texts
+            texts = Stream(TEXTS, bench.texts, bench.texts_written, stored_texts)
+            trial = Trial(bench, server, place, pid, client[name], {TEXTS: texts})
+            _warm_up(trial, texts, WARM_UP)
+            for kind in server.takes:
+                trial.streams[kind] = _begin(trial, kind)
+            yield trial
         client.drop_database(name)
 
 
-def run(bench: Bench, server: Server, *, connections: Sequence[int], seconds: float) -> Iterator[Measured]:
-    """Measure a server at each number of connections, and at 16 what else it takes."""
-    with begun(bench, server) as (trial, texts):
-        for number in connections:
-            yield trial.measure(texts, number, seconds)
-        for name in server.takes:
-            path, kind = bench.folder / server.name / name, KINDS[name]
-            written = signed.write(path, bench.port, kind.begin(bench.port, trial.db))
-            stream = Stream(name, path, written, kind.stored)
-            trial.send(stream, CONNECTIONS, limit=500)
-            trial.settle(stream)
-            yield trial.measure(stream, CONNECTIONS, seconds)
-            path.unlink()
+def _begin(trial: Trial, kind: str) -> Stream:
+    """Ready a server for another kind of webhook."""
+    path, how = trial.place.folder / kind, KINDS[kind]
+    written = signed.write(path, trial.bench.address, how.begin(trial.place, trial.db))
+    stream = Stream(kind, path, written, how.stored)
+    _warm_up(trial, stream, 500)
+    return stream
+
+
+def _warm_up(trial: Trial, stream: Stream, number: int) -> None:
+    load = trial.send(stream, CONNECTIONS, limit=number)
+    if load.failures:
+        last_words = processes.last_words(trial.place.folder)
+        raise SystemExit(f"{trial.server.name}: {load.failures} while it was warmed up.\n{last_words}")
+    trial.settle(stream)
+
+
+def run(trials: Sequence[Trial], *, connections: Sequence[int], seconds: float) -> Iterator[Measured]:
+    """Measure each server at each number of connections, and at 16 what else it takes; the same of all in turn."""
+    kinds = dict.fromkeys(kind for trial in trials for kind in trial.server.takes)
+    for kind, number in [*((TEXTS, number) for number in connections), *((kind, CONNECTIONS) for kind in kinds)]:
+        for trial in trials:
+            if kind in trial.streams:
+                yield trial.measure(kind, number, seconds)
