@@ -55,13 +55,11 @@ def store(runtime: Runtime, arrival: Arrival) -> Stored | None:
 
 def _may(runtime: Runtime, arrival: Arrival) -> bool:
     """Tell whether a message may come along, as far as it can be told without its session."""
-    if not arrival.delivery.waiting or arrival.is_later_turn:
-        return arrival.delivery.waiting
-    return (
-        arrival.message.call is None
-        and arrival.policy.threshold_ms != 0
-        and not guards.asks_for_new_session(runtime, arrival.message)
+    message = arrival.message
+    goes_on = arrival.is_later_turn or (
+        message.call is None and arrival.policy.threshold_ms != 0 and not guards.asks_for_new_session(runtime, message)
     )
+    return goes_on and arrival.delivery.waiting
 
 
 def _commit(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_Committed | None]:
