@@ -27,6 +27,8 @@ class Breaker:
         self._is_writable, self._probe = is_writable, probe
         self._guard = threading.Lock()
         self._was_writable, self._reason = False, ""
+        # Each time MongoDB is back another number begins, so that who asks after one outage never ends the next one.
+        self._outage = 0
 
     def check(self) -> None:
         """Raise StoreUnavailable at once while MongoDB is away."""
@@ -56,20 +58,28 @@ class Breaker:
         with self._guard:
             if self._reason:
                 return
-            self._reason = reason
+            self._reason, outage = reason, self._outage
         log.error("store_unavailable", message=reason[:300])
-        threading.Thread(target=self._wait, name="breaker", daemon=True).start()
+        threading.Thread(target=self._wait, args=(outage,), name="breaker", daemon=True).start()
 
     def reset(self) -> None:
         """Forget what was known: MongoDB is back, or the connection is another one."""
-        self._was_writable, self._reason = False, ""
+        with self._guard:
+            self._end()
 
-    def _wait(self) -> None:
-        while self._reason:
+    def _end(self) -> None:
+        self._was_writable, self._reason = False, ""
+        self._outage += 1
+
+    def _wait(self, outage: int) -> None:
+        while self._outage == outage:
             time.sleep(PROBE_SECONDS)
             try:
                 self._probe()
             except StoreUnavailable:
                 continue
-            self.reset()
+            with self._guard:
+                if self._outage != outage:
+                    return
+                self._end()
             log.info("store_available")

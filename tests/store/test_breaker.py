@@ -73,3 +73,18 @@ def test_one_thread_asks_however_many_trip_it(breaker, server):
     assert threading.active_count() <= before + 1
     wait_for(lambda: server.probes > 2, what="probes")
     assert breaker.is_open
+
+
+def test_who_asked_in_one_outage_does_not_end_the_next(server):
+    asked, answered = threading.Event(), threading.Event()
+    slowly = [lambda: (asked.set(), answered.wait(5))]
+    breaker = Breaker(server.is_writable, lambda: slowly.pop()() if slowly else server.probe())
+    server.writable = False
+    breaker.trip("the first time")
+    assert asked.wait(5)
+    breaker.reset()
+    breaker.trip("the second time")
+    answered.set()
+    wait_for(lambda: server.probes > 2, what="probes of the second outage")
+    assert breaker.is_open
+    breaker.reset()
