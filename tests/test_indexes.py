@@ -23,6 +23,7 @@ from gateway.store import (
     connection,
     counted_sessions,
     finding,
+    listing,
     outbound,
     pointings,
     resent,
@@ -331,7 +332,10 @@ def watch_and_point(db: Any, message_id: str, session_id: str) -> None:
     assert tunnels.let_go("env1", "me")
 
 
-def test_no_command_of_a_webhook_a_page_or_the_api_reads_a_collection_or_sorts_one(app, db, clock, twilio, sent):
+def test_no_command_of_a_webhook_a_page_or_the_api_reads_a_collection_or_sorts_one(
+    app, db, clock, twilio, sent, monkeypatch
+):
+    monkeypatch.setattr(listing, "FEW", FEW)
     fill(db)
     _, key = api_keys.add("test", ["admin"], TEN, by="a test")
     sent.asked = "a webhook"

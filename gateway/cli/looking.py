@@ -67,6 +67,9 @@ def list_sessions(as_json: bool, **asked: Any) -> None:
     if as_json:
         click.echo(json.dumps({"items": plain(page.sessions), "next_cursor": page.next_cursor}))
         return
+    if page.next_cursor and not page.sessions:
+        click.echo(f"There are none so far, of very many to look at. Look further: --cursor {page.next_cursor}")
+        return
     _print(page.sessions)
     if page.next_cursor:
         click.echo(f"There are more: --cursor {page.next_cursor}")

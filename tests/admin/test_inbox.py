@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from gateway.admin import inbox
 from gateway.store import users
+from gateway.store.listing import Page
 from tests.admin.conftest import PASSWORD, Console
 from tests.admin.test_sessions import numbers, rows
 from tests.conftest import TEN, Twilio
@@ -62,6 +64,13 @@ def test_search_finds_numbers_words_names_and_titles(console, db, three, asked, 
     assert numbers(page) == found
     if not found:
         assert "Nothing found" in page
+
+
+def test_where_looking_took_too_long_the_page_leads_on(console, three, monkeypatch):
+    monkeypatch.setattr(inbox, "_page", lambda *_: Page([], "1772359200000-" + "0" * 24))
+    page = console.page("/admin/?q=1555")
+    assert "Nothing found yet" in page
+    assert '<a rel="next" href="/admin/?q=1555&amp;cursor=1772359200000-000000000000000000000000">' in page
 
 
 def test_filters_choose_and_combine(console, db, three):

@@ -3,8 +3,11 @@
 import json
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli import looking
 from gateway.store import groups
+from gateway.store.listing import Page, Wanted
 from tests.cli.test_commands import run
 from tests.conftest import TEN
 from tests.conversation.test_regroup import sid
@@ -81,6 +84,14 @@ def test_sessions_are_listed_and_filtered(gateway, db):
         done = gateway("list", *arguments)
         assert done.returncode == 1
         assert why in done.stderr
+
+
+def test_where_looking_took_too_long_the_list_says_how_to_go_on(monkeypatch):
+    monkeypatch.setattr(looking.serving, "build", lambda: None)
+    monkeypatch.setattr(looking, "_wanted", lambda *_: Wanted())
+    monkeypatch.setattr(looking.listing, "page", lambda *_, **__: Page([], "17-abc"))
+    told = CliRunner().invoke(looking.list_sessions).output
+    assert told == "There are none so far, of very many to look at. Look further: --cursor 17-abc\n"
 
 
 def test_sessions_are_listed_of_all_who_were_merged(gateway, db, twilio):

@@ -1,5 +1,6 @@
 """The list's queries, explained: each reads an index in order, none sorts or reads all there is."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from gateway.store import connection, listing, transcripts
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument, SessionDocument
 from gateway.store.listing import STATUSES, TYPES, Wanted
+from gateway.store.walking import NEWEST_FIRST
 from tests.conftest import TEN, USUAL
 
 SESSIONS = 3000
@@ -57,14 +59,13 @@ def many(kept):
         Wanted(needs_person=True),
         Wanted(tag="vip"),
         Wanted(assigned_to="ada"),
-        Wanted(number_starts=("+15550000001",)),
     ],
     ids=lambda wanted: repr(wanted)[:60],
 )
 @pytest.mark.parametrize("channels", [None, ["sms:2", "sms:3"]], ids=["all", "some"])
 def test_a_page_reads_about_as_many_sessions_as_it_shows(many, wanted, channels):
     query = listing.matching(wanted, channels)
-    cursor = collection(SessionDocument).find(query).sort(listing._NEWEST_FIRST).limit(51)
+    cursor = collection(SessionDocument).find(query).sort(NEWEST_FIRST).limit(51)
     explained = cursor.explain()
     assert "COLLSCAN" not in str(explained["queryPlanner"]["winningPlan"])
     stats = explained["executionStats"]
@@ -74,16 +75,27 @@ def test_a_page_reads_about_as_many_sessions_as_it_shows(many, wanted, channels)
     assert stats["totalKeysExamined"] <= most
 
 
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted("sms"), Wanted(assigned_to="ada")], ids=["all", "type", "mark"])
+@pytest.mark.parametrize(("few", "most"), [(2000, 1100), (100, 1500)], ids=["few begin so", "many begin so"])
+@pytest.mark.parametrize("channels", [None, ["sms:2", "sms:3"]], ids=["all channels", "some"])
+def test_the_beginning_of_a_number_reads_those_few_or_keys_alone(many, monkeypatch, wanted, few, most, channels):
+    monkeypatch.setattr(listing, "FEW", few)
+    query, index = listing.reading(replace(wanted, number_starts=("+15550001", "15550001")), channels)
+    stats = collection(SessionDocument).find(query).sort(NEWEST_FIRST).limit(26).hint(index).explain()["executionStats"]
+    assert stats["totalKeysExamined"] <= most
+    assert stats["totalDocsExamined"] <= (26 if few == 100 and not wanted.mark else 1000)
+
+
 @pytest.mark.parametrize("wanted", [Wanted(), Wanted("voice"), Wanted(channel_id="sms:3")], ids=["all", "type", "line"])
 def test_the_oldest_come_first_from_the_same_indexes(many, wanted):
-    order = [(name, -direction) for name, direction in listing._NEWEST_FIRST]
+    order = [(name, -direction) for name, direction in NEWEST_FIRST]
     stats = collection(SessionDocument).find(listing.matching(wanted, None)).sort(order).limit(51).explain()
     assert stats["executionStats"]["totalKeysExamined"] <= 51 + 200
 
 
 def test_a_contacts_sessions_are_found_by_their_index(many):
     query = listing.matching(Wanted(contact_ids=("0" * 24,)), None)
-    plan = collection(SessionDocument).find(query).sort(listing._NEWEST_FIRST).limit(51).explain()
+    plan = collection(SessionDocument).find(query).sort(NEWEST_FIRST).limit(51).explain()
     assert "'indexName': 'contact'" in str(plan["queryPlanner"]["winningPlan"])
 
 

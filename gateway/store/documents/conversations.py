@@ -55,11 +55,17 @@ class SessionDocument(Document):
                 "partialFilterExpression": {"message_count": 0},
             },
             # The console's list: of all channels by type, of some channels by id. The fields behind the order let
-            # counts and filters read keys alone.
-            {"name": "by_type", "fields": ["communication_type", "status", "-last_message_at", "-_id"]},
+            # counts, filters and the beginning of a number read keys alone.
+            {
+                "name": "by_type",
+                "fields": ["communication_type", "status", "-last_message_at", "-_id", "metadata.fromNumber"],
+            },
             {
                 "name": "by_channel",
-                "fields": ["channel_id", "status", "-last_message_at", "-_id", "communication_type"],
+                "fields": [
+                    *("channel_id", "status", "-last_message_at", "-_id", "communication_type"),
+                    "metadata.fromNumber",
+                ],
             },
             # The console's filters: each holds only the sessions it is about, so that others cost nothing.
             {
