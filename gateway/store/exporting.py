@@ -67,7 +67,10 @@ def conversations(selected: Selected) -> Iterator[tuple[dict[str, Any], Iterator
 
     StoreUnavailable may come in the midst.
     """
-    found = collection(SessionDocument).find(_wanted(selected), _fields("sessions"), batch_size=_SESSIONS_AT_ONCE)
+    with deadline(BATCH_SECONDS):
+        query, index = _reading(selected)
+    found = collection(SessionDocument).find(query, _fields("sessions"), batch_size=_SESSIONS_AT_ONCE)
+    found = found.hint(index) if index else found
     sessions = _each(found.sort([("last_message_at", -1), ("_id", -1)]), _SESSIONS_AT_ONCE, selected.channels)
     with contextlib.closing(sessions):
         while some := list(islice(sessions, _SESSIONS_AT_ONCE)):
@@ -91,10 +94,10 @@ def _said_in(ids: list[ObjectId], channels: Channels) -> dict[ObjectId, list[dic
     return {session_id: list(said) for session_id, said in groupby(rows, key=itemgetter("session_id"))}
 
 
-def _wanted(selected: Selected) -> dict[str, Any]:
+def _reading(selected: Selected) -> tuple[dict[str, Any], str | None]:
     if selected.session_id:
-        return {"_id": ObjectId(selected.session_id)} | NOT_DELETED | only(selected.channels)
-    return listing.matching(selected.wanted, selected.channels)
+        return {"_id": ObjectId(selected.session_id)} | NOT_DELETED | only(selected.channels), None
+    return listing.reading(selected.wanted, selected.channels)
 
 
 def messages(session_id: Any, channels: Channels) -> Iterator[dict[str, Any]]:

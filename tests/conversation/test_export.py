@@ -78,7 +78,7 @@ def test_who_goes_away_ends_the_cursors(runtime, long_session, db):
 def test_the_list_is_read_by_its_index(runtime, long_session, db):
     others = ({"communication_type": "sms", "channel_id": "sms:2", "last_message_at": TEN} for _ in range(200))
     db.sessions.insert_many({**other, "status": "closed"} for other in others)
-    wanted = exporting._wanted(Selected(frozenset({"sms:1"}), Wanted("sms", since=TEN)))
+    wanted, _ = exporting._reading(Selected(frozenset({"sms:1"}), Wanted("sms", since=TEN)))
     plan = db.sessions.find(wanted).sort([("last_message_at", -1), ("_id", -1)]).explain()["queryPlanner"]
     assert "'indexName': 'by_channel'" in str(plan["winningPlan"])
     assert "'stage': 'SORT'" not in str(plan["winningPlan"])
