@@ -15,7 +15,7 @@ except ConfigError as error:
     sys.exit(f"gateway: {error}")
 
 bind = f"{'127.0.0.1' if configured.is_development else '0.0.0.0'}:{configured.port}"
-worker_class = "gateway.lingering.LingeringWorker"
+worker_class = "gateway.evented.EventedWorker"
 workers = configured.web_concurrency
 threads = settings.WEB_THREADS
 keepalive = 75
@@ -58,11 +58,13 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """End the streams to browsers and what waits for answers as soon as a worker is to stop, or it would wait too."""
+    """Let a worker serve webhooks in its main thread, and end the streams to browsers as soon as it is to stop."""
+    from gateway import webhooks
     from gateway.admin import live
     from gateway.conversation import chat_waiting
 
     live.is_serving = chat_waiting.is_serving = lambda: worker.alive
+    webhooks.serve_in(worker, worker.wsgi)
 
 
 def child_exit(server, worker):

@@ -44,13 +44,17 @@ def store(runtime: Runtime, arrival: Arrival) -> Stored | None:
 
     StoreUnavailable if MongoDB did not confirm in time.
     """
-    committed = runtime.commits.do(arrival, functools.partial(_commit, runtime)) if _may(runtime, arrival) else None
-    if isinstance(committed, _Committed) and committed.counted:
+    committed: _Committed | None = None
+    if _may(runtime, arrival):
+        committed = runtime.commits.do(arrival, functools.partial(_commit, runtime))
+    if committed and committed.counted:
         return committed.stored
+    return runtime.aside(_store_alone, runtime, arrival, committed)
+
+
+def _store_alone(runtime: Runtime, arrival: Arrival, committed: _Committed | None) -> Stored | None:
     with deadline():
-        if isinstance(committed, _Committed):
-            return storing.count(runtime, arrival, committed.stored)
-        return storing.store(runtime, arrival)
+        return storing.count(runtime, arrival, committed.stored) if committed else storing.store(runtime, arrival)
 
 
 def _may(runtime: Runtime, arrival: Arrival) -> bool:

@@ -43,24 +43,36 @@ def take(runtime: Runtime, event: Event) -> Outcome | Kept | None:
 
     SpoolUnavailable where neither MongoDB nor the spool took it.
     """
+    return _take(runtime, event) if _waits_for_its_group_only(runtime, event) else runtime.aside(_take, runtime, event)
+
+
+def _waits_for_its_group_only(runtime: Runtime, event: Event) -> bool:
+    """Tell whether an event is likely to need nothing of MongoDB but what it shares with those that arrive with it."""
+    if isinstance(event, InboundMessage):
+        alone = event.id in runtime.recent or (event.call and event.call.number <= 0)
+        return not alone and runtime.channels.knows(event.communication_type, event.recipient)
+    return isinstance(event, StatusUpdate)
+
+
+def _take(runtime: Runtime, event: Event) -> Outcome | Kept | None:
     webhook = f"{random.getrandbits(64):016x}"
     if _must_wait(runtime, event):
         try:
-            return _keep(runtime, event, webhook)
+            return runtime.aside(_keep, runtime, event, webhook)
         except SpoolUnavailable as error:
             # Better out of its turn than not at all.
             log.error("spool_unavailable", message=str(error)[:300])
     try:
         return apply(runtime, event, Delivery((webhook,)))
     except StoreRefused as error:
-        return _keep(runtime, event, webhook, error=str(error))
+        return runtime.aside(_keep, runtime, event, webhook, error=str(error))
     except StoreUnavailable as error:
         connection.breaker.trip(str(error))
-        return _keep(runtime, event, webhook, refused=True)
+        return runtime.aside(_keep, runtime, event, webhook, refused=True)
     except Exception as error:
         # A fault of ours must not cost a message either; once it is mended, `gateway spool retry` applies it.
         log.error("event_failed", kind=kind_of(event), error=where(error))
-        return _keep(runtime, event, webhook, error=where(error))
+        return runtime.aside(_keep, runtime, event, webhook, error=where(error))
 
 
 def apply(runtime: Runtime, event: Event, delivery: Delivery) -> Outcome | None:

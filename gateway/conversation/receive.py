@@ -1,9 +1,10 @@
 """The first use case: take one inbound message, at most once, and say what its sender is answered."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from gateway.channels import CHANNELS
@@ -64,7 +65,8 @@ def receive(runtime: Runtime, message: InboundMessage, delivery: Delivery = AT_O
     if not delivery.waiting or outcome.responder != FLOW:
         return outcome
     channel = runtime.channels.resolve(message.communication_type, message.recipient, message.account_sid)
-    told = flow_turns.tell(runtime, message, channel, webhook=delivery.webhooks[0] if delivery.webhooks else "")
+    webhook = delivery.webhooks[0] if delivery.webhooks else ""
+    told = runtime.aside(flow_turns.tell, runtime, message, channel, webhook=webhook)
     return dataclasses.replace(outcome, twiml=told.twiml, answer=told.state)
 
 
@@ -77,17 +79,13 @@ def _receive(runtime: Runtime, message: InboundMessage, delivery: Delivery) -> O
     arrival = Arrival(message, channel, runtime.policy_for(channel), delivery)
     stored = group_commit.store(runtime, arrival)
     if stored is None:
-        with deadline():
-            return _redelivered(runtime, message, delivery, messages.find_claimed(message.id))
+        return runtime.aside(_find_redelivered, runtime, message, delivery)
     runtime.recent.add(message.id)
-    with deadline():
-        if message.call and message.call.number == 0:
-            calls.apply_waiting(runtime, message.call.sid)
-            calls.let_go_if_over(runtime, message.call.sid)
-        _follow_up(runtime, stored.turn, delivery)
+    if steps := list(_follow_up(runtime, stored.turn, delivery)):
+        runtime.aside(_take_steps, steps)
     filed, turn = stored.filed, stored.turn
     if filed.to_merge:
-        linking.link_now(runtime, filed.to_merge)
+        runtime.aside(linking.link_now, runtime, filed.to_merge)
     claims.said_in(runtime, message, turn.contact_id, filed.session.id)
     tell_decision(runtime, message, filed, channel.id)
     tell_stored(message, stored.ids, {"session_id": filed.session.id, "channel_id": channel.id})
@@ -108,19 +106,29 @@ def _numbered(message: InboundMessage, call: CallTurn) -> InboundMessage:
     return dataclasses.replace(message, id=f"{turn.sid}:{turn.number}", call=turn)
 
 
-def _follow_up(runtime: Runtime, turn: StoredTurn, delivery: Delivery) -> None:
-    """Queue what is to be done about a stored message, and do what its answer asked for beside words."""
+def _follow_up(runtime: Runtime, turn: StoredTurn, delivery: Delivery) -> Iterator[Callable[[], object]]:
+    """Give what is to be done about a stored message: queue, fetch, and what its answer asked for beside words."""
     message, answer = turn.message, turn.answer
-    if answer.reply.responder != FLOW or not delivery.waiting:
-        _queue_answer(runtime, turn)
+    if message.call and message.call.number == 0:
+        yield partial(calls.apply_waiting, runtime, message.call.sid)
+        yield partial(calls.let_go_if_over, runtime, message.call.sid)
+    if (answer.state == PENDING or answer.due) and (answer.reply.responder != FLOW or not delivery.waiting):
+        yield partial(_queue_answer, runtime, turn)
     if message.media:
-        queue.download(runtime, turn.session_id, message.id)
+        yield partial(queue.download, runtime, turn.session_id, message.id)
     place = Place(turn.session_id, turn.channel_id, message.communication_type, turn.contact_id)
-    actions.apply(runtime, On(place, message.id, told=False), answer.reply)
+    if answer.reply.actions:
+        yield partial(actions.apply, runtime, On(place, message.id, told=False), answer.reply)
     if answer.reason in (guards.HOURLY_LIMIT, guards.HANDED_OVER):
-        actions.ask_for_person(runtime, turn.session_id, answer.reason)
+        yield partial(actions.ask_for_person, runtime, turn.session_id, answer.reason)
     if not delivery.waiting and not message.call:
-        unheard.answer(runtime, message, place, delivery, pieces=len(answer.pieces))
+        yield partial(unheard.answer, runtime, message, place, delivery, pieces=len(answer.pieces))
+
+
+def _take_steps(steps: Sequence[Callable[[], object]]) -> None:
+    with deadline():
+        for step in steps:
+            step()
 
 
 def _queue_answer(runtime: Runtime, turn: StoredTurn) -> None:
@@ -128,6 +136,11 @@ def _queue_answer(runtime: Runtime, turn: StoredTurn) -> None:
         queue.answer_call(runtime, turn.session_id, turn.contact_id, turn.message.id, turn.message.metadata)
     elif turn.answer.due:
         runtime.notify(answer_id(turn.message.id), turn.answer.due)
+
+
+def _find_redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery) -> Outcome:
+    with deadline():
+        return _redelivered(runtime, message, delivery, messages.find_claimed(message.id))
 
 
 def _redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery, claimed: Claimed | None) -> Outcome:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from itsdangerous import URLSafeSerializer
 
@@ -29,6 +29,9 @@ from gateway.settings import Settings
 from gateway.store import connection
 from gateway.store.channels import Channels
 from gateway.store.spool import Spool
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # A clock further off than this is worth a warning.
 OFFSET_WARNING_MS = 2000
@@ -75,12 +78,24 @@ class Hold:
     until: datetime = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class Aside(Protocol):
+    """Does what waits for a disk or for MongoDB, and gives what came of it, where the wait holds nobody else up."""
+
+    def __call__(self, do: Callable[P, T], *given: P.args, **named: P.kwargs) -> T: ...
+
+
+def _here(do: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """Do it in this thread: it is nobody else's."""
+    return do(*given, **named)
+
+
 @dataclass(frozen=True)
 class Runtime:
     """Everything a use case works with. `notify` tells a broker, where there is one, of a row in the outbox.
 
     `blocked` are the identities that are never answered automatically. `recent` hints at what is a redelivery.
-    In `commits` messages that come at the same time are stored together.
+    In `commits` messages that come at the same time are stored together, in `statuses` those of deliveries; `aside` is
+    for whatever else waits, where one thread serves many webhooks (`gateway.evented`).
     """
 
     settings: Settings
@@ -96,6 +111,8 @@ class Runtime:
     blocked: frozenset[str] = frozenset()
     recent: Recent = field(default_factory=Recent)
     commits: Combiner[Any, Any] = field(default_factory=Combiner)
+    statuses: Combiner[Any, Any] = field(default_factory=Combiner)
+    aside: Aside = _here
     flows: Mapping[str, Flow] = field(default_factory=dict)
     crm: Crm | None = None
     crm_hold: Hold = field(default_factory=Hold)

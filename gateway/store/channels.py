@@ -36,6 +36,11 @@ class Channels:
             self._seen[key] = (time.monotonic() + CACHE_SECONDS, channel)
         return channel
 
+    def knows(self, communication_type: str, line: Address) -> bool:
+        """Tell whether a channel need not be read."""
+        until, _ = self._seen.get((communication_type, line.identity), (0.0, None))
+        return until >= time.monotonic()
+
     def get(self, channel_id: str) -> Channel | None:
         """Give a channel by its id."""
         until, channel = self._by_id.get(channel_id, (0.0, None))

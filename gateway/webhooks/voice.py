@@ -31,7 +31,7 @@ def turn(form: Form, received_at: datetime) -> Outcome | Kept | str:
     turn = _turn(form["CallSid"])
     message = voice.parse(form, received_at, turn)
     if not message.content:
-        return calls.or_apologise(runtime(), lambda: calls.ask_silent(runtime(), turn))
+        return runtime().aside(calls.or_apologise, runtime(), lambda: calls.ask_silent(runtime(), turn))
     return take(runtime(), message)
 
 

@@ -1,0 +1,253 @@
+"""gunicorn's main thread serves webhooks, many at a time; threads do whatever waits, and nobody waits for them."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.store.embedded import free_port
+from tests.brokers import is_open, wait_for
+
+CONFIG = """
+import threading
+import time
+
+keepalive, threads, control_socket_disable, graceful_timeout = 30, 4, True, 5
+
+def post_worker_init(worker):
+    worker.paths = ("/main", "/group", "/fails", "/aside", "/much")
+    gathering = worker.gathering()
+    main = threading.get_ident()
+
+    def count(group):
+        if "fails" in group:
+            raise ValueError("the whole group")
+        return [len(group)] * len(group)
+
+    def wait():
+        time.sleep(1)
+        return "main" if threading.get_ident() == main else "thread"
+
+    def answer(path):
+        match path:
+            case "/group" | "/fails":
+                return str(gathering.do(path[1:], count))
+            case "/aside":
+                return worker.aside(wait)
+            case "/much":
+                return "much" * 2_000_000
+        return "main" if threading.get_ident() == main else "thread"
+
+    def app(environ, start_response):
+        environ["wsgi.input"].read()
+        said = answer(environ["PATH_INFO"]).encode()
+        start_response("200 OK", [("Content-Length", str(len(said)))])
+        return [said]
+
+    worker.wsgi = app
+"""
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """Serve what tells who served it; gives the port and gunicorn."""
+    processes = []
+
+    def start() -> tuple[int, subprocess.Popen[bytes]]:
+        folder, port = tmp_path_factory.mktemp("evented"), free_port()
+        (folder / "config.py").write_text(CONFIG)
+        (folder / "nothing.py").write_text("app = None.__class__.__call__\n")
+        command = [
+            sys.executable, "-m", "gunicorn", "--worker-class", "gateway.evented.EventedWorker", "--workers", "1",
+            "--config", str(folder / "config.py"), "--bind", f"127.0.0.1:{port}", "nothing:app",
+        ]  # fmt: skip
+        path = f"{folder}{os.pathsep}{Path(__file__).resolve().parents[1]}"
+        processes.append(subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}))
+        wait_for(lambda: is_open(port))
+        return port, processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def served(started):
+    return started()
+
+
+@pytest.fixture
+def port(served):
+    return served[0]
+
+
+def asking(port: int) -> Callable[..., bytes]:
+    """Open a connection that is kept alive; gives what asks on it."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+
+    def ask(path: str = "/main", *, method: str = "POST") -> bytes:
+        connection.request(method, path, body=b"Body=Hi")
+        return connection.getresponse().read()
+
+    return ask
+
+
+def opened(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=20)
+
+
+def written(path: str, *headers: str, body: str = "Body=Hi") -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: here", f"Content-Length: {len(body)}", *headers]
+    return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+
+
+def answer_on(line: socket.socket) -> tuple[int, bytes]:
+    response = http.client.HTTPResponse(line)
+    response.begin()
+    return response.status, response.read()
+
+
+def worker_of(process: subprocess.Popen[bytes]) -> int:
+    return int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+
+
+def together(port: int, process: subprocess.Popen[bytes], paths: list[str]) -> list[tuple[int, bytes]]:
+    """Let requests be there at once when the worker looks."""
+    lines = [opened(port) for _ in paths]
+    for line in lines:
+        line.sendall(written("/main"))
+        assert answer_on(line) == (200, b"main")
+    os.kill(worker_of(process), signal.SIGSTOP)
+    for line, path in zip(lines, paths, strict=True):
+        line.sendall(written(path))
+    os.kill(worker_of(process), signal.SIGCONT)
+    return [answer_on(line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "by"),
+    [
+        ("POST", "/main", b"main"),
+        ("POST", "/main?turn=1", b"main"),
+        ("POST", "/mainly", b"thread"),
+        ("POST", "/other", b"thread"),
+        ("GET", "/main", b"thread"),
+        ("POST", "/aside", b"thread"),
+    ],
+)
+def test_the_main_thread_serves_what_it_was_told_to(port, method, path, by):
+    ask = asking(port)
+    assert [ask(path, method=method), ask(path, method=method)] == [by, by]
+
+
+def test_what_is_there_at_once_is_done_as_one_group(served):
+    assert together(*served, ["/group"] * 7) == [(200, b"7")] * 7
+
+
+def test_what_goes_wrong_with_a_group_is_told_to_each_and_to_nobody_else(served):
+    answers = together(*served, ["/group", "/fails", "/main"])
+    assert [status for status, _ in answers] == [500, 500, 200]
+    assert together(*served, ["/group"] * 2) == [(200, b"2")] * 2
+
+
+def test_what_waits_aside_holds_nobody_up(port):
+    with opened(port) as slow:
+        slow.sendall(written("/aside"))
+        ask, began = asking(port), time.monotonic()
+        assert [ask() for _ in range(20)] == [b"main"] * 20
+        assert time.monotonic() - began < 0.9
+        assert answer_on(slow) == (200, b"thread")
+
+
+def test_a_request_that_comes_in_pieces_holds_nobody_up(port):
+    whole = written("/main")
+    for cut in (0, 3, 12, whole.index(b"\r\n\r\n") + 2, whole.index(b"\r\n\r\n") + 4, len(whole) - 3):
+        with opened(port) as line:
+            for piece in (whole[:cut], whole[cut:-1], whole[-1:]):
+                line.sendall(piece)
+                time.sleep(0.02)
+                assert asking(port)() == b"main"
+            assert answer_on(line) == (200, b"main")
+
+
+@pytest.mark.parametrize("path", ["/main", "/other"])
+def test_what_is_long_is_read_by_a_thread(port, path):
+    with opened(port) as line:
+        line.sendall(written(path, body="Body=" + "x" * 300_000))
+        assert answer_on(line) == (200, b"thread")
+
+
+def test_requests_sent_ahead_are_answered_in_turn(port):
+    with opened(port) as line:
+        line.sendall(written("/main") * 3 + written("/group"))
+        received = b""
+        while received.count(b"HTTP/1.1 200") < 4:
+            received += line.recv(4096)
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        written("/main", "Content-Length: 2"),
+        written("/main", "Transfer-Encoding: chunked"),
+        written("/main", "X: 1\r\n Content-Length: 9"),
+        b"POST /main HTTP/1.1\r\nHost: here\r\nContent-Length: 7\r\nNo colon\r\n\r\nBody=Hi",
+    ],
+)
+def test_what_two_servers_might_read_in_two_ways_is_refused_and_holds_nobody_up(port, spoiled):
+    with opened(port) as line:
+        line.sendall(spoiled)
+        assert answer_on(line)[0] == 400
+    assert asking(port)() == b"main"
+
+
+def test_who_does_not_read_the_answers_is_let_go_and_holds_nobody_up(port):
+    with opened(port) as line:
+        line.sendall(written("/much"))
+        began = time.monotonic()
+        assert asking(port)() == b"main"
+        assert time.monotonic() - began < 1
+        time.sleep(0.2)
+        received = 0
+        while some := line.recv(1 << 20):
+            received += len(some)
+        assert received < 8_000_000
+
+
+def test_who_does_not_hang_up_holds_nobody_up(port):
+    with opened(port) as line:
+        line.sendall(written("/main", "Connection: close"))
+        began = time.monotonic()
+        assert asking(port)() == b"main"
+        assert time.monotonic() - began < 1
+        assert answer_on(line) == (200, b"main")
+
+
+def test_who_opens_a_connection_and_says_nothing_takes_no_thread(port):
+    silent = [opened(port) for _ in range(20)]
+    began = time.monotonic()
+    assert asking(port)("/other") == b"thread"
+    assert time.monotonic() - began < 1
+    for line in silent:
+        line.sendall(written("/main"))
+        assert answer_on(line) == (200, b"main")
+        line.close()
+
+
+def test_the_end_waits_for_who_is_served_and_not_for_connections(started):
+    port, process = started()
+    idle, busy = asking(port), opened(port)
+    idle()
+    busy.sendall(written("/aside"))
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    assert answer_on(busy) == (200, b"thread")
+    assert process.wait(timeout=12) == 0
