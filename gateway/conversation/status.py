@@ -1,17 +1,20 @@
 """Delivery statuses of what we sent, in whatever order they come."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from gateway import metrics
 from gateway.conversation import optouts, queue
 from gateway.conversation.runtime import Runtime
 from gateway.core.codes import reaction
+from gateway.core.errors import StoreRefused
 from gateway.core.messages import StatusUpdate
 from gateway.core.sending import Reaction
 from gateway.core.statuses import MESSAGE_FAILURES
 from gateway.logs import log
 from gateway.store import asked, callbacks, delivery, outbound, outbox, sessions
 from gateway.store.connection import deadline
+from gateway.store.delivery import Applied
 from gateway.store.outbox import Address
 
 # What failed at the carrier for a passing reason is sent again, as a message of its own.
@@ -21,20 +24,36 @@ RESEND_AFTER = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 def apply_status(runtime: Runtime, update: StatusUpdate) -> None:
     """Let a status take effect; one of an unknown message waits for an hour.
 
-    Where the callback's URL names the message, it also tells the SID of an answer that went out with a webhook.
+    Where the callback's URL names the message, it also tells the SID of an answer that went out with a webhook. Those
+    that arrive together share one look and one write, as messages do (`group_commit`), but for failures.
     """
+    alone = update.status in MESSAGE_FAILURES
+    applied = None if alone else runtime.statuses.do(update, _apply_together)
+    if applied is None:
+        applied = runtime.aside(_apply_alone, runtime, update)
+    tell(update, applied.message_id if applied else None)
+    if applied and applied.found_out:
+        runtime.aside(apply_waiting, runtime, update.sid)
+
+
+def _apply_together(updates: Sequence[StatusUpdate]) -> Sequence[Applied | None]:
+    try:
+        with deadline():
+            return delivery.apply_together(updates)
+    except StoreRefused:
+        return [None] * len(updates)
+
+
+def _apply_alone(runtime: Runtime, update: StatusUpdate) -> Applied | None:
     with deadline():
         applied = delivery.apply_status(update)
         if applied is None:
             callbacks.park(update.sid, update)
             # The message may have been sent, and its SID stored, between looking for it and parking.
             applied = delivery.apply_status(update)
-        message_id = applied.message_id if applied else None
-        if message_id and update.status in MESSAGE_FAILURES:
-            _react(runtime, message_id, update)
-    tell(update, message_id)
-    if applied and applied.found_out:
-        apply_waiting(runtime, update.sid)
+        if applied and update.status in MESSAGE_FAILURES:
+            _react(runtime, applied.message_id, update)
+    return applied
 
 
 def tell(update: StatusUpdate, message_id: str | None) -> None:

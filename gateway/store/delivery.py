@@ -119,13 +119,47 @@ def apply_status(update: StatusUpdate) -> Applied | None:
     return next((applied for which in wanted if (applied := _apply(which, update))), None)
 
 
+def apply_together(updates: Sequence[StatusUpdate]) -> Sequence[Applied | None]:
+    """Add statuses that report no failure, with one look and one write; None for each that has to be added alone."""
+    found = _look_up(updates)
+    changes = [
+        UpdateOne(_named(message["_id"], update.sid), [{"$set": _changes(update)}])
+        for update, message in zip(updates, found, strict=True)
+        if message
+    ]
+    # In their order, for two of them may be of one message. Whoever missed changed meanwhile, and nobody says which.
+    if not changes or collection(MessageDocument).bulk_write(changes).matched_count < len(changes):
+        return [None] * len(updates)
+    return [Applied(one["_id"], one.get("provider_sid") is None) if one else None for one in found]
+
+
+def _look_up(updates: Sequence[StatusUpdate]) -> list[dict[str, Any] | None]:
+    """Find the message each status is about."""
+    sids, named = [update.sid for update in updates], [update.message_id for update in updates if update.message_id]
+    ours = {"direction": "outbound"}
+    which = {"$or": [ours | {"_id": {"$in": named}}, ours | {"provider_sid": {"$in": sids}}]}
+    messages = list(collection(MessageDocument).find(which, {"provider_sid": 1}))
+    by_id = {message["_id"]: message for message in messages}
+    by_sid = {message.get("provider_sid"): message for message in messages}
+    found = []
+    for update in updates:
+        named_one = by_id.get(update.message_id)
+        fits = named_one is not None and named_one.get("provider_sid") in (None, update.sid)
+        found.append(named_one if fits else by_sid.get(update.sid))
+    return found
+
+
+def _changes(update: StatusUpdate) -> dict[str, Any]:
+    return _sid(update.sid) | _status(update.status, update.received_at, update.error_code)
+
+
 def _apply(which: Mapping[str, Any], update: StatusUpdate) -> Applied | None:
     messages = collection(MessageDocument)
     if update.status in _FAILED:
         _flag(messages.find_one(which, {"session_id": 1}))
     before = messages.find_one_and_update(
         which,
-        [{"$set": _sid(update.sid) | _status(update.status, update.received_at, update.error_code)}],
+        [{"$set": _changes(update)}],
         projection={"provider_sid": 1},
     )
     return Applied(str(before["_id"]), before.get("provider_sid") is None) if before else None
