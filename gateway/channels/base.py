@@ -31,12 +31,17 @@ def decode(body: bytes, *, max_fields: int) -> Form:
     text = body.decode("utf-8")
     if text.count("&") >= max_fields:
         raise ValueError(f"more than {max_fields} fields")
-    pairs = (part.partition("=") for part in text.split("&") if part)
-    return Form((_unquoted(name), _unquoted(value)) for name, _, value in pairs)
+    fields: dict[str, list[str]] = {}
+    for part in filter(None, text.split("&")):
+        name, _, value = part.partition("=")
+        if "%" in part or "+" in part:
+            name, value = _unquoted(name), _unquoted(value)
+        fields.setdefault(name, []).append(value)
+    return Form(fields)
 
 
 def _unquoted(text: str) -> str:
-    return unquote(text.replace("+", " "), errors="strict") if "%" in text or "+" in text else text
+    return unquote(text.replace("+", " "), errors="strict")
 
 
 def require(form: Form, *names: str) -> None:
@@ -52,8 +57,8 @@ def parameters(form: Form, *, leave_out: frozenset[str] = frozenset()) -> dict[s
     Twilio adds parameters without notice, so this knows none of them.
     """
     return {
-        field_name(name): values[0] if len(values) == 1 else values
-        for name, values in form.lists()
+        field_name(name): values[0] if len(values) == 1 else list(values)
+        for name, values in dict.items(form)
         if name not in leave_out
     }
 

@@ -5,6 +5,7 @@ so the raw request target is used: a framework's decoded URL turns %2F into / an
 """
 
 import base64
+import functools
 import hashlib
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,11 +69,16 @@ def _setting(header: str, wanted: str) -> str:
     return ""
 
 
-def variants(url: str) -> Iterator[str]:
+@functools.lru_cache(maxsize=256)
+def variants(url: str) -> tuple[str, ...]:
     """Give the ways Twilio may have written a URL before signing it: as it is, and with the port the other way.
 
     User and password are never signed; an IPv6 host keeps its brackets. Nothing, for what is no URL.
     """
+    return tuple(_variants(url))
+
+
+def _variants(url: str) -> Iterator[str]:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -121,7 +127,7 @@ def _signed_part(form: Any) -> str:
     """Give what of a form is signed: its names in order, each with its distinct values in order."""
     return "".join(
         name + (values[0] if len(values) == 1 else name.join(sorted(set(values))))
-        for name, values in sorted(form.lists())
+        for name, values in sorted(dict.items(form))
     )
 
 

@@ -45,11 +45,11 @@ def twiml(document: str, status: int = 200) -> Response:
     return Response(document, status, content_type="text/xml; charset=utf-8")
 
 
-def signed_urls() -> list[str]:
-    """Give the addresses Twilio may have signed this request over."""
-    settings, leased = runtime().settings, runtime().line.public.leased
-    base = settings.public_url or own_base_url(request.environ, settings.trusted_proxies)
-    target = raw_target(request.environ)
+def signed_urls(asked: Request, serving: Runtime) -> list[str]:
+    """Give the addresses Twilio may have signed a request over."""
+    settings, leased = serving.settings, serving.line.public.leased
+    base = settings.public_url or own_base_url(asked.environ, settings.trusted_proxies)
+    target = raw_target(asked.environ)
     urls = public_urls(base, target)
     # While a tunnel is open, who calls the usual address is served as well.
     return public_urls(leased, target) + urls if leased else urls
@@ -114,7 +114,7 @@ def _inspect(response: Response, seconds: float | None) -> None:
     try:
         inspector = current_app.extensions["inspector"]
         if inspector.wants(refused=bool(inspecting.reason_for(response))):
-            inspector.offer(inspecting.captured(runtime(), signed_urls(), response, seconds))
+            inspector.offer(inspecting.captured(runtime(), signed_urls(request, runtime()), response, seconds))
     except Exception:
         # Whoever only looks on must cost nobody an answer.
         log.exception("inspector_failed")

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 import structlog
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, g, request
 from itsdangerous import BadSignature
 
 from gateway.channels import signature
@@ -43,67 +43,72 @@ def twilio_webhook(view: Callable[[Form, datetime], Outcome | Kept | str | None]
 
     @functools.wraps(view)
     def guarded() -> Response:
-        _bind_request()
-        form = _verified_form()
-        answer = view(form, _received_at())
+        # Each look through Flask's proxies costs as much as a field of the form.
+        asked, serving = request._get_current_object(), runtime()  # type: ignore[attr-defined]
+        _bind_request(asked)
+        form = _verified_form(asked, serving)
+        answer = view(form, _received_at(asked, serving))
         if answer is None:
             return Response(status=204)
         if isinstance(answer, str):
             return twiml(answer)
-        return _explained(twiml(answer.twiml), answer)
+        return _explained(twiml(answer.twiml), answer, serving)
 
     return guarded
 
 
-def _bind_request() -> None:
+def _bind_request(asked: Request) -> None:
     g.started = time.perf_counter()
-    request_id = request.headers.get("X-Request-Id", "")[:64] or f"{time.time_ns():x}"
+    request_id = asked.headers.get("X-Request-Id", "")[:64] or f"{time.time_ns():x}"
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=request_id)
     g.request_id = request_id
     # Twilio repeats this token when it retries, but does not sign it: good for reading logs, never for deciding.
-    if token := request.headers.get("I-Twilio-Idempotency-Token"):
+    if token := asked.headers.get("I-Twilio-Idempotency-Token"):
         structlog.contextvars.bind_contextvars(idempotency_token=token[:64])
 
 
-def _verified_form() -> Form:
+def _verified_form(asked: Request, serving: Runtime) -> Form:
     """Read the form and check its signature; nothing of an unsigned request is read at all."""
-    given = request.headers.get(signature.SIGNATURE_HEADER, "")
-    if not given and not runtime().settings.observes_signatures:
+    given = asked.headers.get(signature.SIGNATURE_HEADER, "")
+    if not given and not serving.settings.observes_signatures:
         raise Forbidden("no_signature")
-    if request.mimetype != "application/x-www-form-urlencoded":
-        _refuse_other_than_form(given)
-    body = _body()
+    if asked.mimetype != "application/x-www-form-urlencoded":
+        _refuse_other_than_form(asked, serving, given)
+    body = _body(asked)
     form = _decoded(body)
     if form is None:
         # Nobody can tell what was signed, so nothing can be forged either: it changes nothing.
         raise Malformed("bad_encoding")
     g.form = form
-    g.verdict = verdict = _verdict(form, given)
+    g.verdict = verdict = _verdict(asked, serving, form, given)
     if not verdict.genuine:
         tried = [_redacted(url) for url in verdict.tried]
-        if not runtime().settings.observes_signatures:
+        if not serving.settings.observes_signatures:
             raise Forbidden(verdict.reason, tried=tried)
         log.warning("signature_observed", reason=verdict.reason, tried=tried)
     return form
 
 
-def _refuse_other_than_form(given: str) -> NoReturn:
+def _refuse_other_than_form(asked: Request, serving: Runtime, given: str) -> NoReturn:
     """Tell a forged request from one that Twilio signed but the gateway cannot read."""
-    if request.mimetype == "multipart/form-data":
-        genuine = _is_genuine(Form(request.form), given)
+    if asked.mimetype == "multipart/form-data":
+        genuine = _is_genuine(asked, serving, Form(asked.form), given)
     else:
-        body = _body()
-        genuine = _is_genuine(_decoded(body) or Form(), given) or _is_genuine(Form(), given, body)
-    if not genuine and not runtime().settings.observes_signatures:
-        raise Forbidden("bad_signature", tried=[_redacted(url) for url in signed_urls()])
-    raise Malformed("not_a_form", content_type=request.mimetype[:80])
+        body = _body(asked)
+        genuine = any(
+            _is_genuine(asked, serving, form, given, signed)
+            for form, signed in ((_decoded(body) or Form(), None), (Form(), body))
+        )
+    if not genuine and not serving.settings.observes_signatures:
+        raise Forbidden("bad_signature", tried=[_redacted(url) for url in signed_urls(asked, serving)])
+    raise Malformed("not_a_form", content_type=asked.mimetype[:80])
 
 
-def _body() -> bytes:
-    if (request.content_length or 0) > BODY_LIMIT:
-        raise Malformed("too_large", length=request.content_length)
-    body = request.stream.read(BODY_LIMIT + 1)
+def _body(asked: Request) -> bytes:
+    if (asked.content_length or 0) > BODY_LIMIT:
+        raise Malformed("too_large", length=asked.content_length)
+    body = asked.stream.read(BODY_LIMIT + 1)
     if len(body) > BODY_LIMIT:
         raise Malformed("too_large", length=len(body))
     g.body_bytes = len(body)
@@ -118,20 +123,20 @@ def _decoded(body: bytes) -> Form | None:
         return None
 
 
-def _verdict(form: Form, given: str, body: bytes | None = None) -> signature.Verdict:
+def _verdict(asked: Request, serving: Runtime, form: Form, given: str, body: bytes | None = None) -> signature.Verdict:
     return signature.verify(
         _keyring(),
-        urls=signed_urls(),
+        urls=signed_urls(asked, serving),
         form=form,
         signature=given,
         account_sid=form.text("AccountSid"),
-        settings_header=request.headers.get(signature.SETTINGS_HEADER, ""),
+        settings_header=asked.headers.get(signature.SETTINGS_HEADER, ""),
         body=body,
     )
 
 
-def _is_genuine(form: Form, given: str, body: bytes | None = None) -> bool:
-    return _verdict(form, given, body).genuine
+def _is_genuine(asked: Request, serving: Runtime, form: Form, given: str, body: bytes | None = None) -> bool:
+    return _verdict(asked, serving, form, given, body).genuine
 
 
 def _keyring() -> signature.Keyring:
@@ -144,10 +149,9 @@ def _redacted(url: str) -> str:
     return url.partition("?")[0] + ("?..." if "?" in url else "")
 
 
-def _received_at() -> datetime:
+def _received_at(asked: Request, serving: Runtime) -> datetime:
     """Give the moment a message was received: now, or in development the one a simulation asks for."""
-    serving = runtime()
-    token = request.args.get(SIMULATED_AT) if request.query_string else None
+    token = asked.args.get(SIMULATED_AT) if asked.query_string else None
     if token is None:
         return serving.clock.now()
     if not serving.settings.is_development:
@@ -158,9 +162,9 @@ def _received_at() -> datetime:
         raise Forbidden("bad_simulated_time") from None
 
 
-def _explained(response: Response, outcome: Outcome | Kept) -> Response:
+def _explained(response: Response, outcome: Outcome | Kept, serving: Runtime) -> Response:
     """Tell a developer's tools what was decided; Twilio never sees it, since this is development only."""
-    if not runtime().settings.is_development:
+    if not serving.settings.is_development:
         return response
     told: dict[str, Any] = {"received_at": outcome.received_at.isoformat()}
     if isinstance(outcome, Kept):

@@ -50,7 +50,7 @@ def _told(refused: RequestRejected | None) -> Told:
     verdict, given = g.get("verdict"), request.headers.get(signature.SIGNATURE_HEADER, "")
     if refused is None and verdict.genuine:
         return Told("", verdict.matched, verdict.tried)
-    reason, urls = refused.reason if refused else verdict.reason, signed_urls()
+    reason, urls = refused.reason if refused else verdict.reason, signed_urls(request, runtime())
     told = Told(reason, tried=tuple(urls), signed=bool(given), public_url=runtime().settings.public_url)
     if not (given and verdict):
         return told
