@@ -27,12 +27,12 @@ def apply_status(runtime: Runtime, update: StatusUpdate) -> None:
     Where the callback's URL names the message, it also tells the SID of an answer that went out with a webhook. Those
     that arrive together share one look and one write, as messages do (`group_commit`), but for failures.
     """
-    alone = update.status in MESSAGE_FAILURES
-    applied = None if alone else runtime.statuses.do(update, _apply_together)
-    if applied is None:
-        applied = runtime.aside(_apply_alone, runtime, update)
+    gathers = update.status not in MESSAGE_FAILURES
+    together = runtime.statuses.do(update, _apply_together) if gathers else None
+    applied = together or runtime.aside(_apply_alone, runtime, update)
     tell(update, applied.message_id if applied else None)
-    if applied and applied.found_out:
+    # A group that was given up may have told the id already.
+    if applied and (applied.found_out or (gathers and not together)):
         runtime.aside(apply_waiting, runtime, update.sid)
 
 
@@ -75,7 +75,8 @@ def apply_waiting(runtime: Runtime, sid: str) -> None:
         waiting = callbacks.waiting(sid)
     for callback in waiting:
         if isinstance(callback, StatusUpdate):
-            apply_status(runtime, callback)
+            applied = _apply_alone(runtime, callback)
+            tell(callback, applied.message_id if applied else None)
             with deadline():
                 callbacks.forget(callback)
 

@@ -3,15 +3,17 @@
 import itertools
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from bson import ObjectId
 
 from gateway.conversation.status import apply_status
 from gateway.core.messages import StatusUpdate
-from gateway.store import callbacks
+from gateway.store import callbacks, delivery
 from tests.conftest import HOST, TEN, Twilio, fixture
 from tests.webhooks.conftest import contents, named, twiml
 
@@ -185,6 +187,45 @@ def test_a_callback_may_not_rename_a_message_whose_sid_is_known(twilio, sent, db
     assert sent()["provider_sid"] == SID
     assert "status" not in sent()
     assert db.callbacks.count_documents({}) == 1
+
+
+def test_statuses_that_arrive_together_take_effect_like_those_that_come_one_by_one(app, sent, db):
+    db.messages.insert_one({"_id": "re:SM2", "session_id": ObjectId(), "direction": "outbound", "createdAt": TEN})
+    updates = [
+        StatusUpdate(SID, "sent", TEN, {}),
+        StatusUpdate("SMnew", "queued", TEN, {}, message_id="re:SM2"),
+        StatusUpdate("SMnew", "delivered", TEN, {}, message_id="re:SM2"),
+        StatusUpdate("SMother", "delivered", TEN, {}, message_id="re:SM1"),
+        StatusUpdate("SMunknown", "sent", TEN, {}),
+    ]
+    applied = delivery.apply_together(updates)
+    assert [one and (one.message_id, one.found_out) for one in applied] == [
+        ("re:SM1", False), ("re:SM2", True), ("re:SM2", True), None, None,
+    ]  # fmt: skip
+    assert (sent()["status"], history(sent())) == ("sent", ["sent"])
+    second = db.messages.find_one({"_id": "re:SM2"})
+    assert (second["provider_sid"], second["status"], history(second)) == (
+        "SMnew",
+        "delivered",
+        ["queued", "delivered"],
+    )
+
+
+def test_a_group_in_which_two_name_the_same_message_is_done_one_by_one_and_nothing_waits_on(app, db):
+    db.messages.insert_one({"_id": "re:SM2", "session_id": ObjectId(), "direction": "outbound", "createdAt": TEN})
+    serving = app.extensions["gateway"]
+    callbacks.park("SMnew", StatusUpdate("SMnew", "delivered", TEN, {}))
+    first = StatusUpdate("SMnew", "queued", TEN, {}, message_id="re:SM2")
+    assert delivery.apply_together([first, replace(first, sid="SMother")]) == [None, None]
+    with patch.object(delivery, "apply_together", lambda updates: [None] * len(updates)):
+        apply_status(serving, first)
+        apply_status(serving, replace(first, sid="SMother"))
+    second = db.messages.find_one({"_id": "re:SM2"})
+    assert (second["provider_sid"], second["status"], history(second)) == (
+        "SMnew",
+        "delivered",
+        ["queued", "delivered"],
+    )
 
 
 def test_i8_ten_thousand_shuffled_and_repeated_callbacks_leave_every_message_in_its_highest_state(app, db):
