@@ -94,7 +94,7 @@ def apply(runtime: Runtime, event: Event, delivery: Delivery) -> Outcome | None:
 def _must_wait(runtime: Runtime, event: Event) -> bool:
     """Tell whether others wait in the spool; then this one does too, so that all are decided on in their order."""
     try:
-        return not runtime.spool.is_empty() and not _is_answered(runtime, event)
+        return not runtime.spool.is_empty() and not runtime.aside(_is_answered, runtime, event)
     except SpoolUnavailable as error:
         log.error("spool_unavailable", message=str(error)[:300])
         return False
