@@ -8,10 +8,17 @@ thread, and so is every other request. What that buys: benchmarks/webhooks/READM
 """
 
 import contextvars
+import errno
 import re
 import socket
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from selectors import EVENT_READ
+from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from greenlet import getcurrent, greenlet
@@ -25,49 +32,73 @@ T = TypeVar("T")
 # Twilio's webhooks have two or three thousand bytes. What is much longer is read by a thread.
 RECEIVE_BYTES, HEAD_BYTES = 64 * 1024, 8 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,5})\r\n", re.IGNORECASE)
+_FRAMED_OTHERWISE = re.compile(rb"\r\n(?:expect|transfer-encoding|upgrade):", re.IGNORECASE)
+
+# How many connections are accepted at once, so that processes share them, and how many requests make one group at most.
+ACCEPTS, MOST = 32, 250
+_NOT_NOW = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
+_FULL = frozenset({errno.EMFILE, errno.ENFILE})
+
+# How long a connection that was closed on our side is read from still: closed at once, its last answer could be lost.
+LINGER_SECONDS, LINGER_BYTES = 2.0, 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """Why a group was not served, as it was before anybody raised it again."""
+
+    error: Exception
+    trace: TracebackType | None
 
 
 class Gathering(Combiner[Item, Result]):
-    """Has done for all at once what the requests of the main thread want done; other threads combine as ever."""
+    """Has the same done at once for all requests of the main thread that want it; other threads combine as ever."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._gathered: list[tuple[greenlet, Item]] = []
+        self._gathered: list[tuple[greenlet, Item, Callable[[Sequence[Item]], Sequence[Result]]]] = []
+
+    def __len__(self) -> int:
+        return len(self._gathered)
 
     def do(self, item: Item, serve: Callable[[Sequence[Item]], Sequence[Result]]) -> Result:
         """Stand still until an item is served along with all others that are gathered."""
         here = getcurrent()
         if here.parent is None:
             return super().do(item, serve)
-        self._serve = serve
-        self._gathered.append((here, item))
-        result: Result | BaseException = here.parent.switch()
-        if isinstance(result, BaseException):
-            raise result
+        self._gathered.append((here, item, serve))
+        result: Result | _Failed = here.parent.switch()
+        if isinstance(result, _Failed):
+            raise result.error.with_traceback(result.trace)
         return result
 
-    def serve(self) -> Sequence[tuple[greenlet, Result | BaseException]]:
+    def serve(self) -> Sequence[tuple[greenlet, Result | _Failed]]:
         """Serve what was gathered; gives who goes on with what."""
-        if not self._gathered:
+        gathered, self._gathered = self._gathered[:MOST], self._gathered[MOST:]
+        if not gathered:
             return ()
-        gathered, self._gathered = self._gathered, []
-        results: Sequence[Result | BaseException]
+        _, _, serve = gathered[0]
         try:
-            results = self._serve([item for _, item in gathered])
+            results = serve([item for _, item, _ in gathered])
+            return [(here, result) for (here, _, _), result in zip(gathered, results, strict=True)]
         except Exception as error:
-            results = [error] * len(gathered)
-        return [(here, result) for (here, _), result in zip(gathered, results, strict=True)]
+            failed = _Failed(error, error.__traceback__)
+            return [(here, failed) for here, _, _ in gathered]
 
 
 class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no types
     """Serves small POST requests to `paths` in its main thread as soon as they are there, all others in its threads.
 
-    The app stores with what `gathering` gives, and does `aside` whatever else waits.
+    The app stores with what `gathering` gives, and does `aside` whatever else waits. While a group is stored nothing is
+    accepted, so a MongoDB that hangs holds up all that begins in this process, `/healthz` too, until its deadline.
     """
+
+    worker_connections: int
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._gatherings: list[Gathering[Any, Any]] = []
+        self._closing: deque[TConn] = deque()
         self.paths: tuple[str, ...] = ()
 
     def run(self) -> None:
@@ -88,16 +119,37 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
             return do(*given, **named)
         done = self.tpool.submit(contextvars.copy_context().run, do, *given, **named)
         done.add_done_callback(lambda _: self.method_queue.defer(self._go_on, here))
-        self._hub.switch()
+        here.parent.switch()
         result: T = done.result()
         return result
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Begin all requests that are here, then have done what was gathered."""
+        """Begin all requests that are here, and those that come meanwhile; then have done what was gathered."""
         super().wait_for_and_dispatch_events(timeout)
-        for gathering in self._gatherings:
-            for here, result in gathering.serve():
-                self._go_on(here, result)
+        while waiting := self._standing_still():
+            super().wait_for_and_dispatch_events(0)
+            if self._standing_still() == waiting or waiting >= MOST:
+                for gathering in self._gatherings:
+                    for here, result in gathering.serve():
+                        self._go_on(here, result)
+
+    def _standing_still(self) -> int:
+        return sum(len(gathering) for gathering in self._gatherings)
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept the connections that wait: one at a time, each would wait for the groups of those before it."""
+        for _ in range(min(ACCEPTS, self.worker_connections - self.nr_conns)):
+            try:
+                client, address = listener.accept()
+            except OSError as error:
+                if error.errno in _FULL:
+                    self.worker_connections = max(1, self.nr_conns)
+                    self.log.error("Too many open files: from now on %s connections at once.", self.worker_connections)
+                elif error.errno not in _NOT_NOW:
+                    raise
+                return
+            self.nr_conns += 1
+            self.enqueue_req(TConn(self.cfg, client, address, listener.getsockname()))
 
     def enqueue_req(self, conn: TConn) -> None:
         """Serve a connection that something came from; what is there in part of a webhook is watched for its rest."""
@@ -118,11 +170,13 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
         """Give how many bytes, at least, a request to `paths` lacks; below 0 it is another one, or several."""
         if not any(start.startswith(received[: len(start)]) for start in self._starts):
             return -1
-        head = received.find(b"\r\n\r\n")
-        length = _LENGTH.search(received, 0, head + 2)
+        head = received.find(b"\r\n\r\n", 0, HEAD_BYTES)
         if head < 0:
             return 1 if len(received) < HEAD_BYTES else -1
-        return head + 4 + int(length[1]) - len(received) if length else -1
+        length = _LENGTH.search(received, 0, head + 2)
+        if length is None or _FRAMED_OTHERWISE.search(received, 0, head):
+            return -1
+        return head + 4 + int(length[1]) - len(received)
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Serve a request. In the main thread no client is waited for: one that does not read its answers is let go."""
@@ -131,16 +185,51 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
         return super().handle_request(req, conn)
 
     def finish_request(self, conn: TConn, fs: "Future[Any]") -> None:
-        """Watch a connection that is kept; another one's end is waited for in a thread."""
+        """Watch a connection that is kept, for its next request, and another one for its end."""
         if fs.cancelled() or fs.exception() or fs.result():
             super().finish_request(conn, fs)
-        else:
+            return
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+            self.poller.register(conn.sock, EVENT_READ, partial(self._look_for_end, conn))
+        except (OSError, ValueError):
             self.nr_conns -= 1
-            self.tpool.submit(conn.close, graceful=True)
+            conn.close()
+        else:
+            conn.timeout, conn.lingered = time.monotonic() + LINGER_SECONDS, 0
+            self._closing.append(conn)
+
+    def _look_for_end(self, conn: TConn, client: socket.socket) -> None:
+        try:
+            more = len(client.recv(RECEIVE_BYTES))
+        except BlockingIOError:
+            return
+        except OSError:
+            more = 0
+        conn.lingered += more
+        if not more or conn.lingered > LINGER_BYTES:
+            self._end(conn)
+
+    def _end(self, conn: TConn) -> None:
+        self._closing.remove(conn)
+        self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
+
+    def murder_pending(self) -> None:
+        """Close what said nothing for too long, what was read to its end long enough, and at the end all of these."""
+        now = time.monotonic()
+        while self._closing and self._closing[0].timeout <= now:
+            self._end(self._closing[0])
+        if not self.alive:
+            for conn in self.pending_conns:
+                conn.timeout = min(conn.timeout, now + LINGER_SECONDS)
+        super().murder_pending()
 
     def _go_on(self, here: greenlet, *given: Any) -> None:
         kept = here.switch(*given)
-        if here.dead and isinstance(here, _Request):
+        if here.dead:
             self._finish(here.conn, kept)
 
     def _finish(self, conn: TConn, kept: object) -> None:
@@ -162,10 +251,9 @@ def _receive(conn: TConn) -> bytes | None:
     conn.init()
     before: bytes = conn.parser.unreader.take_buffered()
     try:
-        received: bytes | None = conn.sock.recv(RECEIVE_BYTES, socket.MSG_DONTWAIT)
+        received = conn.sock.recv(RECEIVE_BYTES, socket.MSG_DONTWAIT)
+        ended = not received
     except BlockingIOError:
-        received = b""
-    else:
-        received = received or None
-    conn.parser.unreader.unread(before + (received or b""))
-    return None if received is None else before + received
+        received, ended = b"", False
+    conn.parser.unreader.unread(before + received)
+    return None if ended else before + received

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ CONFIG = """
 import threading
 import time
 
-keepalive, threads, control_socket_disable, graceful_timeout = 30, 4, True, 5
+keepalive, threads, control_socket_disable, graceful_timeout, worker_connections = 30, 4, True, 9, 60
 
 def post_worker_init(worker):
     worker.paths = ("/main", "/group", "/fails", "/aside", "/much")
@@ -29,7 +30,11 @@ def post_worker_init(worker):
     def count(group):
         if "fails" in group:
             raise ValueError("the whole group")
+        time.sleep(0.02)
         return [len(group)] * len(group)
+
+    def depth(error):
+        return 0 if error is None else 1 + depth(error.tb_next)
 
     def wait():
         time.sleep(1)
@@ -37,8 +42,13 @@ def post_worker_init(worker):
 
     def answer(path):
         match path:
-            case "/group" | "/fails":
+            case "/group":
                 return str(gathering.do(path[1:], count))
+            case "/fails":
+                try:
+                    gathering.do(path[1:], count)
+                except ValueError as error:
+                    return str(depth(error.__traceback__))
             case "/aside":
                 return worker.aside(wait)
             case "/much":
@@ -152,9 +162,23 @@ def test_what_is_there_at_once_is_done_as_one_group(served):
     assert together(*served, ["/group"] * 7) == [(200, b"7")] * 7
 
 
+def test_connections_that_are_new_come_along(port):
+    """Nobody waits for the groups of those that were accepted before."""
+
+    def ask(_: int) -> int:
+        with opened(port) as line:
+            line.sendall(written("/group"))
+            return int(answer_on(line)[1])
+
+    with ThreadPoolExecutor(16) as pool:
+        groups = list(pool.map(ask, range(160)))
+    assert sum(group > 1 for group in groups) > 100, groups
+
+
 def test_what_goes_wrong_with_a_group_is_told_to_each_and_to_nobody_else(served):
-    answers = together(*served, ["/group", "/fails", "/main"])
-    assert [status for status, _ in answers] == [500, 500, 200]
+    answers = together(*served, ["/group", *["/fails"] * 9, "/main"])
+    assert [status for status, _ in answers] == [500, *[200] * 9, 200]
+    assert len({said for _, said in answers[1:-1]}) == 1, "each begins where the first one did"
     assert together(*served, ["/group"] * 2) == [(200, b"2")] * 2
 
 
@@ -222,13 +246,37 @@ def test_who_does_not_read_the_answers_is_let_go_and_holds_nobody_up(port):
         assert received < 8_000_000
 
 
-def test_who_does_not_hang_up_holds_nobody_up(port):
-    with opened(port) as line:
+def test_who_does_not_hang_up_holds_nobody_up_and_takes_no_thread(port):
+    silent = [opened(port) for _ in range(12)]
+    for line in silent:
         line.sendall(written("/main", "Connection: close"))
-        began = time.monotonic()
-        assert asking(port)() == b"main"
-        assert time.monotonic() - began < 1
+    began = time.monotonic()
+    assert [asking(port)(path) for path in ("/main", "/other", "/aside")] == [b"main", b"thread", b"thread"]
+    assert time.monotonic() - began < 1.8
+    for line in silent:
         assert answer_on(line) == (200, b"main")
+        assert line.recv(1) == b""
+
+
+def test_connections_count_until_they_are_closed(served):
+    port, process = served
+    lines = [opened(port) for _ in range(150)]
+    for line in lines:
+        line.sendall(written("/main", "Connection: close"))
+    assert len(list(Path(f"/proc/{worker_of(process)}/fd").iterdir())) < 60 + 40
+    for line in lines:
+        assert answer_on(line) == (200, b"main")
+        line.close()
+
+
+def test_who_wants_to_be_told_to_go_on_is_told(port):
+    head, _, body = written("/main", "Expect: 100-continue").partition(b"\r\n\r\n")
+    with opened(port) as line:
+        line.settimeout(2)
+        line.sendall(head + b"\r\n\r\n")
+        assert line.recv(100).startswith(b"HTTP/1.1 100")
+        line.sendall(body)
+        assert answer_on(line) == (200, b"thread")
 
 
 def test_who_opens_a_connection_and_says_nothing_takes_no_thread(port):
@@ -244,10 +292,14 @@ def test_who_opens_a_connection_and_says_nothing_takes_no_thread(port):
 
 def test_the_end_waits_for_who_is_served_and_not_for_connections(started):
     port, process = started()
-    idle, busy = asking(port), opened(port)
+    idle, busy, silent, partly = asking(port), opened(port), opened(port), opened(port)
     idle()
+    partly.sendall(written("/main")[:-1])
     busy.sendall(written("/aside"))
     time.sleep(0.2)
+    began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert answer_on(busy) == (200, b"thread")
     assert process.wait(timeout=12) == 0
+    assert time.monotonic() - began < 6
+    silent.close()

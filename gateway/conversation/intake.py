@@ -43,25 +43,33 @@ def take(runtime: Runtime, event: Event) -> Outcome | Kept | None:
 
     SpoolUnavailable where neither MongoDB nor the spool took it.
     """
-    return _take(runtime, event) if _waits_for_its_group_only(runtime, event) else runtime.aside(_take, runtime, event)
+    webhook = f"{random.getrandbits(64):016x}"
+    if _waits_for_its_group_only(runtime, event):
+        return _take(runtime, event, webhook)
+    return runtime.aside(_take_in_turn, runtime, event, webhook)
 
 
 def _waits_for_its_group_only(runtime: Runtime, event: Event) -> bool:
     """Tell whether an event is likely to need nothing of MongoDB but what it shares with those that arrive with it."""
+    if not runtime.spool.is_known_empty():
+        return False
     if isinstance(event, InboundMessage):
         alone = event.id in runtime.recent or (event.call and event.call.number <= 0)
         return not alone and runtime.channels.knows(event.communication_type, event.recipient)
     return isinstance(event, StatusUpdate)
 
 
-def _take(runtime: Runtime, event: Event) -> Outcome | Kept | None:
-    webhook = f"{random.getrandbits(64):016x}"
+def _take_in_turn(runtime: Runtime, event: Event, webhook: str) -> Outcome | Kept | None:
     if _must_wait(runtime, event):
         try:
-            return runtime.aside(_keep, runtime, event, webhook)
+            return _keep(runtime, event, webhook)
         except SpoolUnavailable as error:
             # Better out of its turn than not at all.
             log.error("spool_unavailable", message=str(error)[:300])
+    return _take(runtime, event, webhook)
+
+
+def _take(runtime: Runtime, event: Event, webhook: str) -> Outcome | Kept | None:
     try:
         return apply(runtime, event, Delivery((webhook,)))
     except StoreRefused as error:
@@ -81,7 +89,7 @@ def apply(runtime: Runtime, event: Event, delivery: Delivery) -> Outcome | None:
         case InboundMessage():
             return receive(runtime, event, delivery)
         case StatusUpdate():
-            status.apply_status(runtime, event)
+            status.apply_status(runtime, event, again=not delivery.waiting)
         case CallEvent() | DialOutcome():
             calls.apply_callback(runtime, event)
             if not delivery.unanswered:
@@ -94,7 +102,7 @@ def apply(runtime: Runtime, event: Event, delivery: Delivery) -> Outcome | None:
 def _must_wait(runtime: Runtime, event: Event) -> bool:
     """Tell whether others wait in the spool; then this one does too, so that all are decided on in their order."""
     try:
-        return not runtime.spool.is_empty() and not runtime.aside(_is_answered, runtime, event)
+        return not runtime.spool.is_empty() and not _is_answered(runtime, event)
     except SpoolUnavailable as error:
         log.error("spool_unavailable", message=str(error)[:300])
         return False

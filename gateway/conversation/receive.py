@@ -21,6 +21,7 @@ from gateway.conversation import (
     unheard,
 )
 from gateway.conversation.actions import On
+from gateway.conversation.flow_turns import Told
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.storing import Arrival
 from gateway.conversation.telling import tell_decision, tell_stored
@@ -64,10 +65,13 @@ def receive(runtime: Runtime, message: InboundMessage, delivery: Delivery = AT_O
     outcome = _receive(runtime, message, delivery)
     if not delivery.waiting or outcome.responder != FLOW:
         return outcome
-    channel = runtime.channels.resolve(message.communication_type, message.recipient, message.account_sid)
-    webhook = delivery.webhooks[0] if delivery.webhooks else ""
-    told = runtime.aside(flow_turns.tell, runtime, message, channel, webhook=webhook)
+    told = runtime.aside(_tell_flow, runtime, message, delivery)
     return dataclasses.replace(outcome, twiml=told.twiml, answer=told.state)
+
+
+def _tell_flow(runtime: Runtime, message: InboundMessage, delivery: Delivery) -> Told:
+    channel = runtime.channels.resolve(message.communication_type, message.recipient, message.account_sid)
+    return flow_turns.tell(runtime, message, channel, webhook=delivery.webhooks[0] if delivery.webhooks else "")
 
 
 def _receive(runtime: Runtime, message: InboundMessage, delivery: Delivery) -> Outcome:

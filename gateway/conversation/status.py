@@ -7,11 +7,11 @@ from gateway import metrics
 from gateway.conversation import optouts, queue
 from gateway.conversation.runtime import Runtime
 from gateway.core.codes import reaction
-from gateway.core.errors import StoreRefused
+from gateway.core.errors import StoreUnavailable
 from gateway.core.messages import StatusUpdate
 from gateway.core.sending import Reaction
 from gateway.core.statuses import MESSAGE_FAILURES
-from gateway.logs import log
+from gateway.logs import log, where
 from gateway.store import asked, callbacks, delivery, outbound, outbox, sessions
 from gateway.store.connection import deadline
 from gateway.store.delivery import Applied
@@ -21,8 +21,8 @@ from gateway.store.outbox import Address
 RESEND_AFTER = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 
 
-def apply_status(runtime: Runtime, update: StatusUpdate) -> None:
-    """Let a status take effect; one of an unknown message waits for an hour.
+def apply_status(runtime: Runtime, update: StatusUpdate, *, again: bool = False) -> None:
+    """Let a status take effect, maybe `again`; one of an unknown message waits for an hour.
 
     Where the callback's URL names the message, it also tells the SID of an answer that went out with a webhook. Those
     that arrive together share one look and one write, as messages do (`group_commit`), but for failures.
@@ -31,8 +31,8 @@ def apply_status(runtime: Runtime, update: StatusUpdate) -> None:
     together = runtime.statuses.do(update, _apply_together) if gathers else None
     applied = together or runtime.aside(_apply_alone, runtime, update)
     tell(update, applied.message_id if applied else None)
-    # A group that was given up may have told the id already.
-    if applied and (applied.found_out or (gathers and not together)):
+    # A group that was given up, or was confirmed too late, may have told the id already.
+    if applied and (applied.found_out or again or (gathers and not together)):
         runtime.aside(apply_waiting, runtime, update.sid)
 
 
@@ -40,7 +40,11 @@ def _apply_together(updates: Sequence[StatusUpdate]) -> Sequence[Applied | None]
     try:
         with deadline():
             return delivery.apply_together(updates)
-    except StoreRefused:
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        # What is wrong with one of them must not cost the others.
+        log.error("group_failed", statuses=len(updates), error=where(error))
         return [None] * len(updates)
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
 
 from gateway.core.messages import StatusUpdate
 from gateway.core.statuses import MESSAGE_RANK, outranked
@@ -127,8 +128,14 @@ def apply_together(updates: Sequence[StatusUpdate]) -> Sequence[Applied | None]:
         for update, message in zip(updates, found, strict=True)
         if message
     ]
-    # In their order, for two of them may be of one message. Whoever missed changed meanwhile, and nobody says which.
-    if not changes or collection(MessageDocument).bulk_write(changes).matched_count < len(changes):
+    try:
+        # In their order, for two of them may be of one message. Who misses changed meanwhile, and nobody says which.
+        matched = collection(MessageDocument).bulk_write(changes).matched_count if changes else 0
+    except BulkWriteError as error:
+        if not error.details.get("writeErrors"):
+            raise
+        matched = 0
+    if not matched or matched < len(changes):
         return [None] * len(updates)
     return [Applied(one["_id"], one.get("provider_sid") is None) if one else None for one in found]
 

@@ -100,11 +100,16 @@ class Spool(SpoolFile):
             ).fetchone()
             return bool(kept[0] == webhook)
 
+    def is_known_empty(self) -> bool:
+        """Tell whether nothing waits, as far as the file's time tells: nobody is waited for."""
+        changed = self.changed_ns()
+        return changed is not None and changed == self._empty_since
+
     def is_empty(self) -> bool:
         """Tell whether nothing waits. Every webhook asks, so nothing is believed to wait until the file changes."""
-        changed = self.changed_ns()
-        if changed is not None and changed == self._empty_since:
+        if self.is_known_empty():
             return True
+        changed = self.changed_ns()
         with self.using() as database:
             empty = database.execute("SELECT 1 FROM events WHERE set_aside = 0 LIMIT 1").fetchone() is None
         # A file's time stands still for some milliseconds, in which it may change again.

@@ -15,6 +15,7 @@ from pymongo.monitoring import CommandListener
 
 from gateway.evented import Gathering
 from gateway.store import connection
+from gateway.store.spool_file import SpoolFile
 from tests.conftest import Twilio, fixture
 from tests.conversation.test_outage import Away
 
@@ -40,10 +41,19 @@ class Waits(CommandListener):
 
 @pytest.fixture
 def waits(monkeypatch) -> Waits:
+    """What waits for MongoDB, and for the spool's file."""
     # The driver tells only those who listened when the connection was made.
     connection.disconnect()
     listener = Waits()
     monkeypatch.setattr(mongoengine, "connect", functools.partial(mongoengine.connect, event_listeners=[listener]))
+    using = SpoolFile.using
+
+    def used(spool: SpoolFile) -> Any:
+        if getcurrent().parent is not None:
+            listener.alone.append("the spool")
+        return using(spool)
+
+    monkeypatch.setattr(SpoolFile, "using", used)
     return listener
 
 

@@ -228,6 +228,21 @@ def test_a_group_in_which_two_name_the_same_message_is_done_one_by_one_and_nothi
     )
 
 
+def test_what_waited_for_an_id_is_applied_though_the_write_that_told_it_was_confirmed_too_late(app, sent, db):
+    serving = app.extensions["gateway"]
+    callbacks.park(SID, StatusUpdate(SID, "delivered", TEN, {}))
+    apply_status(serving, StatusUpdate(SID, "sent", TEN, {}, message_id="re:SM1"), again=True)
+    assert (sent()["status"], history(sent())) == ("delivered", ["sent", "delivered"])
+
+
+def test_an_odd_document_costs_no_other_status_of_its_group(app, sent, db):
+    db.messages.insert_one({"_id": "odd", "direction": "outbound", "provider_sid": "SModd", "status_history": "odd"})
+    updates = [StatusUpdate("SModd", "sent", TEN, {}), StatusUpdate(SID, "sent", TEN, {})]
+    assert delivery.apply_together(updates) == [None, None]
+    apply_status(app.extensions["gateway"], updates[1])
+    assert sent()["status"] == "sent"
+
+
 def test_i8_ten_thousand_shuffled_and_repeated_callbacks_leave_every_message_in_its_highest_state(app, db):
     rng = random.Random(8)
     ways = [
