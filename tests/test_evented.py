@@ -37,7 +37,7 @@ def post_worker_init(worker):
         return 0 if error is None else 1 + depth(error.tb_next)
 
     def wait():
-        time.sleep(1)
+        time.sleep(2)
         return "main" if threading.get_ident() == main else "thread"
 
     def answer(path):
@@ -187,7 +187,7 @@ def test_what_waits_aside_holds_nobody_up(port):
         slow.sendall(written("/aside"))
         ask, began = asking(port), time.monotonic()
         assert [ask() for _ in range(20)] == [b"main"] * 20
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < 1.9
         assert answer_on(slow) == (200, b"thread")
 
 
@@ -238,7 +238,7 @@ def test_who_does_not_read_the_answers_is_let_go_and_holds_nobody_up(port):
         line.sendall(written("/much"))
         began = time.monotonic()
         assert asking(port)() == b"main"
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 2
         time.sleep(0.2)
         received = 0
         while some := line.recv(1 << 20):
@@ -252,7 +252,7 @@ def test_who_does_not_hang_up_holds_nobody_up_and_takes_no_thread(port):
         line.sendall(written("/main", "Connection: close"))
     began = time.monotonic()
     assert [asking(port)(path) for path in ("/main", "/other", "/aside")] == [b"main", b"thread", b"thread"]
-    assert time.monotonic() - began < 1.8
+    assert time.monotonic() - began < 4
     for line in silent:
         assert answer_on(line) == (200, b"main")
         assert line.recv(1) == b""
@@ -283,7 +283,7 @@ def test_who_opens_a_connection_and_says_nothing_takes_no_thread(port):
     silent = [opened(port) for _ in range(20)]
     began = time.monotonic()
     assert asking(port)("/other") == b"thread"
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
     for line in silent:
         line.sendall(written("/main"))
         assert answer_on(line) == (200, b"main")
