@@ -132,7 +132,7 @@ def _session(chance: random.Random, *, is_open: bool) -> dict[str, Any]:
         "metadata": {"fromNumber": _NUMBER, "toNumber": ours, "firstMessageAt": _AT},
         "contact_id": _CONTACT,
         "keys": [key],
-        "slot": f"{key}|{_ID}|",
+        "slot": f"{key}|{_ID}|{_ID}",
         "opening": {"message_id": f"SM{_ID}", "at": _AT},
         "createdAt": _AT,
         "updatedAt": _AT,
