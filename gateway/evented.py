@@ -13,18 +13,16 @@ import re
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from selectors import EVENT_READ
-from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from greenlet import getcurrent, greenlet
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
-from gateway.core.combining import Combiner, Item, Result
+from gateway.gathering import MOST, Gathering
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,56 +32,13 @@ RECEIVE_BYTES, HEAD_BYTES = 64 * 1024, 8 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,5})\r\n", re.IGNORECASE)
 _FRAMED_OTHERWISE = re.compile(rb"\r\n(?:expect|transfer-encoding|upgrade):", re.IGNORECASE)
 
-# How many connections are accepted at once, so that processes share them, and how many requests make one group at most.
-ACCEPTS, MOST = 32, 250
+# How many connections are accepted at once, so that processes share them.
+ACCEPTS = 32
 _NOT_NOW = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
 _FULL = frozenset({errno.EMFILE, errno.ENFILE})
 
 # How long a connection that was closed on our side is read from still: closed at once, its last answer could be lost.
 LINGER_SECONDS, LINGER_BYTES = 2.0, 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    """Why a group was not served, as it was before anybody raised it again."""
-
-    error: Exception
-    trace: TracebackType | None
-
-
-class Gathering(Combiner[Item, Result]):
-    """Has the same done at once for all requests of the main thread that want it; other threads combine as ever."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._gathered: list[tuple[greenlet, Item, Callable[[Sequence[Item]], Sequence[Result]]]] = []
-
-    def __len__(self) -> int:
-        return len(self._gathered)
-
-    def do(self, item: Item, serve: Callable[[Sequence[Item]], Sequence[Result]]) -> Result:
-        """Stand still until an item is served along with all others that are gathered."""
-        here = getcurrent()
-        if here.parent is None:
-            return super().do(item, serve)
-        self._gathered.append((here, item, serve))
-        result: Result | _Failed = here.parent.switch()
-        if isinstance(result, _Failed):
-            raise result.error.with_traceback(result.trace)
-        return result
-
-    def serve(self) -> Sequence[tuple[greenlet, Result | _Failed]]:
-        """Serve what was gathered; gives who goes on with what."""
-        gathered, self._gathered = self._gathered[:MOST], self._gathered[MOST:]
-        if not gathered:
-            return ()
-        _, _, serve = gathered[0]
-        try:
-            results = serve([item for _, item, _ in gathered])
-            return [(here, result) for (here, _, _), result in zip(gathered, results, strict=True)]
-        except Exception as error:
-            failed = _Failed(error, error.__traceback__)
-            return [(here, failed) for here, _, _ in gathered]
 
 
 class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no types

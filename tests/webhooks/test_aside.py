@@ -13,7 +13,7 @@ from flask import Flask
 from greenlet import getcurrent, greenlet
 from pymongo.monitoring import CommandListener
 
-from gateway.evented import Gathering
+from gateway.gathering import Gathering
 from gateway.store import connection
 from gateway.store.spool_file import SpoolFile
 from tests.conftest import Twilio, fixture
