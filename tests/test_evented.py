@@ -23,8 +23,8 @@ import time
 keepalive, threads, control_socket_disable, graceful_timeout, worker_connections = 30, 4, True, 9, 60
 
 def post_worker_init(worker):
-    worker.paths = ("/main", "/group", "/fails", "/aside", "/much")
-    gathering = worker.gathering()
+    worker.paths = ("/main", "/group", "/own", "/fails", "/aside", "/much")
+    gathering, own = worker.gathering(), worker.gathering()
     main = threading.get_ident()
 
     def count(group):
@@ -40,8 +40,10 @@ def post_worker_init(worker):
         time.sleep(2)
         return "main" if threading.get_ident() == main else "thread"
 
-    def answer(path):
+    def answer(path, query):
         match path:
+            case "/own":
+                return own.do(query, lambda queries: [f"{one} of {len(queries)}" for one in queries])
             case "/group":
                 return str(gathering.do(path[1:], count))
             case "/fails":
@@ -57,7 +59,7 @@ def post_worker_init(worker):
 
     def app(environ, start_response):
         environ["wsgi.input"].read()
-        said = answer(environ["PATH_INFO"]).encode()
+        said = answer(environ["PATH_INFO"], environ["QUERY_STRING"]).encode()
         start_response("200 OK", [("Content-Length", str(len(said)))])
         return [said]
 
@@ -160,6 +162,11 @@ def test_the_main_thread_serves_what_it_was_told_to(port, method, path, by):
 
 def test_what_is_there_at_once_is_done_as_one_group(served):
     assert together(*served, ["/group"] * 7) == [(200, b"7")] * 7
+
+
+def test_each_is_given_what_came_of_its_own(served):
+    answers = together(*served, [f"/own?{number}" for number in range(7)])
+    assert answers == [(200, f"{number} of 7".encode()) for number in range(7)]
 
 
 def test_connections_that_are_new_come_along(port):
