@@ -24,6 +24,7 @@ from gateway.core.sessions import Neighbours, SessionView, decide
 from gateway.logs import log, where
 from gateway.store import connection, finding, messages, sessions
 from gateway.store.connection import deadline
+from gateway.store.writing import together
 
 # How far back sessions are looked for, so that nobody's thousands of old ones are read: in thresholds, after each of
 # which a session ends. Whoever has been talking for longer than that goes alone.
@@ -53,7 +54,7 @@ def store(runtime: Runtime, arrival: Arrival) -> Stored | None:
 
 
 def _store_alone(runtime: Runtime, arrival: Arrival, committed: _Committed | None) -> Stored | None:
-    with deadline():
+    with deadline(), together():
         return storing.count(runtime, arrival, committed.stored) if committed else storing.store(runtime, arrival)
 
 
@@ -69,7 +70,7 @@ def _may(runtime: Runtime, arrival: Arrival) -> bool:
 def _commit(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_Committed | None]:
     """Store those of the arrivals that may come along; what is wrong with one of them must not cost the others."""
     try:
-        with deadline():
+        with deadline(), together():
             return _store_together(runtime, arrivals)
     except StoreRefused:
         return [None] * len(arrivals)

@@ -9,9 +9,9 @@ from bson import ObjectId
 
 from gateway.core.messages import InboundMessage, Media
 from gateway.core.replies import answer_id
-from gateway.store import answers
+from gateway.store import answers, writing
 from gateway.store.answers import NONE, Answer
-from gateway.store.connection import collection, insert_new
+from gateway.store.connection import collection
 from gateway.store.documents import NOT_DELETED, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
 from gateway.store.outbound import Place, is_texted, on_arrival, spoken
@@ -65,7 +65,7 @@ def insert(turns: Sequence[StoredTurn]) -> set[str]:
     while waiting:
         documents = [document for turn in waiting for document in turn]
         # Ordered: a claim that is taken must stop its own answer from being stored; those behind it go once more.
-        taken = insert_new(MessageDocument, documents, ordered=True)
+        taken = writing.insert(MessageDocument, documents, ordered=True).failed
         new |= {document["_id"] for document in documents[: taken[0] if taken else None]}
         waiting = _behind(waiting, taken[0]) if taken else []
     return new

@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError
 
 from gateway.core.sessions import IDLE, SessionView
+from gateway.store import writing
 from gateway.store.connection import collection
 from gateway.store.documents import SessionDocument
 
@@ -85,11 +85,7 @@ def open_session(new: NewSession) -> bool:
         document["open_keys"] = list(new.open_keys)
     else:
         document |= {"closed_reason": IDLE, "closed_at": new.closed_at}
-    try:
-        collection(SessionDocument).insert_one(document)
-    except DuplicateKeyError:
-        return False
-    return True
+    return not writing.insert(SessionDocument, [document], ordered=True).failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,19 +161,12 @@ def touch(turns: Sequence[Touch]) -> set[str]:
     cannot be: whichever would be inserted fails, and that is told by its position.
     """
     updates = [({"_id": ObjectId(one.session_id), "status": "active"}, _changes(one)) for one in turns]
-    found = collection(SessionDocument)
     if len(updates) == 1:
-        done = found.update_one(*updates[0])
-        return set() if done.matched_count else {turns[0].session_id}
-    operations = [UpdateOne(which, changes | _NEVER, upsert=True) for which, changes in updates]
-    try:
-        found.bulk_write(operations, ordered=False)
-    except BulkWriteError as error:
-        failures = error.details["writeErrors"]
-        if error.details["writeConcernErrors"] or any(one["code"] != _IMMUTABLE for one in failures):
-            raise
-        return {turns[one["index"]].session_id for one in failures}
-    return set()
+        found = writing.update(SessionDocument, updates, last=True).number
+        return set() if found else {turns[0].session_id}
+    never = [(which, changes | _NEVER) for which, changes in updates]
+    failed = writing.update(SessionDocument, never, last=True, upsert=True, may_fail=_IMMUTABLE).failed
+    return {turns[position].session_id for position in failed}
 
 
 def touch_closed(touched: Touch) -> bool:
@@ -185,24 +174,21 @@ def touch_closed(touched: Touch) -> bool:
 
     False where a person (or a merge) closed it before the turn's moment, or where it is gone.
     """
-    done = collection(SessionDocument).update_one(
-        {
-            "_id": ObjectId(touched.session_id),
-            "$or": [
-                {"status": "active"},
-                {"closed_reason": IDLE},
-                {"closed_at": {"$gte": touched.moment}},
-            ],
-        },
-        _changes(touched),
-    )
-    return done.matched_count == 1
+    which = {
+        "_id": ObjectId(touched.session_id),
+        "$or": [
+            {"status": "active"},
+            {"closed_reason": IDLE},
+            {"closed_at": {"$gte": touched.moment}},
+        ],
+    }
+    return writing.update(SessionDocument, [(which, _changes(touched))], last=True).number == 1
 
 
 def touch_by_id(touched: Touch) -> bool:
     """Count what belongs to a call in the call's session, whatever became of that; never reopens (T6)."""
-    done = collection(SessionDocument).update_one({"_id": ObjectId(touched.session_id)}, _changes(touched))
-    return done.matched_count == 1
+    which = {"_id": ObjectId(touched.session_id)}
+    return writing.update(SessionDocument, [(which, _changes(touched))], last=True).number == 1
 
 
 def count_only(session_id: str, messages: int, now: datetime) -> None:
@@ -245,19 +231,17 @@ def add_keys(session_id: str, keys: Sequence[str]) -> None:
 
 def close_idle(seen: SessionView, moment: datetime, now: datetime, *, reason: str = IDLE) -> bool:
     """Close a session for idleness as it was seen; False where it had another message since."""
-    done = collection(SessionDocument).update_one(
-        {
-            "_id": ObjectId(seen.id),
-            "status": "active",
-            "last_message_at": seen.last_message_at,
-            **({"last_inbound_at": seen.last_inbound_at} if seen.last_inbound_at else {}),
-        },
-        {
-            "$set": {"status": "closed", "closed_reason": reason, "closed_at": moment, "updatedAt": now},
-            "$unset": {"open_keys": ""},
-        },
-    )
-    return done.modified_count == 1
+    which = {
+        "_id": ObjectId(seen.id),
+        "status": "active",
+        "last_message_at": seen.last_message_at,
+        **({"last_inbound_at": seen.last_inbound_at} if seen.last_inbound_at else {}),
+    }
+    changes = {
+        "$set": {"status": "closed", "closed_reason": reason, "closed_at": moment, "updatedAt": now},
+        "$unset": {"open_keys": ""},
+    }
+    return writing.update(SessionDocument, [(which, changes)], last=False).number == 1
 
 
 def end_call(session_id: str, call_sid: str, moment: datetime, now: datetime) -> bool:
