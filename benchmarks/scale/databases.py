@@ -13,7 +13,7 @@ from benchmarks.console.filling import LINES
 from benchmarks.measuring import fill_once, mongod, serve
 from gateway.store.embedded import EmbeddedMongo
 
-SIZES = {"10k": 10_000, "1M": 1_000_000, "5M": 5_000_000}
+SIZES = {"10k": 10_000, "1M": 1_000_000, "2M": 2_000_000, "5M": 5_000_000}
 
 # Less than five million sessions, their messages and indexes take: what is seldom asked for is read from the disk.
 CACHE_GB = 3.0
