@@ -17,8 +17,8 @@ from gateway.store.connection import collection
 from gateway.store.documents import NOT_DELETED, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
 
-# So many messages are looked at in one go: few at first, which is a page of them all, then some milliseconds each.
-WINDOWS = (500, 5_000, 5_000, 5_000)
+# So many messages are looked at in one go: few at first, which is a page of them all, then as many as take 5 ms.
+WINDOWS = (500, 2_000)
 
 # MongoDB merges the ranges of so many sessions instead of sorting what is in them.
 _SESSIONS = 150
