@@ -5,9 +5,9 @@ the journal. While one group is on its way the next one gathers, so nobody waits
 process is the more of them share. Measured against one message at a time: benchmarks/webhooks/README.md.
 
 Nothing is believed that one message alone would not have looked up, and every write is the same and in the same order:
-first the messages, whose ids are the claim, then their sessions (rule T2). Only what goes on in an open session may
-come along, and later turns of calls, and of each sender one message: whatever else there is to do, for a first text, a
-call, a rollover, a keyword, a duplicate, is done by `storing.store`, one by one.
+first the messages, whose ids are the claim, then their sessions (rule T2), which wait for both (`store.writing`). Only
+what goes on in an open session may come along, and later turns of calls, and of each sender one message: whatever else
+there is to do, for a first text, a call, a rollover, a keyword, a duplicate, is done by `storing.store`, one by one.
 """
 
 import functools
