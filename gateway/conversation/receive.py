@@ -29,7 +29,7 @@ from gateway.core.errors import StoreUnavailable
 from gateway.core.messages import AT_ONCE, CallTurn, Delivery, InboundMessage
 from gateway.core.replies import FLOW, answer_id
 from gateway.core.statuses import CALL_ENDS
-from gateway.store import answers, messages, sessions
+from gateway.store import answers, messages, sessions, writing
 from gateway.store import calls as store_calls
 from gateway.store.answers import PENDING, QUEUED
 from gateway.store.connection import deadline
@@ -144,7 +144,8 @@ def _queue_answer(runtime: Runtime, turn: StoredTurn) -> None:
 
 def _find_redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery) -> Outcome:
     with deadline():
-        return _redelivered(runtime, message, delivery, messages.find_claimed(message.id))
+        writing.confirm()
+        return _redelivered(runtime, message, delivery, messages.find_claimed(message.id, confirmed=True))
 
 
 def _redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery, claimed: Claimed | None) -> Outcome:

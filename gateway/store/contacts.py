@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from gateway.core import identifiers
 from gateway.core.participant import EMAIL, Participant
-from gateway.store import groups, import_changes, numbers, suppressions, writing
+from gateway.store import groups, import_changes, numbers, suppressions
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument
 from gateway.store.groups import IDENTIFIERS, Document, Group, escaped
@@ -100,8 +100,10 @@ def _place(contact: Document, forms: Mapping[str, str]) -> int:
 
 def _made(person: Participant, forms: Mapping[str, str], new: Document) -> list[Document]:
     """Make a contact; none where somebody else was faster, unless it has the id that this one was to have."""
-    made = {"_id": ObjectId()} | document(person, forms, new, suppressions.lines_of(person.identities))
-    if writing.insert(ContactDocument, [made], ordered=True).failed:
+    made = document(person, forms, new, suppressions.lines_of(person.identities))
+    try:
+        collection(ContactDocument).insert_one(made)
+    except DuplicateKeyError:
         return list(collection(ContactDocument).find({"_id": new["_id"]})) if "_id" in new else []
     return [made]
 

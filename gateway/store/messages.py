@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from pymongo.read_concern import ReadConcern
 
 from gateway.core.messages import InboundMessage, Media
 from gateway.core.replies import answer_id
@@ -65,7 +66,7 @@ def insert(turns: Sequence[StoredTurn]) -> set[str]:
     while waiting:
         documents = [document for turn in waiting for document in turn]
         # Ordered: a claim that is taken must stop its own answer from being stored; those behind it go once more.
-        taken = writing.insert(MessageDocument, documents, ordered=True).failed
+        taken = writing.insert(MessageDocument, documents, ordered=True)
         new |= {document["_id"] for document in documents[: taken[0] if taken else None]}
         waiting = _behind(waiting, taken[0]) if taken else []
     return new
@@ -125,9 +126,12 @@ def _decision(decision: Mapping[str, Any]) -> dict[str, Any]:
     return stored
 
 
-def find_claimed(message_id: str) -> Claimed | None:
-    """Look up what is stored under a provider's id."""
-    found = collection(MessageDocument).find_one({"_id": message_id})
+def find_claimed(message_id: str, *, confirmed: bool = False) -> Claimed | None:
+    """Look up what is stored under a provider's id; with `confirmed` only what no new primary can be without."""
+    stored = collection(MessageDocument)
+    if confirmed:
+        stored = stored.with_options(read_concern=ReadConcern("majority"))
+    found = stored.find_one({"_id": message_id})
     return claimed(found) if found else None
 
 

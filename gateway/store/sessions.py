@@ -85,7 +85,7 @@ def open_session(new: NewSession) -> bool:
         document["open_keys"] = list(new.open_keys)
     else:
         document |= {"closed_reason": IDLE, "closed_at": new.closed_at}
-    return not writing.insert(SessionDocument, [document], ordered=True).failed
+    return not writing.insert(SessionDocument, [document], ordered=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +162,10 @@ def touch(turns: Sequence[Touch]) -> set[str]:
     """
     updates = [({"_id": ObjectId(one.session_id), "status": "active"}, _changes(one)) for one in turns]
     if len(updates) == 1:
-        found = writing.update(SessionDocument, updates, last=True).number
-        return set() if found else {turns[0].session_id}
+        return set() if writing.update(SessionDocument, *updates[0], last=True) else {turns[0].session_id}
     never = [(which, changes | _NEVER) for which, changes in updates]
-    failed = writing.update(SessionDocument, never, last=True, upsert=True, may_fail=_IMMUTABLE).failed
-    return {turns[position].session_id for position in failed}
+    missed = writing.upsert_each(SessionDocument, never, may_fail=_IMMUTABLE)
+    return {turns[position].session_id for position in missed}
 
 
 def touch_closed(touched: Touch) -> bool:
@@ -182,13 +181,13 @@ def touch_closed(touched: Touch) -> bool:
             {"closed_at": {"$gte": touched.moment}},
         ],
     }
-    return writing.update(SessionDocument, [(which, _changes(touched))], last=True).number == 1
+    return writing.update(SessionDocument, which, _changes(touched), last=True)
 
 
 def touch_by_id(touched: Touch) -> bool:
     """Count what belongs to a call in the call's session, whatever became of that; never reopens (T6)."""
     which = {"_id": ObjectId(touched.session_id)}
-    return writing.update(SessionDocument, [(which, _changes(touched))], last=True).number == 1
+    return writing.update(SessionDocument, which, _changes(touched), last=True)
 
 
 def count_only(session_id: str, messages: int, now: datetime) -> None:
@@ -241,7 +240,7 @@ def close_idle(seen: SessionView, moment: datetime, now: datetime, *, reason: st
         "$set": {"status": "closed", "closed_reason": reason, "closed_at": moment, "updatedAt": now},
         "$unset": {"open_keys": ""},
     }
-    return writing.update(SessionDocument, [(which, changes)], last=False).number == 1
+    return writing.update(SessionDocument, which, changes, last=False)
 
 
 def end_call(session_id: str, call_sid: str, moment: datetime, now: datetime) -> bool:

@@ -7,36 +7,31 @@ never have had the message, and counts it all the same. Then the replies name tw
 confirmed; what a reply says of its term: https://www.mongodb.com/docs/manual/reference/method/db.runCommand/#response
 
 These are commands, because the driver's own methods keep that to themselves. They would repeat a write whose reply was
-lost, too; here it ends in StoreUnavailable, and the spool repeats the message.
+lost, too; here it ends in StoreUnavailable, and the spool repeats the message. Whoever writes outside `together` has
+the driver's methods, and waits for each.
+
+What is here is therefore not yet safe, whoever wrote it: who answers for another's write calls `confirm` first.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakSet
 
 import mongoengine
 from pymongo import MongoClient
-from pymongo.collection import Collection
 from pymongo.errors import WriteConcernError, WriteError
 
 from gateway.core.errors import StoreUnavailable
-from gateway.store.connection import DUPLICATE_KEY, collection
+from gateway.store.connection import DUPLICATE_KEY, collection, insert_new
 from gateway.store.documents import SessionDocument
 
 _AT_ONCE = {"w": 1, "j": False}
 
 # The clients whose MongoDB names terms in its replies, as a member of a replica set does. Others wait each time.
 _replicated: WeakSet[MongoClient[dict[str, Any]]] = WeakSet()
-
-
-class Written(NamedTuple):
-    """How many documents were inserted or found, and the positions of those that failed as was expected."""
-
-    number: int
-    failed: Sequence[int]
 
 
 @dataclass(slots=True)
@@ -58,64 +53,84 @@ def together() -> Iterator[None]:
         yield
         if writes.terms:
             # None of them was the last. One that finds nothing is waited for as well, and for all before it.
-            update(SessionDocument, [({"_id": None}, {"$unset": {"none": ""}})], last=True)
+            confirm()
         if writes.terms:
             raise StoreUnavailable("MongoDB had another primary before what was written was confirmed")
     finally:
         _together.reset(token)
 
 
-def insert(document: type[mongoengine.Document], rows: Sequence[Mapping[str, Any]], *, ordered: bool) -> Written:
-    """Insert what is not there yet. With `ordered` the first that is there ends it."""
-    found = collection(document)
-    command = {"insert": found.name, "documents": rows, "ordered": ordered}
-    return _write(found, command, DUPLICATE_KEY, last=False)
+def confirm() -> None:
+    """Wait for all that was written before, by whomever."""
+    _send(SessionDocument, _updates([({"_id": None}, {"$unset": {"none": ""}})]), last=True)
+
+
+def insert(document: type[mongoengine.Document], rows: Sequence[Mapping[str, Any]], *, ordered: bool) -> list[int]:
+    """Insert what is not there yet; gives the positions of what is. With `ordered` the first of those ends it."""
+    if _together.get() is None:
+        return insert_new(document, rows, ordered=ordered)
+    return _send(document, {"documents": rows, "ordered": ordered}, may_fail=DUPLICATE_KEY)[1]
 
 
 def update(
+    document: type[mongoengine.Document], which: Mapping[str, Any], change: Mapping[str, Any], *, last: bool
+) -> bool:
+    """Change the document that fits; False where none does. With `last`, all before it is waited for as well."""
+    if _together.get() is None:
+        return collection(document).update_one(which, change).matched_count == 1
+    return _send(document, _updates([(which, change)]), last=last)[0] == 1
+
+
+def upsert_each(
     document: type[mongoengine.Document],
     changes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
     *,
-    last: bool,
-    upsert: bool = False,
+    may_fail: int,
+) -> list[int]:
+    """Change a document each, or insert it, and wait for all before; gives the positions that failed with this code."""
+    return _send(document, _updates(changes, upsert=True), may_fail=may_fail, last=True)[1]
+
+
+def _updates(changes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], *, upsert: bool = False) -> dict[str, Any]:
+    return {"updates": [{"q": which, "u": change, "upsert": upsert} for which, change in changes], "ordered": False}
+
+
+def _send(
+    document: type[mongoengine.Document],
+    command: Mapping[str, Any],
+    *,
     may_fail: int | None = None,
-) -> Written:
-    """Change the first document that fits each filter. With `last`, all that was written before waits with it.
-
-    `may_fail` is the code of an error that is expected.
-    """
-    found = collection(document)
-    updates = [{"q": which, "u": change, "upsert": upsert} for which, change in changes]
-    command = {"update": found.name, "updates": updates, "ordered": False}
-    return _write(found, command, may_fail, last=last)
-
-
-def _write(
-    found: Collection[dict[str, Any]], command: Mapping[str, Any], may_fail: int | None, *, last: bool
-) -> Written:
-    writes, client = _together.get(), found.database.client
+    last: bool = False,
+) -> tuple[int, list[int]]:
+    """Send a command; gives how many documents it inserted or found, and the positions of what failed as it may."""
+    writes, found = _together.get(), collection(document)
+    client, name = found.database.client, "insert" if "documents" in command else "update"
     waits = last or writes is None or client not in _replicated
     concern = found.write_concern.document if waits else _AT_ONCE
-    reply = found.database.command({**command, "writeConcern": concern})
+    reply = found.database.command(
+        {name: found.name, **command, "writeConcern": concern}, codec_options=found.codec_options
+    )
     term = reply.get("opTime", {}).get("t")
-    if term is not None:
+    if term is None:
+        _replicated.discard(client)
+    else:
         _replicated.add(client)
-    written = _written(reply, may_fail)
-    if writes is not None and not waits and written.number:
+    number, failed = _outcome(reply, may_fail)
+    if writes is not None and number and not waits:
         writes.terms.add(term)
-    elif writes is not None and last and writes.terms == {term}:
+    if writes is not None and last and term is not None and writes.terms == {term}:
         writes.terms.clear()
-    return written
+    return number, failed
 
 
-def _written(reply: Mapping[str, Any], may_fail: int | None) -> Written:
+def _outcome(reply: Mapping[str, Any], may_fail: int | None) -> tuple[int, list[int]]:
     if unconfirmed := reply.get("writeConcernError"):
         raise WriteConcernError(_code(unconfirmed), unconfirmed.get("code"))
     failures = reply.get("writeErrors", ())
     for failure in failures:
         if failure["code"] != may_fail:
             raise WriteError(_code(failure), failure["code"])
-    return Written(reply["n"], [failure["index"] for failure in failures])
+    return reply["n"], [failure["index"] for failure in failures]
 
 
 def _code(error: Mapping[str, Any]) -> str:

@@ -15,8 +15,9 @@ from pymongo.errors import AutoReconnect
 from gateway.conversation import draining, intake, storing
 from gateway.core.errors import SpoolUnavailable, StoreRefused, StoreUnavailable
 from gateway.core.messages import InboundMessage
+from gateway.core.recent import Recent
 from gateway.responders import Responder
-from gateway.store import connection, messages, sessions
+from gateway.store import connection, messages, sessions, writing
 from gateway.store.embedded import EmbeddedMongo
 from tests.conftest import TEN, Twilio, fixture
 from tests.conversation.test_timelines import Oracle
@@ -221,6 +222,23 @@ def test_what_failed_midway_is_completed_and_answered_once(scene, away, monkeypa
     assert scene.db.messages.count_documents({}) == 4
     assert scene.db.sessions.count_documents({}) == 2
     assert scene.spool.is_empty()
+
+
+def test_i4_a_copy_is_let_go_only_when_the_message_that_is_here_is_safe(scene, away, monkeypatch):
+    scene.twilio.sms("Hello", MessageSid="SM1")
+    with away:
+        scene.twilio.sms("Hello", MessageSid="SM1")
+    with monkeypatch.context() as patch:
+        patch.setattr(Recent, "__contains__", lambda *_: False)  # another process stored it
+        patch.setattr(writing, "confirm", raise_unavailable)
+        with pytest.raises(StoreUnavailable):
+            scene.drain()
+    assert scene.spool.depth().waiting == 1
+    assert scene.drain().applied == 1
+
+
+def raise_unavailable():
+    raise StoreUnavailable("the majority is away")
 
 
 def test_i3_a_redelivery_that_waited_in_the_spool_is_answered_no_second_time(scene, away):

@@ -1,8 +1,10 @@
 """Writes that wait together: only the last of them does, and it answers for those before it or says that it cannot."""
 
+import contextlib
 import subprocess
 import threading
 import time
+import uuid
 
 import pytest
 from pymongo.database import Database
@@ -13,7 +15,7 @@ from gateway.store import connection, embedded, writing
 from gateway.store.connection import collection
 from gateway.store.documents import JobDocument
 from gateway.store.embedded import EmbeddedMongo
-from gateway.store.writing import Written, together
+from gateway.store.writing import together
 
 WAITS, AT_ONCE = {"w": "majority", "j": True}, {"w": 1, "j": False}
 
@@ -36,7 +38,8 @@ def connect(make_settings):
 @pytest.fixture
 def connected(connect, own_mongo):
     connect(own_mongo.uri)
-    count_up("nobody")  # whose reply says that there are terms here
+    with together():
+        count_up("nobody")  # whose reply says that there are terms here
 
 
 @pytest.fixture
@@ -56,32 +59,40 @@ def add(*ids, ordered=True):
     return writing.insert(JobDocument, [{"_id": one} for one in ids], ordered=ordered)
 
 
-def change(*ids, to, last):
-    return writing.update(JobDocument, [({"_id": one}, {"$set": {"done": to}}) for one in ids], last=last).number
+def change(one, to, *, last):
+    return writing.update(JobDocument, {"_id": one}, {"$set": {"done": to}}, last=last)
 
 
-def count_up(*ids):
-    return writing.update(JobDocument, [({"_id": one}, {"$inc": {"n": 1}}) for one in ids], last=True).number
+def count_up(one):
+    return writing.update(JobDocument, {"_id": one}, {"$inc": {"n": 1}}, last=True)
 
 
 def stored():
     return {row["_id"] for row in collection(JobDocument).find()}
 
 
-def test_a_write_by_itself_waits_for_the_majority(connected, concerns):
-    add("a")
-    change("a", to=1, last=False)
-    assert concerns == [WAITS, WAITS]
+def test_a_write_by_itself_is_left_to_the_driver(connected, concerns):
+    assert add("a", "b") == []
+    assert change("a", 1, last=False)
+    assert not change("nobody", 1, last=False)
+    assert concerns == []
+    assert collection(JobDocument).write_concern.document == WAITS
 
 
 def test_of_writes_together_the_last_one_waits(connected, concerns):
     with together():
         add("a", "b")
-        change("a", to=1, last=False)
-        assert count_up("a", "b") == 2
+        assert change("a", 1, last=False)
+        assert count_up("a")
     assert concerns == [AT_ONCE, AT_ONCE, WAITS]
-    add("c")
-    assert concerns[-1] == WAITS, "it is over"
+
+
+def test_many_changes_are_one_that_waits(connected, concerns):
+    changes = [({"_id": one}, {"$inc": {"n": 1}, "$setOnInsert": {"_id": ""}}) for one in ("a", "nobody", "b")]
+    with together():
+        add("a", "b")
+        assert writing.upsert_each(JobDocument, changes, may_fail=66) == [1]
+    assert concerns == [AT_ONCE, WAITS]
 
 
 def test_writes_together_without_a_last_one_are_waited_for_all_the_same(connected, concerns):
@@ -95,9 +106,14 @@ def test_writes_together_without_a_last_one_are_waited_for_all_the_same(connecte
 def test_nothing_is_waited_for_where_nothing_was_written(connected, concerns):
     add("a")
     with together():
-        assert add("a") == Written(0, [0])
-        assert change("nobody", to=1, last=False) == 0
-    assert concerns == [WAITS, AT_ONCE, AT_ONCE]
+        assert add("a") == [0]
+        assert not change("nobody", 1, last=False)
+    assert concerns == [AT_ONCE, AT_ONCE]
+
+
+def test_whoever_answers_for_others_waits_for_all_of_them(connected, concerns):
+    writing.confirm()
+    assert concerns == [WAITS]
 
 
 def test_threads_wait_each_for_their_own(connected, concerns):
@@ -105,27 +121,40 @@ def test_threads_wait_each_for_their_own(connected, concerns):
         other = threading.Thread(target=add, args=("a",))
         other.start()
         other.join()
-    assert concerns == [WAITS]
+        assert stored() == {"a"}
+    assert concerns == []
 
 
-def test_what_is_there_is_told_by_its_position(connected):
+@pytest.mark.parametrize("where", [together, contextlib.nullcontext])
+def test_what_is_there_is_told_by_its_position(connected, where):
     add("b")
-    assert add("a", "b", "c") == Written(1, [1])
-    assert add("c", "b", "d", ordered=False) == Written(2, [1])
+    with where():
+        assert add("a", "b", "c") == [1]
+        assert stored() == {"a", "b"}
+        assert add("c", "b", "d", ordered=False) == [1]
+        assert stored() == {"a", "b", "c", "d"}
 
 
 def test_another_error_is_raised_without_what_people_wrote(connected):
     collection(JobDocument).insert_one({"_id": "a", "n": "a secret"})
-    with pytest.raises(WriteError, match=r"^code 14$"):
+    with pytest.raises(WriteError, match=r"^code 14$"), together():
         count_up("a")
+
+
+def test_ids_of_any_kind_are_stored_as_the_driver_does(connected):
+    one = uuid.uuid4()
+    with together():
+        add(one)
+    assert stored() == {one}
 
 
 def test_an_error_leaves_nothing_to_be_waited_for(connected, concerns):
     with pytest.raises(ZeroDivisionError), together():
         add("a")
         raise ZeroDivisionError
-    add("b")
-    assert concerns == [AT_ONCE, WAITS]
+    with together():
+        pass
+    assert concerns == [AT_ONCE]
 
 
 def as_soon_as_it_is_back(do):
@@ -183,3 +212,17 @@ def test_a_mongodb_without_terms_is_waited_for_each_time(alone, connect, concern
         add("b")
         count_up("b")
     assert concerns == [WAITS] * 4
+
+
+def test_a_mongodb_that_names_no_terms_any_more_confirms_nothing(connected, monkeypatch):
+    command = Database.command
+
+    def nameless(*given, **named):
+        reply = command(*given, **named)
+        reply.pop("opTime")
+        return reply
+
+    with pytest.raises(StoreUnavailable), together():
+        monkeypatch.setattr(Database, "command", nameless)
+        add("a")
+        count_up("a")
