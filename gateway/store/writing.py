@@ -32,6 +32,8 @@ _AT_ONCE = {"w": 1, "j": False}
 
 # The clients whose MongoDB names terms in its replies, as a member of a replica set does. Others wait each time.
 _replicated: WeakSet[MongoClient[dict[str, Any]]] = WeakSet()
+# Terms of several shards say nothing of each other.
+_ROUTED = frozenset({"Sharded", "LoadBalanced"})
 
 
 @dataclass(slots=True)
@@ -113,7 +115,7 @@ def _send(
     term = reply.get("opTime", {}).get("t")
     if term is None:
         _replicated.discard(client)
-    else:
+    elif client not in _replicated and client.topology_description.topology_type_name not in _ROUTED:
         _replicated.add(client)
     number, failed = _outcome(reply, may_fail)
     if writes is not None and number and not waits:

@@ -5,8 +5,11 @@ import subprocess
 import threading
 import time
 import uuid
+from types import SimpleNamespace
+from weakref import WeakSet
 
 import pytest
+from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import PyMongoError, WriteError
 
@@ -199,8 +202,10 @@ def alone(tmp_path):
     """Run a mongod that is no member of a replica set; gives its address."""
     port = embedded.free_port()
     command = [str(embedded.find_mongod()), "--dbpath", str(tmp_path), "--port", str(port), "--bind_ip", "127.0.0.1"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        yield f"mongodb://127.0.0.1:{port}/gateway"
+    uri = f"mongodb://127.0.0.1:{port}/gateway"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process, MongoClient(uri) as client:
+        client.admin.command("ping")
+        yield uri
         process.kill()
 
 
@@ -226,3 +231,13 @@ def test_a_mongodb_that_names_no_terms_any_more_confirms_nothing(connected, monk
         monkeypatch.setattr(Database, "command", nameless)
         add("a")
         count_up("a")
+
+
+def test_behind_a_router_each_write_is_waited_for(connect, own_mongo, concerns, monkeypatch):
+    connect(own_mongo.uri)
+    monkeypatch.setattr(writing, "_replicated", WeakSet())
+    monkeypatch.setattr(MongoClient, "topology_description", SimpleNamespace(topology_type_name="Sharded"))
+    with together():
+        count_up("nobody")
+        add("a")
+    assert concerns == [WAITS, WAITS]
