@@ -11,6 +11,7 @@ from gateway.core.times import ms_between
 from gateway.logs import log
 from gateway.store import answers, channels, finding, sessions, settling
 from gateway.store.connection import deadline
+from gateway.store.writing import together
 
 # Idle sessions are closed for display only, so there is no hurry: a message may still be on its way.
 SWEEP_GRACE_MS = 60_000
@@ -33,7 +34,8 @@ def sweep(runtime: Runtime) -> int:
     """Close sessions idle for longer than their threshold and a minute; gives how many."""
     now, anchor = runtime.clock.now(), Anchor(runtime.settings.sessions.anchor)
     closed = 0
-    with deadline(PASS_SECONDS):
+    # What a failover takes back is closed by the next pass, so thousands are waited for once.
+    with deadline(PASS_SECONDS), together():
         known = channels.by_id()
         oldest_open = now - timedelta(milliseconds=SWEEP_GRACE_MS)
         for session, channel_id in finding.open_and_older(anchor, oldest_open, reopened=now - REOPENED_FOR):

@@ -153,6 +153,8 @@ def open_and_older(anchor: Anchor, than: datetime, *, reopened: datetime) -> Ite
             {**VIEWED, "channel_id": 1},
         )
         .hint("one_open_session")
+        # MongoDB would send 16 MB of them at once, which is ten times as much here.
+        .batch_size(500)
     )
     for document in found:
         yield view(document), document["channel_id"]

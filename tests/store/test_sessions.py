@@ -5,6 +5,7 @@ from datetime import timedelta
 import mongoengine
 import pytest
 
+from gateway.core.sessions import Anchor
 from gateway.store import connection, finding, sessions
 from tests.conftest import TEN
 
@@ -150,3 +151,18 @@ def test_finding_a_sender_uses_the_timeline_index():
     plan = mongoengine.get_db().sessions.find(query).sort("first_message_at", -1).limit(1).explain()
     assert "sender_timeline" in str(plan["queryPlanner"]["winningPlan"])
     assert "SORT'" not in str(plan["queryPlanner"]["winningPlan"])
+
+
+def test_open_sessions_are_read_in_small_parts():
+    for number in range(700):
+        opened(slot=str(number), keys=(str(number),), open_keys=(str(number),))
+    database = mongoengine.get_db()
+    database.command("profile", 2)
+    database.sessions.update_many({}, {"$set": {"last_inbound_at": TEN}})
+    found = finding.open_and_older(Anchor.INBOUND, TEN + timedelta(days=1), reopened=TEN)
+    assert len(list(found)) == 700
+    database.command("profile", 0)
+    parts = [row["nreturned"] for row in database["system.profile"].find({"nreturned": {"$gt": 0}})]
+    database.drop_collection("system.profile")
+    assert max(parts) <= 500
+    assert sum(parts) >= 700
