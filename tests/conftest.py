@@ -94,6 +94,16 @@ def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMongo]:
         server.stop()
 
 
+@pytest.fixture(scope="module")
+def own_mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMongo]:
+    """Run a mongod for one module, which may stop and kill it."""
+    server = EmbeddedMongo(tmp_path_factory.mktemp("own-mongo"))
+    server.start()
+    yield server
+    server.stop()
+    connection.disconnect()
+
+
 @pytest.fixture(scope="session")
 def cleaner(mongo: EmbeddedMongo) -> Iterator[Any]:
     """A connection that no test closes."""

@@ -64,14 +64,14 @@ def together() -> Iterator[None]:
 
 def confirm() -> None:
     """Wait for all that was written before, by whomever."""
-    _send(SessionDocument, _updates([({"_id": None}, {"$unset": {"none": ""}})]), last=True)
+    _send("update", SessionDocument, _updates([({"_id": None}, {"$unset": {"none": ""}})]), last=True)
 
 
 def insert(document: type[mongoengine.Document], rows: Sequence[Mapping[str, Any]], *, ordered: bool) -> list[int]:
     """Insert what is not there yet; gives the positions of what is. With `ordered` the first of those ends it."""
     if _together.get() is None:
         return insert_new(document, rows, ordered=ordered)
-    return _send(document, {"documents": rows, "ordered": ordered}, may_fail=DUPLICATE_KEY)[1]
+    return _send("insert", document, {"documents": rows, "ordered": ordered}, may_fail=DUPLICATE_KEY)[1]
 
 
 def update(
@@ -80,7 +80,7 @@ def update(
     """Change the document that fits; False where none does. With `last`, all before it is waited for as well."""
     if _together.get() is None:
         return collection(document).update_one(which, change).matched_count == 1
-    return _send(document, _updates([(which, change)]), last=last)[0] == 1
+    return _send("update", document, _updates([(which, change)]), last=last)[0] == 1
 
 
 def upsert_each(
@@ -90,7 +90,7 @@ def upsert_each(
     may_fail: int,
 ) -> list[int]:
     """Change a document each, or insert it, and wait for all before; gives the positions that failed with this code."""
-    return _send(document, _updates(changes, upsert=True), may_fail=may_fail, last=True)[1]
+    return _send("update", document, _updates(changes, upsert=True), may_fail=may_fail, last=True)[1]
 
 
 def _updates(changes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], *, upsert: bool = False) -> dict[str, Any]:
@@ -98,6 +98,7 @@ def _updates(changes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], *, 
 
 
 def _send(
+    name: str,
     document: type[mongoengine.Document],
     command: Mapping[str, Any],
     *,
@@ -106,7 +107,7 @@ def _send(
 ) -> tuple[int, list[int]]:
     """Send a command; gives how many documents it inserted or found, and the positions of what failed as it may."""
     writes, found = _together.get(), collection(document)
-    client, name = found.database.client, "insert" if "documents" in command else "update"
+    client = found.database.client
     waits = last or writes is None or client not in _replicated
     concern = found.write_concern.document if waits else _AT_ONCE
     reply = found.database.command(

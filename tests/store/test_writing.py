@@ -17,18 +17,9 @@ from gateway.core.errors import StoreUnavailable
 from gateway.store import connection, embedded, writing
 from gateway.store.connection import collection
 from gateway.store.documents import JobDocument
-from gateway.store.embedded import EmbeddedMongo
 from gateway.store.writing import together
 
 WAITS, AT_ONCE = {"w": "majority", "j": True}, {"w": 1, "j": False}
-
-
-@pytest.fixture(scope="module")
-def own_mongo(tmp_path_factory):
-    server = EmbeddedMongo(tmp_path_factory.mktemp("own-mongo"))
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
