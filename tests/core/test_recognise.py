@@ -1,5 +1,6 @@
 """What people write, say and key, and what it is read as."""
 
+import signal
 from datetime import datetime
 
 import pytest
@@ -82,7 +83,7 @@ def test_a_number_said_with_pauses_is_one_and_written_with_commas_several():
         ("mail me at h@example.com, thanks", "h@example.com"), ("h at example dot com", "h@example.com"),
         ("h (at) example [dot] com", "h@example.com"), ("h @ example . com", "h@example.com"),
         ("hari underscore m at g mail dot com", "hari_m@gmail.com"),
-        ("h a r i at example dot com", "hari@example.com"),
+        ("h a r i at example dot com", "hari@example.com"), ("_h_k__m_ at example dot com", "_h_k__m_@example.com"),
         ("my email is hari dot k at example dot co dot uk", "hari.k@example.co.uk"),
         ("h@example", None), ("meet me at noon", None), ("I am at home", None), ("@", None), ("a@b@c", None),
         ("", None),
@@ -91,6 +92,20 @@ def test_a_number_said_with_pauses_is_one_and_written_with_commas_several():
 def test_email_addresses(text, expected):
     found = persons.email(clean(text), asked=True)
     assert (found[0] if found else None) == expected
+
+
+@pytest.mark.parametrize("text", ["_" * 1600, "dot'" * 400, "a at " + "dot-" * 398, "a dot " * 266, "plus-" * 320])
+def test_a_text_of_signs_only_keeps_nobody_busy_with_its_email_address(text):
+    def took_too_long(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, took_too_long)
+    signal.alarm(5)
+    try:
+        assert persons.email(text, asked=True) is None
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize(
