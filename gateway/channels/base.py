@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from werkzeug.datastructures import MultiDict
 
@@ -11,6 +11,9 @@ from gateway.core.errors import Malformed
 
 # Characters XML 1.0 has no way to write; Twilio answers a document that holds one with error 12100.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+# An & or = of a name or a value. Where there is none, a body is unquoted as a whole before it is taken apart.
+_HIDDEN_SEPARATOR = re.compile(rb"%(?:26|3[Dd])")
 
 
 class Form(MultiDict[str, str]):
@@ -24,24 +27,29 @@ class Form(MultiDict[str, str]):
 
 
 def decode(body: bytes, *, max_fields: int) -> Form:
-    """Read a form as `urllib.parse.parse_qsl` does where it is strict and keeps blanks, in half the time.
+    """Read a form as `urllib.parse.parse_qsl` does where it is strict and keeps blanks, in a third of the time.
 
     ValueError for what is not UTF-8, and for too many fields.
     """
-    text = body.decode("utf-8")
-    if text.count("&") >= max_fields:
+    if body.count(b"&") >= max_fields:
         raise ValueError(f"more than {max_fields} fields")
     fields: dict[str, list[str]] = {}
-    for part in filter(None, text.split("&")):
-        name, _, value = part.partition("=")
-        if "%" in part or "+" in part:
-            name, value = _unquoted(name), _unquoted(value)
-        fields.setdefault(name, []).append(value)
-    return Form(fields)
+    if _HIDDEN_SEPARATOR.search(body):
+        for raw in filter(None, body.split(b"&")):
+            raw_name, _, raw_value = raw.partition(b"=")
+            fields.setdefault(_unquoted(raw_name), []).append(_unquoted(raw_value))
+    else:
+        for part in filter(None, _unquoted(body).split("&")):
+            name, _, value = part.partition("=")
+            fields.setdefault(name, []).append(value)
+    form = Form()
+    # Past MultiDict's own `__init__`, which copies each list: these are nobody else's.
+    dict.update(form, fields)
+    return form
 
 
-def _unquoted(text: str) -> str:
-    return unquote(text.replace("+", " "), errors="strict")
+def _unquoted(raw: bytes) -> str:
+    return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
 
 
 def require(form: Form, *names: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import structlog
 from flask import Flask, Request, Response, current_app, g, request
 from itsdangerous import BadSignature
+from werkzeug.exceptions import ClientDisconnected
 
 from gateway.channels import signature
 from gateway.channels.base import Form, decode
@@ -23,6 +24,16 @@ from gateway.webhooks.answering import runtime, signed_urls, twiml
 
 BODY_LIMIT = 1_000_000
 FIELD_LIMIT = 1000
+FORM, FORM_IN_PARTS = "application/x-www-form-urlencoded", "multipart/form-data"
+
+
+def _environ_name(header: str) -> str:
+    """Give a header's name in WSGI's environment, which is read in a third of the time of `Request.headers`."""
+    return f"HTTP_{header.upper().replace('-', '_')}"
+
+
+_REQUEST_ID, _IDEMPOTENCY_TOKEN = _environ_name("X-Request-Id"), _environ_name("I-Twilio-Idempotency-Token")
+_SIGNATURE, _SETTINGS = _environ_name(signature.SIGNATURE_HEADER), _environ_name(signature.SETTINGS_HEADER)
 
 
 def _gather_keyring(serving: Runtime) -> signature.Keyring:
@@ -59,21 +70,21 @@ def twilio_webhook(view: Callable[[Form, datetime], Outcome | Kept | str | None]
 
 def _bind_request(asked: Request) -> None:
     g.started = time.perf_counter()
-    request_id = asked.headers.get("X-Request-Id", "")[:64] or f"{time.time_ns():x}"
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=request_id)
-    g.request_id = request_id
+    bound = {"request_id": asked.environ.get(_REQUEST_ID, "")[:64] or f"{time.time_ns():x}"}
     # Twilio repeats this token when it retries, but does not sign it: good for reading logs, never for deciding.
-    if token := asked.headers.get("I-Twilio-Idempotency-Token"):
-        structlog.contextvars.bind_contextvars(idempotency_token=token[:64])
+    if token := asked.environ.get(_IDEMPOTENCY_TOKEN):
+        bound["idempotency_token"] = token[:64]
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(**bound)
+    g.request_id = bound["request_id"]
 
 
 def _verified_form(asked: Request, serving: Runtime) -> Form:
     """Read the form and check its signature; nothing of an unsigned request is read at all."""
-    given = asked.headers.get(signature.SIGNATURE_HEADER, "")
+    given = asked.environ.get(_SIGNATURE, "")
     if not given and not serving.settings.observes_signatures:
         raise Forbidden("no_signature")
-    if asked.mimetype != "application/x-www-form-urlencoded":
+    if _media_type(asked) != FORM:
         _refuse_other_than_form(asked, serving, given)
     body = _body(asked)
     form = _decoded(body)
@@ -92,7 +103,7 @@ def _verified_form(asked: Request, serving: Runtime) -> Form:
 
 def _refuse_other_than_form(asked: Request, serving: Runtime, given: str) -> NoReturn:
     """Tell a forged request from one that Twilio signed but the gateway cannot read."""
-    if asked.mimetype == "multipart/form-data":
+    if asked.mimetype == FORM_IN_PARTS:
         genuine = _is_genuine(asked, serving, Form(asked.form), given)
     else:
         body = _body(asked)
@@ -105,13 +116,30 @@ def _refuse_other_than_form(asked: Request, serving: Runtime, given: str) -> NoR
     raise Malformed("not_a_form", content_type=asked.mimetype[:80])
 
 
+def _media_type(asked: Request) -> str:
+    """Give the type of the body, without what may stand behind it."""
+    return str(asked.environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower()
+
+
 def _body(asked: Request) -> bytes:
+    """Read the body: where its length is known straight from the server, past what werkzeug wraps around it."""
+    length = asked.environ.get("CONTENT_LENGTH", "")
+    if length.isdecimal() and int(length) <= BODY_LIMIT:
+        body: bytes = asked.environ["wsgi.input"].read(int(length))
+        if len(body) < int(length):
+            raise ClientDisconnected
+    else:
+        body = _body_of_unknown_length(asked)
+    g.body_bytes = len(body)
+    return body
+
+
+def _body_of_unknown_length(asked: Request) -> bytes:
     if (asked.content_length or 0) > BODY_LIMIT:
         raise Malformed("too_large", length=asked.content_length)
     body = asked.stream.read(BODY_LIMIT + 1)
     if len(body) > BODY_LIMIT:
         raise Malformed("too_large", length=len(body))
-    g.body_bytes = len(body)
     return body
 
 
@@ -130,7 +158,7 @@ def _verdict(asked: Request, serving: Runtime, form: Form, given: str, body: byt
         form=form,
         signature=given,
         account_sid=form.text("AccountSid"),
-        settings_header=asked.headers.get(signature.SETTINGS_HEADER, ""),
+        settings_header=asked.environ.get(_SETTINGS, ""),
         body=body,
     )
 
