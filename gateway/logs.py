@@ -7,6 +7,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Iterator, MutableMapping
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 import orjson
@@ -91,7 +92,9 @@ def _redacted(value: Any) -> Any:
     return value
 
 
+@lru_cache(maxsize=256)
 def _shortened_text(text: str) -> str:
+    """Shorten what a text names people by; that of a channel stands in each line of a webhook."""
     return _NUMBER.sub(_shortened, _MAILBOX.sub(r"\1...@", text))
 
 

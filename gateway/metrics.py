@@ -1,10 +1,14 @@
 """Counters and histograms, summed over all processes of this host (prometheus-client, multiprocess)."""
 
 import os
+from functools import cache
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client import multiprocess as _multiprocess
 from prometheus_client.registry import REGISTRY
+
+Metric = TypeVar("Metric", Counter, Histogram)
 
 SESSIONS = Counter(
     "gateway_sessions",
@@ -40,6 +44,12 @@ SPOOL_SET_ASIDE = Gauge("gateway_spool_set_aside", "Events that could not be app
 REJECTED = Counter("gateway_webhooks_rejected", "Webhooks that were refused.", ["reason"])
 
 INSPECTIONS_DROPPED = Counter("gateway_inspections_dropped", "Webhooks the inspector had no room for.")
+
+
+@cache
+def of(metric: Metric, *labels: object) -> Metric:
+    """Give a metric with its labels, as `labels` does in ten times the time; a webhook counts four things."""
+    return metric.labels(*labels)
 
 
 def exposition() -> bytes:

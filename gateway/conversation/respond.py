@@ -144,7 +144,7 @@ def ask(runtime: Runtime, name: str, turn: Turn) -> tuple[Reply, float]:
     spent = time.perf_counter() - started
     if outcome == "answered" and not reply.says_something:
         outcome = "silent"
-    metrics.REPLY_SECONDS.labels(name, outcome).observe(spent)
+    metrics.of(metrics.REPLY_SECONDS, name, outcome).observe(spent)
     return reply, round(spent * 1000, 3)
 
 

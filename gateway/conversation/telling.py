@@ -43,7 +43,7 @@ def tell_decision(runtime: Runtime, message: InboundMessage, filed: Filed, chann
     if bridged := decision.get("bridges_session_id"):
         words = f"Late message lies in reach of session {bridged} too; both stay as they are."
         log.warning("session_bridged", message=words, **facts)
-    metrics.SESSIONS.labels(kind, message.communication_type, str(restored).lower()).inc()
+    metrics.of(metrics.SESSIONS, kind, message.communication_type, str(restored).lower()).inc()
 
 
 def tell_stored(message: InboundMessage, stored: Collection[str], facts: Mapping[str, Any]) -> None:
@@ -56,6 +56,6 @@ def tell_stored(message: InboundMessage, stored: Collection[str], facts: Mapping
         answered=len(stored) > 1,
         **facts,
     )
-    metrics.MESSAGES.labels("inbound", message.communication_type).inc()
+    metrics.of(metrics.MESSAGES, "inbound", message.communication_type).inc()
     if len(stored) > 1:
-        metrics.MESSAGES.labels("outbound", message.communication_type).inc()
+        metrics.of(metrics.MESSAGES, "outbound", message.communication_type).inc()

@@ -105,7 +105,7 @@ def _timed(response: Response) -> Response:
         return response
     spent = None if started is None else time.perf_counter() - started
     if spent is not None:
-        metrics.WEBHOOK_SECONDS.labels(request.path, response.status_code).observe(spent)
+        metrics.of(metrics.WEBHOOK_SECONDS, request.path, response.status_code).observe(spent)
     _inspect(response, spent)
     return response
 
