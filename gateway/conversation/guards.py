@@ -45,7 +45,7 @@ def rule(runtime: Runtime, message: InboundMessage, session: SessionView, decide
         return Ruling("blocked")
     if _had_enough(runtime, session, message.received_at):
         return Ruling(HOURLY_LIMIT)
-    if not is_open(reply.hours, message.received_at.astimezone(ZoneInfo(reply.timezone))):
+    if reply.hours and not is_open(reply.hours, message.received_at.astimezone(ZoneInfo(reply.timezone))):
         told = OUT_OF_HOURS in session.notices
         return Ruling(OUT_OF_HOURS, Reply() if told else _notice(OUT_OF_HOURS, reply.out_of_hours_text))
     return None

@@ -55,7 +55,7 @@ def _waits_for_its_group_only(runtime: Runtime, event: Event) -> bool:
         return False
     if isinstance(event, InboundMessage):
         alone = event.id in runtime.recent or (event.call and event.call.number <= 0)
-        return not alone and runtime.channels.knows(event.communication_type, event.recipient)
+        return not alone and runtime.channels.known(event.communication_type, event.recipient) is not None
     return isinstance(event, StatusUpdate)
 
 

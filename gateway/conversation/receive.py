@@ -75,11 +75,13 @@ def _tell_flow(runtime: Runtime, message: InboundMessage, delivery: Delivery) ->
 
 
 def _receive(runtime: Runtime, message: InboundMessage, delivery: Delivery) -> Outcome:
-    with deadline():
-        if message.id in runtime.recent and (claimed := messages.find_claimed(message.id)):
-            return _redelivered(runtime, message, delivery, claimed)
-        channel = runtime.channels.resolve(message.communication_type, message.recipient, message.account_sid)
-        runtime.channels.hear(channel.id, message.received_at)
+    channel = runtime.channels.known(message.communication_type, message.recipient)
+    if channel is None or message.id in runtime.recent:
+        with deadline():
+            if message.id in runtime.recent and (claimed := messages.find_claimed(message.id)):
+                return _redelivered(runtime, message, delivery, claimed)
+            channel = runtime.channels.resolve(message.communication_type, message.recipient, message.account_sid)
+    runtime.channels.hear(channel.id, message.received_at)
     arrival = Arrival(message, channel, runtime.policy_for(channel), delivery)
     stored = group_commit.store(runtime, arrival)
     if stored is None:

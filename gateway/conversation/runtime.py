@@ -116,14 +116,19 @@ class Runtime:
     flows: Mapping[str, Flow] = field(default_factory=dict)
     crm: Crm | None = None
     crm_hold: Hold = field(default_factory=Hold)
+    _policies: dict[int | None, Policy] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def policy_for(self, channel: Channel) -> Policy:
         """Give the policy of a channel: its own threshold, else its type's, else the default."""
+        threshold_ms = (
+            channel.threshold_ms if channel.has_threshold else self.settings.idle_ms_for(channel.communication_type)
+        )
+        return self._policies.get(threshold_ms) or self._policies.setdefault(threshold_ms, self._policy(threshold_ms))
+
+    def _policy(self, threshold_ms: int | None) -> Policy:
         sessions = self.settings.sessions
         return Policy(
-            threshold_ms=(
-                channel.threshold_ms if channel.has_threshold else self.settings.idle_ms_for(channel.communication_type)
-            ),
+            threshold_ms=threshold_ms,
             scope=Scope(sessions.scope),
             anchor=Anchor(sessions.anchor),
             carry_over=CarryOver(sessions.carry_over),

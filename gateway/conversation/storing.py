@@ -1,7 +1,7 @@
 """One message filed, answered, stored and counted, each in the order that survives kill -9 (rule T2)."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.conversation import counting, filing, guards, optouts, respond
 from gateway.conversation.filing import Filed
@@ -19,17 +19,20 @@ from gateway.store.sessions import Touch
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message that came in on a channel, and how it is to be judged and answered there."""
+    """A message that came in on a channel, and how it is to be judged and answered there.
+
+    `keys` are what its sender's sessions are found by.
+    """
 
     message: InboundMessage
     channel: Channel
     policy: Policy
     delivery: Delivery
+    keys: tuple[str, ...] = field(init=False)
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Give what its sender's sessions are found by."""
-        return session_keys(self.message, self.policy.scope)
+    def __post_init__(self) -> None:
+        """Derive what is looked at several times."""
+        object.__setattr__(self, "keys", session_keys(self.message, self.policy.scope))
 
     @property
     def is_later_turn(self) -> bool:

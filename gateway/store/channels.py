@@ -29,17 +29,16 @@ class Channels:
 
     def resolve(self, communication_type: str, line: Address, account_sid: str | None) -> Channel:
         """Give the channel of one of our addresses; one that is new is created and logged."""
-        key = (communication_type, line.identity)
-        until, channel = self._seen.get(key, (0.0, None))
-        if channel is None or until < time.monotonic():
+        channel = self.known(communication_type, line)
+        if channel is None:
             channel = find(communication_type, line) or _create(communication_type, line, account_sid)
-            self._seen[key] = (time.monotonic() + CACHE_SECONDS, channel)
+            self._seen[communication_type, line.identity] = (time.monotonic() + CACHE_SECONDS, channel)
         return channel
 
-    def knows(self, communication_type: str, line: Address) -> bool:
-        """Tell whether a channel need not be read."""
-        until, _ = self._seen.get((communication_type, line.identity), (0.0, None))
-        return until >= time.monotonic()
+    def known(self, communication_type: str, line: Address) -> Channel | None:
+        """Give a channel that need not be read, None where it must be."""
+        until, channel = self._seen.get((communication_type, line.identity), (0.0, None))
+        return channel if until >= time.monotonic() else None
 
     def get(self, channel_id: str) -> Channel | None:
         """Give a channel by its id."""

@@ -82,13 +82,13 @@ def _behind(turns: list[list[dict[str, Any]]], position: int) -> list[list[dict[
 
 
 def _documents(turn: StoredTurn) -> list[dict[str, Any]]:
-    answer, shared = turn.answer, _common(turn)
+    answer, inbound = turn.answer, _inbound(turn)
     if not answer.pieces:
-        return [_inbound(turn)]
-    kind = turn.message.communication_type
+        return [inbound]
+    kind, shared = turn.message.communication_type, _common(turn)
     ours = spoken(turn.message.id, answer.reply, answer.pieces, answer.milliseconds, texted=is_texted(kind))
     arrived = on_arrival(kind, turn.message.received_at)
-    return [_inbound(turn), *(shared | arrived | document for document in ours)]
+    return [inbound, *(shared | arrived | document for document in ours)]
 
 
 def _common(turn: StoredTurn) -> dict[str, Any]:
