@@ -49,9 +49,11 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
     """
 
     worker_connections: int
+    cfg: Any
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
+        self.cfg = _Settled(self.cfg)
         self._gatherings: list[Gathering[Any, Any]] = []
         self._closing: deque[TConn] = deque()
         self.paths: tuple[str, ...] = ()
@@ -191,6 +193,18 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
         done = Future[object]()
         done.set_result(kept)
         self.finish_request(conn, done)
+
+
+class _Settled:
+    """gunicorn's settings, each looked up once; it looks up some thirty of them for a request, and none changes."""
+
+    def __init__(self, settings: Any) -> None:
+        self._settings = settings
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._settings, name)
+        setattr(self, name, found)
+        return found
 
 
 class _Request(greenlet):  # type: ignore[misc]  # the library has no types

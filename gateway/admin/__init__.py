@@ -45,6 +45,6 @@ PAGES = (
 
 def register(app: Flask) -> None:
     """Put the console under /admin, and nothing of it (cookies, tokens, headers) on any other path."""
-    login.register(app)
+    login.register(app, bp.name)
     app.register_blueprint(bp)
     limits.register(app, bp.name, "log_in", "change_password")

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_user, logout_user
 from flask_wtf.csrf import CSRFProtect
 
+from gateway.admin.hooks import hooks_of
 from gateway.conversation.runtime import Runtime
 from gateway.core.access import Access, Role
 from gateway.http import client_address
@@ -46,7 +47,7 @@ class Operator:
         return f"{self.user.id}.{self.user.token}"
 
 
-def register(app: Flask) -> None:
+def register(app: Flask, blueprint: str) -> None:
     """Set up cookies, logins and CSRF tokens, all of which touch no request but the console's."""
     settings = app.extensions["gateway"].settings
     app.config.update(
@@ -67,8 +68,9 @@ def register(app: Flask) -> None:
     manager.session_protection = None
     manager.user_loader(_load)
     # Its context processor would ask MongoDB again on the very page that says MongoDB is away.
-    manager.init_app(app, add_context_processor=False)
-    _csrf.init_app(app)
+    with hooks_of(app, blueprint):
+        manager.init_app(app, add_context_processor=False)
+        _csrf.init_app(app)
 
 
 def runtime() -> Runtime:
