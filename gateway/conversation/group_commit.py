@@ -92,7 +92,7 @@ def _store_together(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_
         for number, turn in turns.items()
         if turn.message.id in new
     }
-    touches = [storing.touch_of(runtime, one) for one in stored.values()]
+    touches = [storing.touch_of(one) for one in stored.values()]
     missed = sessions.touch(touches) if touches else set()
     results: list[_Committed | None] = [None] * len(arrivals)
     for number, one in stored.items():

@@ -107,14 +107,14 @@ def _from(delivery: Delivery, answer: Answer) -> Answer:
     return dataclasses.replace(answer, webhook=delivery.webhooks[0])
 
 
-def touch_of(runtime: Runtime, stored: Stored) -> Touch:
+def touch_of(stored: Stored) -> Touch:
     """Give what a stored turn does to its session."""
     answer = stored.turn.answer
     return counting.touch_of(
         stored.turn.message,
         stored.filed,
         stored=len(stored.ids),
-        now=runtime.clock.now(),
+        now=stored.turn.now,
         answers=int(bool(answer.pieces)),
         notice=answer.reason if answer.pieces else "",
     )
@@ -125,7 +125,7 @@ def count(runtime: Runtime, arrival: Arrival, stored: Stored) -> Stored:
     channel, policy = arrival.channel, arrival.policy
     for _ in range(filing.ATTEMPTS):
         turn, message = stored.turn, stored.turn.message
-        if counting.count(message, stored.filed, touch_of(runtime, stored), arrival.keys, policy.shared):
+        if counting.count(message, stored.filed, touch_of(stored), arrival.keys, policy.shared):
             return stored
         filed = filing.find_session(message, channel, policy, runtime.clock.now(), claimed=True)
         if filed is None:

@@ -5,9 +5,8 @@ an empty 403, what is malformed a 400 with an empty `<Response/>`.
 """
 
 import time
-from typing import Any
 
-from flask import Flask, Request, Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException
 
@@ -17,7 +16,8 @@ from gateway.conversation.runtime import Runtime
 from gateway.core.errors import RequestRejected, SpoolUnavailable, StoreUnavailable
 from gateway.http import own_base_url, public_urls, raw_target
 from gateway.logs import log
-from gateway.webhooks import inspecting
+from gateway.webhooks import inspecting, noted
+from gateway.webhooks.noted import Noted
 
 EMPTY = "<Response/>"
 PREFIX = "/webhooks"
@@ -66,7 +66,8 @@ def register(app: Flask) -> None:
 
 
 def _rejected(error: RequestRejected) -> Response:
-    g.rejected = error.reason
+    if webhook := noted.current():
+        webhook.rejected = error.reason
     metrics.REJECTED.labels(error.reason).inc()
     log.warning(
         "webhook_rejected",
@@ -100,21 +101,22 @@ def failed(error: Exception) -> Response:
 
 def _timed(response: Response) -> Response:
     """Time a webhook, and let the inspector see it: also one that has no route, so that nobody asked for it."""
-    started: Any = g.pop("started", None)
-    if started is None and not is_webhook():
-        return response
-    spent = None if started is None else time.perf_counter() - started
-    if spent is not None:
+    webhook, spent = noted.end(), None
+    if webhook:
+        spent = time.perf_counter() - webhook.started
         metrics.of(metrics.WEBHOOK_SECONDS, request.path, response.status_code).observe(spent)
-    _inspect(response, spent)
+    elif not is_webhook():
+        return response
+    _inspect(response, webhook, spent)
     return response
 
 
-def _inspect(response: Response, seconds: float | None) -> None:
+def _inspect(response: Response, webhook: Noted | None, seconds: float | None) -> None:
     try:
         inspector = current_app.extensions["inspector"]
-        if inspector.wants(refused=bool(inspecting.reason_for(response))):
-            inspector.offer(inspecting.captured(runtime(), signed_urls(request, runtime()), response, seconds))
+        if inspector.wants(refused=bool(inspecting.reason_for(response, webhook))):
+            urls = signed_urls(request, runtime())
+            inspector.offer(inspecting.captured(runtime(), urls, response, webhook, seconds))
     except Exception:
         # Whoever only looks on must cost nobody an answer.
         log.exception("inspector_failed")

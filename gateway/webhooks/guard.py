@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 import structlog
-from flask import Flask, Request, Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, request
 from itsdangerous import BadSignature
 from werkzeug.exceptions import ClientDisconnected
 
@@ -20,7 +20,9 @@ from gateway.conversation.runtime import SIMULATED_AT, Runtime, simulated_times
 from gateway.core.errors import Forbidden, Malformed
 from gateway.core.times import parse_moment
 from gateway.logs import log
+from gateway.webhooks import noted
 from gateway.webhooks.answering import runtime, signed_urls, twiml
+from gateway.webhooks.noted import Noted
 
 BODY_LIMIT = 1_000_000
 FIELD_LIMIT = 1000
@@ -56,8 +58,7 @@ def twilio_webhook(view: Callable[[Form, datetime], Outcome | Kept | str | None]
     def guarded() -> Response:
         # Each look through Flask's proxies costs as much as a field of the form.
         asked, serving = request._get_current_object(), runtime()  # type: ignore[attr-defined]
-        _bind_request(asked)
-        form = _verified_form(asked, serving)
+        form = _verified_form(asked, serving, _begin(asked))
         answer = view(form, _received_at(asked, serving))
         if answer is None:
             return Response(status=204)
@@ -68,31 +69,31 @@ def twilio_webhook(view: Callable[[Form, datetime], Outcome | Kept | str | None]
     return guarded
 
 
-def _bind_request(asked: Request) -> None:
-    g.started = time.perf_counter()
+def _begin(asked: Request) -> Noted:
+    started = time.perf_counter()
     bound = {"request_id": asked.environ.get(_REQUEST_ID, "")[:64] or f"{time.time_ns():x}"}
     # Twilio repeats this token when it retries, but does not sign it: good for reading logs, never for deciding.
     if token := asked.environ.get(_IDEMPOTENCY_TOKEN):
         bound["idempotency_token"] = token[:64]
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**bound)
-    g.request_id = bound["request_id"]
+    return noted.begin(Noted(started, bound["request_id"]))
 
 
-def _verified_form(asked: Request, serving: Runtime) -> Form:
+def _verified_form(asked: Request, serving: Runtime, webhook: Noted) -> Form:
     """Read the form and check its signature; nothing of an unsigned request is read at all."""
     given = asked.environ.get(_SIGNATURE, "")
     if not given and not serving.settings.observes_signatures:
         raise Forbidden("no_signature")
     if _media_type(asked) != FORM:
-        _refuse_other_than_form(asked, serving, given)
-    body = _body(asked)
+        _refuse_other_than_form(asked, serving, webhook, given)
+    body = _body(asked, webhook)
     form = _decoded(body)
     if form is None:
         # Nobody can tell what was signed, so nothing can be forged either: it changes nothing.
         raise Malformed("bad_encoding")
-    g.form = form
-    g.verdict = verdict = _verdict(asked, serving, form, given)
+    webhook.form = form
+    webhook.verdict = verdict = _verdict(asked, serving, form, given)
     if not verdict.genuine:
         tried = [_redacted(url) for url in verdict.tried]
         if not serving.settings.observes_signatures:
@@ -101,12 +102,12 @@ def _verified_form(asked: Request, serving: Runtime) -> Form:
     return form
 
 
-def _refuse_other_than_form(asked: Request, serving: Runtime, given: str) -> NoReturn:
+def _refuse_other_than_form(asked: Request, serving: Runtime, webhook: Noted, given: str) -> NoReturn:
     """Tell a forged request from one that Twilio signed but the gateway cannot read."""
     if asked.mimetype == FORM_IN_PARTS:
         genuine = _is_genuine(asked, serving, Form(asked.form), given)
     else:
-        body = _body(asked)
+        body = _body(asked, webhook)
         genuine = any(
             _is_genuine(asked, serving, form, given, signed)
             for form, signed in ((_decoded(body) or Form(), None), (Form(), body))
@@ -121,7 +122,7 @@ def _media_type(asked: Request) -> str:
     return str(asked.environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower()
 
 
-def _body(asked: Request) -> bytes:
+def _body(asked: Request, webhook: Noted) -> bytes:
     """Read the body: where its length is known straight from the server, past what werkzeug wraps around it."""
     length = asked.environ.get("CONTENT_LENGTH", "")
     if length.isdecimal() and int(length) <= BODY_LIMIT:
@@ -130,7 +131,7 @@ def _body(asked: Request) -> bytes:
             raise ClientDisconnected
     else:
         body = _body_of_unknown_length(asked)
-    g.body_bytes = len(body)
+    webhook.body_bytes = len(body)
     return body
 
 

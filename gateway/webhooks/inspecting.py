@@ -1,14 +1,13 @@
 """What the inspector is given: a webhook as it was once it is answered, without holding it up."""
 
-from typing import Any
-
-from flask import Response, g, request
+from flask import Response, request
 
 from gateway.channels import signature
 from gateway.channels.diagnosis import Seen
 from gateway.conversation.inspector import Captured
 from gateway.conversation.runtime import Runtime
 from gateway.http import client_address, is_trusted, raw_target
+from gateway.webhooks.noted import Noted
 
 # A form beyond this is only measured: what waits to be stored stays in memory meanwhile.
 FORM_BYTES = 64_000
@@ -18,9 +17,9 @@ _FORWARDED = ("X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Fo
 _REASONS = {404: "unknown_path", 405: "wrong_method", 503: "unavailable"}
 
 
-def reason_for(response: Response) -> str:
+def reason_for(response: Response, webhook: Noted | None) -> str:
     """Say why a webhook was refused; empty where it was taken."""
-    rejected: str = g.get("rejected", "")
+    rejected = webhook.rejected if webhook else ""
     return rejected or ("" if response.status_code < 400 else _REASONS.get(response.status_code, "failed"))
 
 
@@ -38,10 +37,11 @@ def seen(serving: Runtime, urls: list[str]) -> Seen:
     )
 
 
-def captured(serving: Runtime, urls: list[str], response: Response, seconds: float | None) -> Captured:
+def captured(
+    serving: Runtime, urls: list[str], response: Response, webhook: Noted | None, seconds: float | None
+) -> Captured:
     """Capture a webhook, the addresses its signature was compared over, and its answer."""
-    settings, read = serving.settings, int(g.get("body_bytes", 0))
-    form: Any = g.get("form")
+    settings, read = serving.settings, webhook.body_bytes if webhook else 0
     return Captured(
         at=serving.clock.now(),
         method=request.method[:20],
@@ -49,14 +49,14 @@ def captured(serving: Runtime, urls: list[str], response: Response, seconds: flo
         client=client_address(request.environ, settings.trusted_proxies),
         seen=seen(serving, urls),
         headers=tuple(request.headers.items()),
-        form=form if read <= FORM_BYTES else None,
+        form=webhook.form if webhook and read <= FORM_BYTES else None,
         body_bytes=read or request.content_length or 0,
         signature=request.headers.get(signature.SIGNATURE_HEADER, "")[:200],
         settings_header=request.headers.get(signature.SETTINGS_HEADER, "")[:500],
-        reason=reason_for(response),
-        verdict=g.get("verdict"),
+        reason=reason_for(response, webhook),
+        verdict=webhook.verdict if webhook else None,
         status=response.status_code,
         answer=response.get_data(as_text=True)[:10_000],
         milliseconds=None if seconds is None else seconds * 1000,
-        request_id=str(g.get("request_id", "")),
+        request_id=webhook.request_id if webhook else "",
     )

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, current_app, request
 
 from gateway.channels import signature
 from gateway.channels.base import Form
@@ -11,7 +11,7 @@ from gateway.conversation import probing
 from gateway.conversation.probing import Told
 from gateway.conversation.verdicts import PROBE
 from gateway.core.errors import Forbidden, RequestRejected
-from gateway.webhooks import inspecting
+from gateway.webhooks import inspecting, noted
 from gateway.webhooks.answering import runtime, signed_urls
 from gateway.webhooks.guard import twilio_webhook
 
@@ -28,7 +28,8 @@ def probe() -> Response:
         raise refused or Forbidden("not_a_probe")
     told = _told(refused)
     # For the inspector, which counts what was refused: this was our own.
-    g.rejected = PROBE if told.reason else ""
+    if webhook := noted.current():
+        webhook.rejected = PROBE if told.reason else ""
     return Response(probing.answer(serving.settings, nonce, told), content_type="application/octet-stream")
 
 
@@ -47,19 +48,21 @@ def _verify(_form: Form, _received_at: datetime) -> None:
 
 
 def _told(refused: RequestRejected | None) -> Told:
-    verdict, given = g.get("verdict"), request.headers.get(signature.SIGNATURE_HEADER, "")
-    if refused is None and verdict.genuine:
+    webhook, given = noted.current(), request.headers.get(signature.SIGNATURE_HEADER, "")
+    verdict, form = (webhook.verdict, webhook.form) if webhook else (None, None)
+    if refused is None and verdict and verdict.genuine:
         return Told("", verdict.matched, verdict.tried)
-    reason, urls = refused.reason if refused else verdict.reason, signed_urls(request, runtime())
+    reason = refused.reason if refused else verdict.reason if verdict else ""
+    urls = signed_urls(request, runtime())
     told = Told(reason, tried=tuple(urls), signed=bool(given), public_url=runtime().settings.public_url)
-    if not (given and verdict):
+    if not given or verdict is None or form is None:
         return told
     found = diagnose(
         current_app.extensions["keyring"],
         inspecting.seen(runtime(), urls),
-        g.form,
+        form,
         given,
-        account_sid=g.form.text("AccountSid"),
+        account_sid=form.text("AccountSid"),
         settings=request.headers.get(signature.SETTINGS_HEADER, ""),
     )
     return Told(reason, "", verdict.tried or told.tried, found.cause, found.url, public_url=told.public_url)
