@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any, ParamSpec, TypeVar
@@ -141,7 +142,7 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
             conn.sock.setblocking(False)
         return super().handle_request(req, conn)
 
-    def finish_request(self, conn: TConn, fs: "Future[Any]") -> None:
+    def finish_request(self, conn: TConn, fs: "Future[Any] | _Done") -> None:
         """Watch a connection that is kept, for its next request, and another one for its end."""
         if fs.cancelled() or fs.exception() or fs.result():
             super().finish_request(conn, fs)
@@ -190,9 +191,23 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
             self._finish(here.conn, kept)
 
     def _finish(self, conn: TConn, kept: object) -> None:
-        done = Future[object]()
-        done.set_result(kept)
-        self.finish_request(conn, done)
+        self.finish_request(conn, _Done(kept))
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What became of a request in the main thread: as much of a future as is asked of one, without its locks."""
+
+    kept: object
+
+    def cancelled(self) -> bool:
+        return False
+
+    def exception(self) -> None:
+        return None
+
+    def result(self) -> object:
+        return self.kept
 
 
 class _Settled:
