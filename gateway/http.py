@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
@@ -50,15 +51,15 @@ def client_address(environ: Mapping[str, Any], trusted: Sequence[Network]) -> st
     return address
 
 
-def public_urls(base: str, target: str) -> list[str]:
+@lru_cache(maxsize=256)
+def public_urls(base: str, target: str) -> tuple[str, ...]:
     """Give the URLs a request may have been sent to; behind a path prefix the proxy may have cut it off or not."""
     base = base.rstrip("/")
-    urls = [base + target]
     _, slash, path = base.partition("://")[2].partition("/")
     prefix = slash + path
     if prefix and target.startswith(prefix):
-        urls.insert(0, base.removesuffix(prefix) + target)
-    return urls
+        return base.removesuffix(prefix) + target, base + target
+    return (base + target,)
 
 
 def path_prefix(base: str) -> str:

@@ -70,15 +70,16 @@ def _setting(header: str, wanted: str) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def variants(url: str) -> tuple[str, ...]:
+def _tried(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """Give what a signature is compared over, each once."""
+    return tuple(dict.fromkeys(variant for url in urls for variant in _variants(url)))
+
+
+def _variants(url: str) -> Iterator[str]:
     """Give the ways Twilio may have written a URL before signing it: as it is, and with the port the other way.
 
     User and password are never signed; an IPv6 host keeps its brackets. Nothing, for what is no URL.
     """
-    return tuple(_variants(url))
-
-
-def _variants(url: str) -> Iterator[str]:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -113,7 +114,7 @@ def verify(
     if reason:
         return Verdict(False, reason)
     signed, given = "" if body is not None else _signed_part(form), signature.encode()
-    tried = tuple(dict.fromkeys(variant for url in urls for variant in variants(url)))
+    tried = _tried(tuple(urls))
     for secret in secrets:
         for url in tried:
             if body is not None and not _hash_matches(url, body):
@@ -126,8 +127,10 @@ def verify(
 def _signed_part(form: Any) -> str:
     """Give what of a form is signed: its names in order, each with its distinct values in order."""
     return "".join(
-        name + (values[0] if len(values) == 1 else name.join(sorted(set(values))))
-        for name, values in sorted(dict.items(form))
+        [
+            name + (values[0] if len(values) == 1 else name.join(sorted(set(values))))
+            for name, values in sorted(dict.items(form))
+        ]
     )
 
 

@@ -45,7 +45,7 @@ def twiml(document: str, status: int = 200) -> Response:
     return Response(document, status, content_type="text/xml; charset=utf-8")
 
 
-def signed_urls(asked: Request, serving: Runtime) -> list[str]:
+def signed_urls(asked: Request, serving: Runtime) -> tuple[str, ...]:
     """Give the addresses Twilio may have signed a request over."""
     settings, leased = serving.settings, serving.line.public.leased
     base = settings.public_url or own_base_url(asked.environ, settings.trusted_proxies)

@@ -1,5 +1,7 @@
 """What the inspector is given: a webhook as it was once it is answered, without holding it up."""
 
+from collections.abc import Sequence
+
 from flask import Response, request
 
 from gateway.channels import signature
@@ -23,7 +25,7 @@ def reason_for(response: Response, webhook: Noted | None) -> str:
     return rejected or ("" if response.status_code < 400 else _REASONS.get(response.status_code, "failed"))
 
 
-def seen(serving: Runtime, urls: list[str]) -> Seen:
+def seen(serving: Runtime, urls: Sequence[str]) -> Seen:
     """Say how this request reached us, and what its signature was compared over."""
     settings = serving.settings
     return Seen(
@@ -38,7 +40,7 @@ def seen(serving: Runtime, urls: list[str]) -> Seen:
 
 
 def captured(
-    serving: Runtime, urls: list[str], response: Response, webhook: Noted | None, seconds: float | None
+    serving: Runtime, urls: Sequence[str], response: Response, webhook: Noted | None, seconds: float | None
 ) -> Captured:
     """Capture a webhook, the addresses its signature was compared over, and its answer."""
     settings, read = serving.settings, webhook.body_bytes if webhook else 0
