@@ -126,7 +126,7 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
 
     def _missing(self, received: bytes) -> int:
         """Give how many bytes, at least, a request to `paths` lacks; below 0 it is another one, or several."""
-        if not any(start.startswith(received[: len(start)]) for start in self._starts):
+        if not (received.startswith(self._starts) or any(start.startswith(received) for start in self._starts)):
             return -1
         head = received.find(b"\r\n\r\n", 0, HEAD_BYTES)
         if head < 0:

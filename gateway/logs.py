@@ -137,6 +137,7 @@ def configure(*, fmt: str, redact: bool) -> None:
     """Set up structlog and the standard library's logging, both on stdout, one line an event."""
     global _redacting
     _redacting = redact
+    forget_configuration()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -151,6 +152,7 @@ def configure(*, fmt: str, redact: bool) -> None:
             processors=[*shared, structlog.processors.JSONRenderer(serializer=_dumps)],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
             logger_factory=_Lines(sys.stdout.buffer),
+            cache_logger_on_first_use=True,
         )
         last: structlog.typing.Processor = structlog.processors.JSONRenderer()
     else:
@@ -163,8 +165,14 @@ def configure(*, fmt: str, redact: bool) -> None:
             processors=[*shared, last],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
             logger_factory=structlog.PrintLoggerFactory(),
+            cache_logger_on_first_use=False,
         )
     _configure_stdlib(shared, last)
+
+
+def forget_configuration() -> None:
+    """Let our logger look again how it is configured; in production structlog has it keep that."""
+    log.__dict__.pop("bind", None)
 
 
 def configure_for_commands(*, redact: bool) -> None:

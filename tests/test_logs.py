@@ -39,6 +39,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[
 
     yield configured
     structlog.configure(**before)
+    logs.forget_configuration()
     logs._redacting = redacting
     logging.getLogger().handlers[:] = handlers
     logging.getLogger().setLevel(level)

@@ -7,7 +7,7 @@ an empty 403, what is malformed a 400 with an empty `<Response/>`.
 import time
 
 from flask import Flask, Request, Response, current_app, request
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask.sessions import NullSession, SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException
 
 from gateway import metrics
@@ -22,13 +22,16 @@ from gateway.webhooks.noted import Noted
 EMPTY = "<Response/>"
 PREFIX = "/webhooks"
 
+# Nothing can be written to it, so all webhooks may have the same.
+_NOBODYS = NullSession()
+
 
 class PageSessions(SecureCookieSessionInterface):
     """Flask's sessions, for those who have a browser: no cookie of a webhook is ever read, and none is set."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Give the session of a request, none to a webhook."""
-        return None if request.path.startswith(PREFIX) else super().open_session(app, request)
+        return _NOBODYS if request.path.startswith(PREFIX) else super().open_session(app, request)
 
     def get_cookie_path(self, app: Flask) -> str:  # noqa: ARG002
         """Keep a login to the path this app is mounted at: what else runs on the host neither sees nor replaces it."""

@@ -107,10 +107,10 @@ def db(database: Any) -> Any:
 @contextlib.contextmanager
 def captured() -> Iterator[Events]:
     """Collect what is logged meanwhile. The gateway's logger is cached, so it is told to look again."""
-    logs.log.__dict__.pop("bind", None)
+    logs.forget_configuration()
     with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as events:
         yield events
-    logs.log.__dict__.pop("bind", None)
+    logs.forget_configuration()
 
 
 @pytest.fixture
