@@ -158,6 +158,15 @@ def test_a_body_over_a_million_bytes_without_a_length_gets_400(app, db, logged, 
     assert contents(db) == {}
 
 
+def test_a_body_that_ends_too_soon_is_not_taken_for_a_form(app, db):
+    form = fixture("sms/text")
+    body = urlencode(form).encode()
+    for missing in (1, len(body)):
+        cut = {"CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body[:-missing])}
+        answer = post_raw(app, b"", form, environ_overrides=cut)
+        assert (answer.status_code, answer.data, contents(db)) == (400, b"", {})
+
+
 @pytest.mark.parametrize(
     "value", [b"J\xfcrgen", b"J%FCrgen", b"%ED%A0%80", b"%C3", b"%F8%88%80%80%80"],
     ids=["latin-1 bytes", "latin-1 quoted", "surrogate", "cut off", "too long"],
