@@ -84,6 +84,8 @@ def test_a_number_said_with_pauses_is_one_and_written_with_commas_several():
         ("h (at) example [dot] com", "h@example.com"), ("h @ example . com", "h@example.com"),
         ("hari underscore m at g mail dot com", "hari_m@gmail.com"),
         ("h a r i at example dot com", "hari@example.com"), ("_h_k__m_ at example dot com", "_h_k__m_@example.com"),
+        ("a_b_c_d_e_f_g_h at example dot com", "a_b_c_d_e_f_g_h@example.com"), ("h _ k @ e.com", "h_k@e.com"),
+        ("john._smith at example dot com", "john._smith@example.com"), ("j_-k at e dot com", "j_-k@e.com"),
         ("my email is hari dot k at example dot co dot uk", "hari.k@example.co.uk"),
         ("h@example", None), ("meet me at noon", None), ("I am at home", None), ("@", None), ("a@b@c", None),
         ("", None),

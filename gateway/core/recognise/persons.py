@@ -104,15 +104,15 @@ def _said(text: str) -> str:
 
 
 _ADDRESS = re.compile(r"[^\s@<>,;:\"'()\[\]]{1,64}@[^\s@<>,;:\"'()\[\]]{1,189}")
-# A sign stands in a name or between two, and a word for one only by itself: what could be read both ways takes a
-# regular expression longer with each sign, until a text of nothing else keeps a process busy for hours.
-_NAMED = r"(?:[^\W_]|['&])"
+# A sign is part of a name or stands between two, and a word for one stands by itself: with each that could be read both
+# ways a search takes longer, until a text of nothing else keeps a process busy for hours.
 _ALONE = r"(?<![\w'&-])(?:{})(?![\w'&-])"
 _AT = rf"\s*(?:[(\[]\s*at\s*[)\]]|@|{_ALONE.format('at')})\s*"
 _DOT = rf"\s*(?:[(\[]\s*dot\s*[)\]]|\.|{_ALONE.format('dot|point')})\s*"
-_JOIN = rf"(?:{_DOT}|\s*(?:{_ALONE.format('underscore|dash|hyphen|minus|plus')}|_+|[+-])\s*)"
+_SIGN = rf"\s*(?:{_ALONE.format('underscore|dash|hyphen|minus|plus')}|[+-])\s*"
+_JOIN = rf"(?:{_DOT}|{_SIGN}|(?<=_)\s+|(?<!_)\s+(?=_))"
 _SPELT = re.compile(
-    rf"(?<![\w.'&])(?P<local>_*{_NAMED}{{1,64}}(?:{_JOIN}{_NAMED}{{1,64}}){{0,6}}_*){_AT}"
+    rf"(?<![\w.'&])(?P<local>[\w'&]{{1,64}}(?:{_JOIN}[\w'&]{{1,64}}){{0,6}}){_AT}"
     rf"(?P<domain>[a-z0-9-]+(?: [a-z0-9-]+)?(?:{_DOT}[a-z0-9-]+){{0,3}}{_DOT}[a-z]{{2,24}})(?![\w@])",
     re.IGNORECASE,
 )
