@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -72,7 +71,6 @@ def parameters(form: Form, *, leave_out: frozenset[str] = frozenset()) -> dict[s
     }
 
 
-@lru_cache(maxsize=1024)
 def field_name(name: str) -> str:
     """Write a parameter's name so that MongoDB takes it as one field."""
     return name.replace("\0", "\ufffd").replace(".", "\uff0e").replace("$", "\uff04") or "_"
