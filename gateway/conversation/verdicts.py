@@ -30,6 +30,7 @@ _NAMES = {
     "not_a_form": "Not a form",
     "bad_encoding": "Not UTF-8",
     "too_large": "Too large",
+    "cut_short": "Cut short",
     "missing_parameter": "Parameter missing",
     "unknown_path": "No such webhook",
     "wrong_method": "Not a POST",
@@ -143,6 +144,10 @@ _VERDICTS: dict[str, Explanation] = {
         ("Let no proxy change the encoding of the body.",),
     ),
     "too_large": Explanation("The body is larger than a megabyte. Twilio sends no such thing."),
+    "cut_short": Explanation(
+        "Its sender hung up before the body was whole.",
+        ("If it happens often, look for a proxy in between that gives up too soon.",),
+    ),
     "missing_parameter": Explanation(
         "The signature is right, but a parameter is missing that every webhook of this kind has.",
         ("See whether this URL is the one for this kind of webhook: /webhooks/sms, /webhooks/voice, ...",),

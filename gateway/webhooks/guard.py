@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 import structlog
 from flask import Flask, Request, Response, current_app, request
 from itsdangerous import BadSignature
-from werkzeug.exceptions import ClientDisconnected
 
 from gateway.channels import signature
 from gateway.channels.base import Form, decode
@@ -126,12 +125,21 @@ def _body(asked: Request, webhook: Noted) -> bytes:
     """Read the body: where its length is known straight from the server, past what werkzeug wraps around it."""
     length = asked.environ.get("CONTENT_LENGTH", "")
     if length.isdecimal() and int(length) <= BODY_LIMIT:
-        body: bytes = asked.environ["wsgi.input"].read(int(length))
-        if len(body) < int(length):
-            raise ClientDisconnected
+        body = _read(asked, int(length))
     else:
         body = _body_of_unknown_length(asked)
     webhook.body_bytes = len(body)
+    return body
+
+
+def _read(asked: Request, length: int) -> bytes:
+    try:
+        body: bytes = asked.environ["wsgi.input"].read(length)
+    except OSError:
+        body = b""
+    if len(body) < length:
+        # Its sender hung up. What came may be a form as well, but not the one that was signed.
+        raise Malformed("cut_short", length=length)
     return body
 
 
