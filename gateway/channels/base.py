@@ -13,7 +13,7 @@ from gateway.core.errors import Malformed
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 # An & or = of a name or a value. Where there is none, a body is unquoted as a whole before it is taken apart.
-_HIDDEN_SEPARATOR = re.compile(rb"%(?:26|3[Dd])")
+_HIDDEN_SEPARATOR = re.compile("%(?:26|3[Dd])")
 
 
 class Form(MultiDict[str, str]):
@@ -31,25 +31,24 @@ def decode(body: bytes, *, max_fields: int) -> Form:
 
     ValueError for what is not UTF-8, and for too many fields.
     """
-    if body.count(b"&") >= max_fields:
+    text = body.decode()
+    if text.count("&") >= max_fields:
         raise ValueError(f"more than {max_fields} fields")
+    hidden = _HIDDEN_SEPARATOR.search(text) is not None
     fields: dict[str, list[str]] = {}
-    if _HIDDEN_SEPARATOR.search(body):
-        for raw in filter(None, body.split(b"&")):
-            raw_name, _, raw_value = raw.partition(b"=")
-            fields.setdefault(_unquoted(raw_name), []).append(_unquoted(raw_value))
-    else:
-        for part in filter(None, _unquoted(body).split("&")):
-            name, _, value = part.partition("=")
-            fields.setdefault(name, []).append(value)
+    for part in filter(None, (text if hidden else _unquoted(text)).split("&")):
+        name, _, value = part.partition("=")
+        if hidden:
+            name, value = _unquoted(name), _unquoted(value)
+        fields.setdefault(name, []).append(value)
     form = Form()
     # Past MultiDict's own `__init__`, which copies each list: these are nobody else's.
     dict.update(form, fields)
     return form
 
 
-def _unquoted(raw: bytes) -> str:
-    return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
+def _unquoted(text: str) -> str:
+    return unquote_to_bytes(text.replace("+", " ")).decode()
 
 
 def require(form: Form, *names: str) -> None:

@@ -37,6 +37,7 @@ PARTS = st.one_of(
 @example(b"&&a=1&&b&=c&d==e&")
 @example(b"a=1&&&&&&&&b=2")
 @example(b"a%3Db=c%26d&e+f=%2526")
+@example(b"a=\xc3%A9")
 def test_a_form_is_read_as_by_the_standard_library(body):
     try:
         expected = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=LIMIT)
