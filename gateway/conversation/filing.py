@@ -60,15 +60,16 @@ def find_session(
     *,
     claimed: bool = False,
     anew: bool = False,
+    seen: Neighbours | None = None,
 ) -> Filed | None:
     """Find the message's session, or open it; None where the message turns out to be stored already.
 
     With `claimed` it is stored, by ourselves, and looks for another session than the one that was closed. With
-    `anew` its sender asked for a new one.
+    `anew` its sender asked for a new one. `seen` spares the first look; whatever changed since is a race, as ever.
     """
     keys = session_keys(message, policy.scope)
     for _ in range(ATTEMPTS):
-        neighbours = finding.find_neighbours(keys, message.received_at)
+        neighbours, seen = seen or finding.find_neighbours(keys, message.received_at), None
         if own := _opened_for(message, neighbours):
             return own
         decide_on = decide_anew if anew else decide

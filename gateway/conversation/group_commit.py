@@ -40,22 +40,28 @@ class _Committed:
     counted: bool
 
 
+# What became of an arrival in its group; one that did not come along, but was alone, knows its sender's sessions.
+_Outcome = _Committed | Neighbours | None
+
+
 def store(runtime: Runtime, arrival: Arrival) -> Stored | None:
     """Store and count a message, along with what arrives meanwhile where it may; None where it was taken already.
 
     StoreUnavailable if MongoDB did not confirm in time.
     """
-    committed: _Committed | None = None
+    outcome: _Outcome = None
     if _may(runtime, arrival):
-        committed = runtime.commits.do(arrival, functools.partial(_commit, runtime))
-    if committed and committed.counted:
-        return committed.stored
-    return runtime.aside(_store_alone, runtime, arrival, committed)
+        outcome = runtime.commits.do(arrival, functools.partial(_commit, runtime))
+    if isinstance(outcome, _Committed) and outcome.counted:
+        return outcome.stored
+    return runtime.aside(_store_alone, runtime, arrival, outcome)
 
 
-def _store_alone(runtime: Runtime, arrival: Arrival, committed: _Committed | None) -> Stored | None:
+def _store_alone(runtime: Runtime, arrival: Arrival, outcome: _Outcome) -> Stored | None:
     with deadline(), together():
-        return storing.count(runtime, arrival, committed.stored) if committed else storing.store(runtime, arrival)
+        if isinstance(outcome, _Committed):
+            return storing.count(runtime, arrival, outcome.stored)
+        return storing.store(runtime, arrival, seen=outcome)
 
 
 def _may(runtime: Runtime, arrival: Arrival) -> bool:
@@ -67,7 +73,7 @@ def _may(runtime: Runtime, arrival: Arrival) -> bool:
     return goes_on and arrival.delivery.waiting
 
 
-def _commit(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_Committed | None]:
+def _commit(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_Outcome]:
     """Store those of the arrivals that may come along; what is wrong with one of them must not cost the others."""
     try:
         with deadline(), together():
@@ -83,8 +89,14 @@ def _commit(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_Committe
         return [None] * len(arrivals)
 
 
-def _store_together(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_Committed | None]:
-    filed = dict(_file(runtime, arrivals))
+def _store_together(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_Outcome]:
+    results: list[_Outcome] = [None] * len(arrivals)
+    if len(arrivals) == 1 and not arrivals[0].is_later_turn:
+        results[0] = alone = finding.find_neighbours(arrivals[0].keys, arrivals[0].message.received_at)
+        goes_on = _goes_on(runtime, arrivals[0], _by_key([one for one in (alone.after, alone.before) if one]))
+        filed = {0: goes_on} if goes_on else {}
+    else:
+        filed = dict(_file(runtime, arrivals))
     turns = {number: storing.answered(runtime, arrivals[number], one) for number, one in filed.items()}
     new = messages.insert(list(turns.values())) if turns else set()
     stored = {
@@ -94,7 +106,6 @@ def _store_together(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_
     }
     touches = [storing.touch_of(one) for one in stored.values()]
     missed = sessions.touch(touches) if touches else set()
-    results: list[_Committed | None] = [None] * len(arrivals)
     for number, one in stored.items():
         results[number] = _Committed(one, counted=one.turn.session_id not in missed)
     return results
@@ -130,6 +141,11 @@ def _newest(arrivals: Sequence[Arrival]) -> Mapping[str, SessionView]:
         return {}
     keys = [key for arrival in arrivals for key in arrival.keys]
     found = finding.find_newest(keys, min(arrival.message.received_at - _reach(arrival) for arrival in arrivals))
+    return _by_key(found)
+
+
+def _by_key(found: Sequence[SessionView]) -> Mapping[str, SessionView]:
+    """Give the first of these that each key has."""
     return {key: session for session in reversed(found) for key in session.keys}
 
 

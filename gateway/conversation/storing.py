@@ -9,7 +9,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.core.errors import StoreUnavailable
 from gateway.core.messages import Channel, Delivery, InboundMessage
 from gateway.core.optout import Keyword
-from gateway.core.sessions import Policy, session_keys
+from gateway.core.sessions import Neighbours, Policy, session_keys
 from gateway.core.times import ms_between
 from gateway.store import messages
 from gateway.store.answers import Answer
@@ -49,10 +49,13 @@ class Stored:
     ids: frozenset[str]
 
 
-def store(runtime: Runtime, arrival: Arrival) -> Stored | None:
-    """Store and count one message by itself; None where it, or what it says as a keyword, was taken already."""
+def store(runtime: Runtime, arrival: Arrival, *, seen: Neighbours | None = None) -> Stored | None:
+    """Store and count one message by itself; None where it, or what it says as a keyword, was taken already.
+
+    `seen` are its sender's sessions where they were just looked up.
+    """
     message = arrival.message
-    filed = _file(runtime, arrival)
+    filed = _file(runtime, arrival, seen)
     if filed is None:
         return None
     word = optouts.read(runtime, message, filed.session)
@@ -65,13 +68,13 @@ def store(runtime: Runtime, arrival: Arrival) -> Stored | None:
     return count(runtime, arrival, Stored(filed, turn, frozenset(ids))) if message.id in ids else None
 
 
-def _file(runtime: Runtime, arrival: Arrival) -> Filed | None:
+def _file(runtime: Runtime, arrival: Arrival, seen: Neighbours | None) -> Filed | None:
     """Find the message's session; None where the message is stored already."""
     message, policy = arrival.message, arrival.policy
     if arrival.is_later_turn and (filed := filing.file_turns([message], [policy])[0]):
         return filed
     anew = guards.asks_for_new_session(runtime, message)
-    return filing.find_session(message, arrival.channel, policy, runtime.clock.now(), anew=anew)
+    return filing.find_session(message, arrival.channel, policy, runtime.clock.now(), anew=anew, seen=seen)
 
 
 def answered(runtime: Runtime, arrival: Arrival, filed: Filed, word: Keyword | None = None) -> StoredTurn:

@@ -18,7 +18,6 @@ from tests.conversation.conftest import Person
 
 STEPS = [
     (finding, "find_neighbours", "after"),
-    (finding, "find_newest", "after"),
     (contacts, "resolve", "after"),
     (sessions, "close_idle", "after"),
     (sessions, "open_session", "before"),

@@ -96,11 +96,12 @@ def test_what_comes_late_is_not_lost_in_a_deleted_session(scene, seconds, closed
     assert listing.one(str(stored["session_id"]), None)["message_count"] == 1
 
 
-@pytest.mark.parametrize("finder", ["find_newest", "find_neighbours"], ids=["along", "alone"])
-def test_a_message_on_its_way_while_its_session_is_deleted_is_filed_again(scene, monkeypatch, finder):
+@pytest.mark.parametrize("along", [True, False], ids=["along", "alone"])
+def test_a_message_on_its_way_while_its_session_is_deleted_is_filed_again(scene, monkeypatch, along):
+    from gateway.conversation import group_commit
     from gateway.store import finding
 
-    real, done = getattr(finding, finder), []
+    real, done = finding.find_neighbours, []
 
     def found(keys, moment):
         sessions = real(keys, moment)
@@ -109,8 +110,8 @@ def test_a_message_on_its_way_while_its_session_is_deleted_is_filed_again(scene,
             delete(scene)
         return sessions
 
-    monkeypatch.setattr(finding, "find_newest", lambda *_: [])
-    monkeypatch.setattr(finding, finder, found)
+    monkeypatch.setattr(group_commit, "_may", lambda *_: along)
+    monkeypatch.setattr(finding, "find_neighbours", found)
     scene.person.say(seconds=10, body="racing")
     stored = scene.db.messages.find_one({"content": "racing"})
     assert str(stored["session_id"]) != scene.id

@@ -269,6 +269,23 @@ def test_a_fault_of_ours_in_a_group_costs_nobody_anything(rush, monkeypatch):
     assert_counts_are_right()
 
 
+def test_who_is_alone_is_looked_up_once(rush, monkeypatch):
+    real, looks = finding.find_neighbours, []
+
+    def looked_up(keys, moment):
+        looks.append(keys)
+        return real(keys, moment)
+
+    monkeypatch.setattr(finding, "find_neighbours", looked_up)
+    for seconds in (0, 10, 1000):  # first, along, and rolled over
+        rush.clock.tick(seconds)
+        rush.say(0, f"SM-{seconds}")
+    assert len(looks) == 3
+    assert [rush.stored(f"SM-{seconds}")["decision"]["rule"] for seconds in (0, 10, 1000)] == [
+        "first_message", "within_threshold", "past_threshold"
+    ]  # fmt: skip
+
+
 def test_with_mongodb_away_the_whole_group_is_kept_and_who_comes_next_waits_for_nothing(rush, monkeypatch):
     rush.meet(seconds=10)
     asked = []
@@ -278,7 +295,8 @@ def test_with_mongodb_away_the_whole_group_is_kept_and_who_comes_next_waits_for_
         raise StoreUnavailable("gone")
 
     monkeypatch.setattr(connection.breaker, "_probe", away)
-    monkeypatch.setattr(finding, "find_newest", away)
+    for finder in ("find_neighbours", "find_newest"):
+        monkeypatch.setattr(finding, finder, away)
     rush.together([(person, f"SM{person}") for person in range(PEOPLE)])
     assert {record.key for record in rush.app.extensions["gateway"].spool.oldest(99)} == {
         "SM-ahead", *(f"SM{person}" for person in range(PEOPLE))
