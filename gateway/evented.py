@@ -33,8 +33,8 @@ RECEIVE_BYTES, HEAD_BYTES = 64 * 1024, 8 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,5})\r\n", re.IGNORECASE)
 _FRAMED_OTHERWISE = re.compile(rb"\r\n(?:expect|transfer-encoding|upgrade):", re.IGNORECASE)
 
-# How many connections are accepted at once, so that processes share them.
-ACCEPTS = 32
+# How many connections are accepted at once: few enough that processes share sixteen, enough for one a request.
+ACCEPTS = 8
 _NOT_NOW = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
 _FULL = frozenset({errno.EMFILE, errno.ENFILE})
 
