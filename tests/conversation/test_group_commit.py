@@ -286,6 +286,22 @@ def test_who_is_alone_is_looked_up_once(rush, monkeypatch):
     ]  # fmt: skip
 
 
+def test_who_is_alone_is_looked_up_again_where_somebody_was_faster(rush, monkeypatch):
+    real = sessions.close_idle
+
+    def beaten(*given, **named):
+        monkeypatch.setattr(sessions, "close_idle", real)
+        rush.say(0, "SM-faster")
+        return real(*given, **named)
+
+    rush.say(0, "SM-before")
+    rush.clock.tick(1000)
+    monkeypatch.setattr(sessions, "close_idle", beaten)
+    rush.say(0, "SM-slower")
+    assert rush.stored("SM-slower")["session_id"] == rush.stored("SM-faster")["session_id"]
+    assert mongoengine.get_db().sessions.count_documents({}) == 2
+
+
 def test_with_mongodb_away_the_whole_group_is_kept_and_who_comes_next_waits_for_nothing(rush, monkeypatch):
     rush.meet(seconds=10)
     asked = []
