@@ -10,24 +10,8 @@ from gateway.channels.base import Form, decode
 
 LIMIT = 8
 PARTS = st.one_of(
-    st.sampled_from(
-        [
-            b"&",
-            b"=",
-            b"+",
-            b"%",
-            b"%2",
-            b"%26",
-            b"%3D",
-            b"%3d",
-            b"%C3%BC",
-            b"%FF",
-            b"%00",
-            b"\xff",
-            "ü".encode(),
-            b"Body",
-        ]
-    ),
+    st.sampled_from([b"&", b"=", b"+", b"%", b"%2", b"%26", b"%3D", b"%3d", b"%C3%BC", b"%FF", b"%00"]),
+    st.sampled_from([b"\xff", "ü".encode(), b"Body"]),
     st.text(max_size=5).map(lambda text: quote_plus(text, errors="replace").encode()),
     st.binary(max_size=3),
 )
