@@ -38,8 +38,8 @@ ACCEPTS = 8
 _NOT_NOW = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
 _FULL = frozenset({errno.EMFILE, errno.ENFILE})
 
-# How long a connection that was closed on our side is read from still: closed at once, its last answer could be lost.
-LINGER_SECONDS, LINGER_BYTES = 2.0, 64 * 1024
+# How long a connection that was closed on our side is read from still: closed while it sends, it could lose its answer.
+LINGER_SECONDS = 2.0
 
 
 class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no types
@@ -155,18 +155,17 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
             self.nr_conns -= 1
             conn.close()
         else:
-            conn.timeout, conn.lingered = time.monotonic() + LINGER_SECONDS, 0
+            conn.timeout = time.monotonic() + LINGER_SECONDS
             self._closing.append(conn)
 
     def _look_for_end(self, conn: TConn, client: socket.socket) -> None:
         try:
-            more = len(client.recv(RECEIVE_BYTES))
+            more = client.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            more = 0
-        conn.lingered += more
-        if not more or conn.lingered > LINGER_BYTES:
+            more = b""
+        if not more:
             self._end(conn)
 
     def _end(self, conn: TConn) -> None:

@@ -58,7 +58,8 @@ def post_worker_init(worker):
         return "main" if threading.get_ident() == main else "thread"
 
     def app(environ, start_response):
-        environ["wsgi.input"].read()
+        if environ["PATH_INFO"] != "/unread":
+            environ["wsgi.input"].read()
         said = answer(environ["PATH_INFO"], environ["QUERY_STRING"]).encode()
         start_response("200 OK", [("Content-Length", str(len(said)))])
         return [said]
@@ -262,6 +263,18 @@ def test_who_does_not_hang_up_holds_nobody_up_and_takes_no_thread(port):
     assert time.monotonic() - began < 4
     for line in silent:
         assert answer_on(line) == (200, b"main")
+        assert line.recv(1) == b""
+
+
+def test_who_is_answered_while_still_sending_is_told_so(port):
+    """As behind nginx, which sends what it has read of a file before it looks for an answer."""
+    sent = b"a" * 500_000
+    with opened(port) as line:
+        line.sendall(written("/unread", body="").replace(b"Length: 0", b"Length: 1500000"))
+        for _ in range(3):
+            time.sleep(0.2)
+            line.sendall(sent)
+        assert answer_on(line) == (200, b"thread")
         assert line.recv(1) == b""
 
 
