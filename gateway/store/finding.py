@@ -8,6 +8,7 @@ from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING
 
 from gateway.core.sessions import Anchor, Neighbours, SessionView
+from gateway.store import held
 from gateway.store.connection import collection
 from gateway.store.documents import SessionDocument
 
@@ -80,7 +81,7 @@ def find_neighbours(keys: Sequence[str], moment: datetime) -> Neighbours:
     One indexed lookup unless the message is late; a session that was only closed for idleness counts.
     """
     sessions, among = collection(SessionDocument), {"keys": {"$in": list(keys)}}
-    newest = sessions.find_one(among, VIEWED, sort=[("first_message_at", DESCENDING)])
+    newest = held.find_first(SessionDocument, among, VIEWED, {"first_message_at": DESCENDING})
     if newest is None:
         return Neighbours()
     if newest["first_message_at"] <= moment:

@@ -25,6 +25,7 @@ from pymongo import MongoClient
 from pymongo.errors import WriteConcernError, WriteError
 
 from gateway.core.errors import StoreUnavailable
+from gateway.store import held
 from gateway.store.connection import DUPLICATE_KEY, collection, insert_new
 from gateway.store.documents import SessionDocument
 
@@ -52,10 +53,11 @@ def together() -> Iterator[None]:
     writes = _Together()
     token = _together.set(writes)
     try:
-        yield
-        if writes.terms:
-            # None of them was the last. One that finds nothing is waited for as well, and for all before it.
-            confirm()
+        with held.hold():
+            yield
+            if writes.terms:
+                # None of them was the last. One that finds nothing is waited for as well, and for all before it.
+                confirm()
         if writes.terms:
             raise StoreUnavailable("MongoDB had another primary before what was written was confirmed")
     finally:
@@ -110,9 +112,7 @@ def _send(
     client = found.database.client
     waits = last or writes is None or client not in _replicated
     concern = found.write_concern.document if waits else _AT_ONCE
-    reply = found.database.command(
-        {name: found.name, **command, "writeConcern": concern}, codec_options=found.codec_options
-    )
+    reply = held.command(found, {name: found.name, **command, "writeConcern": concern})
     term = reply.get("opTime", {}).get("t")
     if term is None:
         _replicated.discard(client)

@@ -10,11 +10,10 @@ from weakref import WeakSet
 
 import pytest
 from pymongo import MongoClient
-from pymongo.database import Database
 from pymongo.errors import PyMongoError, WriteError
 
 from gateway.core.errors import StoreUnavailable
-from gateway.store import connection, embedded, writing
+from gateway.store import connection, embedded, held, writing
 from gateway.store.connection import collection
 from gateway.store.documents import JobDocument
 from gateway.store.writing import together
@@ -39,13 +38,13 @@ def connected(connect, own_mongo):
 @pytest.fixture
 def concerns(monkeypatch):
     """Collect what each write waits for."""
-    collected, command = [], Database.command
+    collected, command = [], held.command
 
-    def collecting(database, given, *rest, **named):
+    def collecting(found, given):
         collected.append(given["writeConcern"])
-        return command(database, given, *rest, **named)
+        return command(found, given)
 
-    monkeypatch.setattr(Database, "command", collecting)
+    monkeypatch.setattr(held, "command", collecting)
     return collected
 
 
@@ -211,15 +210,15 @@ def test_a_mongodb_without_terms_is_waited_for_each_time(alone, connect, concern
 
 
 def test_a_mongodb_that_names_no_terms_any_more_confirms_nothing(connected, monkeypatch):
-    command = Database.command
+    command = held.command
 
-    def nameless(*given, **named):
-        reply = command(*given, **named)
+    def nameless(found, given):
+        reply = command(found, given)
         reply.pop("opTime")
         return reply
 
     with pytest.raises(StoreUnavailable), together():
-        monkeypatch.setattr(Database, "command", nameless)
+        monkeypatch.setattr(held, "command", nameless)
         add("a")
         count_up("a")
 

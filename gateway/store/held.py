@@ -1,0 +1,80 @@
+"""One connection for all that a webhook asks of MongoDB.
+
+For each operation the driver selects a server, begins a session, takes a connection from its pool and puts it back,
+which is half of what an operation costs us. A webhook has three of them in a row: it takes a connection once and keeps
+it until the end, for a sixth less of its processor time where it is alone (benchmarks/webhooks/README.md).
+
+The driver does so for operations of its own and has no public name for it; so pyproject.toml names one version of it.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import mongoengine
+from pymongo.collection import Collection
+from pymongo.errors import ConnectionFailure
+from pymongo.synchronous.pool import Connection
+
+from gateway.store.connection import collection
+
+
+class _Held:
+    """A connection to the primary, taken when it is first needed and again after it failed."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._connection: Connection | None = None
+
+    def command(self, found: Collection[dict[str, Any]], command: dict[str, Any]) -> Mapping[str, Any]:
+        database = found.database
+        try:
+            if self._connection is None:
+                self._connection = self._stack.enter_context(database.client._conn_for_writes(None, "held"))
+            return self._connection.command(
+                database.name, command, codec_options=found.codec_options, client=database.client
+            )
+        except ConnectionFailure as error:
+            # It is put back with what became of it, which is how the driver learns that a primary is gone.
+            self._connection = None
+            self._stack.__exit__(type(error), error, error.__traceback__)
+            raise
+
+
+_held: ContextVar[_Held | None] = ContextVar("held", default=None)
+
+
+@contextmanager
+def hold() -> Iterator[None]:
+    """Let the commands inside share a connection."""
+    with ExitStack() as stack:
+        token = _held.set(_Held(stack))
+        try:
+            yield
+        finally:
+            _held.reset(token)
+
+
+def command(found: Collection[dict[str, Any]], command: dict[str, Any]) -> Mapping[str, Any]:
+    """Run a command in the database of a collection; gives MongoDB's reply."""
+    held = _held.get()
+    if held is None:
+        return found.database.command(command, codec_options=found.codec_options)
+    return held.command(found, command)
+
+
+def find_first(
+    document: type[mongoengine.Document], which: Mapping[str, Any], fields: Mapping[str, Any], sort: Mapping[str, int]
+) -> dict[str, Any] | None:
+    """Find the first document in this order; looks again where the connection turns out to be closed."""
+    held, found = _held.get(), collection(document)
+    if held is not None:
+        asked = {"find": found.name, "filter": which, "projection": fields, "sort": sort, "limit": 1}
+        try:
+            batch = held.command(found, asked | {"singleBatch": True})["cursor"]["firstBatch"]
+        except ConnectionFailure:
+            pass
+        else:
+            return batch[0] if batch else None
+    return found.find_one(which, fields, sort=list(sort.items()))

@@ -1,0 +1,127 @@
+"""One connection for all that a webhook asks of MongoDB: given up when it fails, put back whatever happens."""
+
+import os
+import signal
+import time
+
+import pytest
+from pymongo import DESCENDING, MongoClient
+from pymongo.errors import AutoReconnect, OperationFailure
+
+from gateway.core.errors import StoreUnavailable
+from gateway.store import connection, held
+from gateway.store.connection import collection
+from gateway.store.documents import JobDocument
+
+NEWEST = {"n": DESCENDING}
+
+
+@pytest.fixture(autouse=True)
+def connected(make_settings, own_mongo):
+    connection.connect(make_settings(mongodb_uri=own_mongo.uri))
+    collection(JobDocument).insert_many([{"_id": "a", "n": 1}, {"_id": "b", "n": 2}])
+    yield
+    collection(JobDocument).delete_many({})
+    connection.disconnect()
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """Collect what connections are taken for."""
+    collected, take = [], MongoClient._conn_for_writes
+
+    def taking(client, session, operation):
+        collected.append(operation)
+        return take(client, session, operation)
+
+    monkeypatch.setattr(MongoClient, "_conn_for_writes", taking)
+    return collected
+
+
+def newest(**which):
+    return held.find_first(JobDocument, which, {"n": 1}, NEWEST)
+
+
+def count_up():
+    jobs = collection(JobDocument)
+    return held.command(jobs, {"update": jobs.name, "updates": [{"q": {"_id": "a"}, "u": {"$inc": {"n": 1}}}]})
+
+
+def fail():
+    return held.command(collection(JobDocument), {"nonsense": 1})
+
+
+def open_connections():
+    return connection.client().admin.command("serverStatus")["connections"]["current"]
+
+
+def test_all_that_is_asked_shares_a_connection(taken):
+    with held.hold():
+        assert newest() == {"_id": "b", "n": 2}
+        assert newest(_id="nobody") is None
+        assert count_up()["n"] == 1
+    assert taken == ["held"]
+
+
+def test_nothing_is_taken_where_nothing_is_asked(taken):
+    with held.hold():
+        pass
+    assert taken == []
+
+
+def test_the_same_is_asked_without_holding_one(taken):
+    assert newest() == {"_id": "b", "n": 2}
+    assert newest(_id="nobody") is None
+    assert count_up()["n"] == 1
+    assert taken == []
+
+
+def test_a_look_is_repeated_where_mongodb_was_away_meanwhile(own_mongo, taken):
+    with connection.deadline(20), held.hold():
+        assert newest()
+        own_mongo.kill()
+        own_mongo.start()
+        assert newest() == {"_id": "b", "n": 2}
+        assert count_up()["n"] == 1
+    assert taken == ["held", "held"]
+
+
+def test_a_write_is_not_repeated_but_the_next_one_has_another_connection(own_mongo):
+    with held.hold():
+        assert newest()
+        own_mongo.kill()
+        own_mongo.start()
+        with pytest.raises(AutoReconnect):
+            count_up()
+        assert count_up()["n"] == 1
+    assert newest(_id="a") == {"_id": "a", "n": 2}
+
+
+def test_a_primary_that_steps_down_is_left(taken):
+    with connection.deadline(20), held.hold():
+        assert newest()
+        connection.client().admin.command("replSetStepDown", 1, force=True)
+        assert newest() == {"_id": "b", "n": 2}
+
+
+def test_what_hangs_is_not_waited_for(own_mongo):
+    assert newest()
+    os.kill(own_mongo.process.pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable), connection.deadline(0.5), held.hold():
+            newest()
+        assert time.monotonic() - began < 5
+    finally:
+        os.kill(own_mongo.process.pid, signal.SIGCONT)
+
+
+def test_a_connection_is_put_back_whatever_happens():
+    before = open_connections()
+    for _ in range(20):
+        with pytest.raises(OperationFailure), held.hold():
+            fail()
+        with pytest.raises(ZeroDivisionError), held.hold():
+            assert newest()
+            raise ZeroDivisionError
+    assert open_connections() <= before + 2
