@@ -75,6 +75,14 @@ def test_a_page_reads_about_as_many_sessions_as_it_shows(many, wanted, channels)
     assert stats["totalKeysExamined"] <= most
 
 
+@pytest.mark.parametrize("channels", [None, ["sms:3"]], ids=["all", "its own"])
+def test_the_errors_of_a_channel_are_read_by_themselves(many, channels):
+    query = listing.matching(Wanted(failed=True, channel_id="sms:3"), channels)
+    stats = collection(SessionDocument).find(query).sort(NEWEST_FIRST).limit(51).explain()["executionStats"]
+    assert stats["nReturned"] >= 4
+    assert stats["totalKeysExamined"] <= stats["nReturned"] + 1
+
+
 @pytest.mark.parametrize("wanted", [Wanted(), Wanted("sms"), Wanted(assigned_to="ada")], ids=["all", "type", "mark"])
 @pytest.mark.parametrize(("few", "most"), [(2000, 1100), (100, 1500)], ids=["few begin so", "many begin so"])
 @pytest.mark.parametrize("channels", [None, ["sms:2", "sms:3"]], ids=["all channels", "some"])

@@ -84,6 +84,12 @@ class SessionDocument(Document):
                 "partialFilterExpression": {"has_failed": True},
             },
             {
+                # Those of a channel that few write to lie far apart in the other one.
+                "name": "failed_by_channel",
+                "fields": ["channel_id", "-last_message_at", "-_id"],
+                "partialFilterExpression": {"has_failed": True},
+            },
+            {
                 "name": "needs_person",
                 "fields": ["-last_message_at", "-_id", "channel_id", "needs_person.at"],
                 "partialFilterExpression": {"needs_person": {"$exists": True}},
