@@ -12,7 +12,7 @@ run: install
 	@exec $(BIN)/gateway serve
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # Ten minutes: what is killed under load, and what that cost. See benchmarks/reliability/README.md.
 chaos: install

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -67,6 +68,11 @@ def _fork_on_request() -> None:
 
 
 if __name__ == "__main__":
+    from gateway.conversation import emptying
+
+    # What is deleted waits for webhooks that are on their way; nobody writes beside these commands.
+    emptying.GRACE = timedelta(milliseconds=100)
+
     from gateway.cli import main
     from gateway.cli.commands import cli
 
