@@ -14,8 +14,8 @@ from gateway.core.errors import GatewayError
 from gateway.store.connection import DATABASE
 
 _AT_ONCE = 500
-# Whoever imports waits at a terminal; nobody else does.
-_SERVER_MS, _SOCKET_MS = 10_000, 60_000
+# Whoever imports waits at a terminal; nobody else does. The address may say otherwise.
+_PATIENCE_MS = {"serverSelectionTimeoutMS": 10_000, "socketTimeoutMS": 60_000}
 _ANYBODY = "secondaryPreferred"
 _PORT = re.compile(r":\d+$")
 
@@ -60,14 +60,9 @@ def collections(uri: str) -> list[Source]:
 
 
 def _client(uri: str, member: str = _ANYBODY) -> pymongo.MongoClient[dict[str, Any]]:
+    patience: Any = {name: ms for name, ms in _PATIENCE_MS.items() if f"{name}=".lower() not in uri.lower()}
     return pymongo.MongoClient(
-        uri,
-        tz_aware=True,
-        uuidRepresentation="standard",
-        appname="gateway import",
-        readPreference=member,
-        serverSelectionTimeoutMS=_SERVER_MS,
-        socketTimeoutMS=_SOCKET_MS,
+        uri, tz_aware=True, uuidRepresentation="standard", appname="gateway import", readPreference=member, **patience
     )
 
 
