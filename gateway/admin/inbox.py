@@ -130,14 +130,13 @@ def _calling(channels: Channels) -> list[dict[str, Any]]:
     return list({session["id"]: session for session in found}.values())
 
 
-def opened(session_id: str) -> dict[str, Any]:
+def opened(session: dict[str, Any]) -> dict[str, Any]:
     """Give what stands around an open session; whoever may act on it has read it by that."""
     with deadline():
-        found = listing.one(session_id, access().channels)
-        if found and access().has("agent") and listed.is_unread(found):
-            attention.seen(runtime(), session_id)
-        people = users.who_see(found.get("channel_id")) if found else []
-    return beside(session_id) | {"people": people}
+        if access().has("agent") and listed.is_unread(session):
+            attention.seen(runtime(), session["id"])
+        people = users.who_see(session.get("channel_id"))
+    return beside(session["id"]) | {"people": people}
 
 
 def seen(session_id: str) -> dict[str, Any]:

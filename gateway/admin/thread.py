@@ -57,7 +57,7 @@ def page(session_id: str, *, draft: dict[str, str] | None = None, refusal: str =
         refusal=refusal,
         stands=stands,
         has_bot=_has_bot(found),
-        **inbox.opened(session_id),
+        **inbox.opened(found),
         **shown,
     )
 
