@@ -27,7 +27,7 @@ from pymongo.errors import (
 
 from gateway.core.errors import ConfigError, StoreRefused, StoreUnavailable
 from gateway.core.times import MILLISECOND
-from gateway.settings import Settings
+from gateway.settings import WEB_THREADS, Settings
 from gateway.store.breaker import Breaker
 from gateway.store.documents import DOCUMENTS, JobDocument
 
@@ -41,6 +41,8 @@ DUPLICATE_KEY = 11000
 # BSONObjectTooLarge and DocumentValidationFailure: the same document fails the same way every time.
 _REFUSALS = frozenset({10334, 121})
 
+
+_READS_ELSEWHERE = re.compile(r"[?&;](readPreference=(?!primary(?:[&;]|$))[^&;]*)", re.IGNORECASE)
 
 # mongoengine's register changes in several steps, and a thread that looks in between leaves half a connection in it.
 _register = threading.RLock()
@@ -68,6 +70,11 @@ def connect(settings: Settings) -> None:
 
 
 def _connect(uri: str) -> None:
+    if elsewhere := _READS_ELSEWHERE.search(uri):
+        raise ConfigError(
+            f"MONGODB_URI reads from other members than the primary ({elsewhere[1]}), which may not have the message "
+            "before this one yet. Leave readPreference away."
+        )
     try:
         mongoengine.connect(
             db=_database_name(uri),
@@ -81,7 +88,8 @@ def _connect(uri: str) -> None:
             retryReads=True,
             serverSelectionTimeoutMS=1500,
             connectTimeoutMS=1000,
-            maxPoolSize=128,
+            # What serves a webhook holds one (store/held.py) and takes another beside it.
+            maxPoolSize=2 * WEB_THREADS,
         )
     except (InvalidURI, ConfigurationError, ValueError) as error:
         # What the driver says may quote a part of the password.

@@ -2,7 +2,8 @@
 
 For each operation the driver selects a server, begins a session, takes a connection from its pool and puts it back,
 which is half of what an operation costs us. A webhook has three of them in a row: it takes a connection once and keeps
-it until the end, for a sixth less of its processor time where it is alone (benchmarks/webhooks/README.md).
+it until the end, for an eighth less of its processor time where it is alone (benchmarks/webhooks/README.md). A primary
+that steps down meanwhile is not waited for: the webhook goes to the spool.
 
 The driver does so for operations of its own and has no public name for it; so pyproject.toml names one version of it.
 """
@@ -14,7 +15,7 @@ from typing import Any
 
 import mongoengine
 from pymongo.collection import Collection
-from pymongo.errors import ConnectionFailure
+from pymongo.errors import ConnectionFailure, OperationFailure
 from pymongo.synchronous.pool import Connection
 
 from gateway.store.connection import collection
@@ -35,10 +36,11 @@ class _Held:
             return self._connection.command(
                 database.name, command, codec_options=found.codec_options, client=database.client
             )
-        except ConnectionFailure as error:
-            # It is put back with what became of it, which is how the driver learns that a primary is gone.
-            self._connection = None
-            self._stack.__exit__(type(error), error, error.__traceback__)
+        except BaseException as error:
+            if self._connection is None or self._connection.closed or isinstance(error, ConnectionFailure):
+                # It is put back with what became of it, which is how the driver learns that a primary is gone.
+                self._connection = None
+                self._stack.__exit__(type(error), error, error.__traceback__)
             raise
 
 
@@ -48,32 +50,40 @@ _held: ContextVar[_Held | None] = ContextVar("held", default=None)
 @contextmanager
 def hold() -> Iterator[None]:
     """Let the commands inside share a connection."""
-    with ExitStack() as stack:
-        token = _held.set(_Held(stack))
-        try:
-            yield
-        finally:
-            _held.reset(token)
+    stack = ExitStack()
+    token = _held.set(_Held(stack))
+    try:
+        yield
+    finally:
+        _held.reset(token)
+        # Without what went wrong inside: that may be another connection's fault, or nobody's.
+        stack.close()
 
 
 def command(found: Collection[dict[str, Any]], command: dict[str, Any]) -> Mapping[str, Any]:
     """Run a command in the database of a collection; gives MongoDB's reply."""
     held = _held.get()
-    if held is None:
-        return found.database.command(command, codec_options=found.codec_options)
-    return held.command(found, command)
+    if held is not None:
+        try:
+            return held.command(found, dict(command))
+        except OperationFailure as error:
+            if not error.has_error_label("SystemOverloadedError"):
+                raise
+            # It was not begun, and the driver knows how long to wait before it asks again.
+    return found.database.command(command, codec_options=found.codec_options)
 
 
 def find_first(
     document: type[mongoengine.Document], which: Mapping[str, Any], fields: Mapping[str, Any], sort: Mapping[str, int]
 ) -> dict[str, Any] | None:
-    """Find the first document in this order; looks again where the connection turns out to be closed."""
+    """Find the first document in this order; what fails is left to the driver, which knows when to look again."""
     held, found = _held.get(), collection(document)
     if held is not None:
         asked = {"find": found.name, "filter": which, "projection": fields, "sort": sort, "limit": 1}
+        concern = {"readConcern": found.read_concern.document} if found.read_concern.level else {}
         try:
-            batch = held.command(found, asked | {"singleBatch": True})["cursor"]["firstBatch"]
-        except ConnectionFailure:
+            batch = held.command(found, asked | concern | {"singleBatch": True})["cursor"]["firstBatch"]
+        except (ConnectionFailure, OperationFailure):
             pass
         else:
             return batch[0] if batch else None

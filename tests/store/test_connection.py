@@ -8,6 +8,7 @@ import mongoengine
 import pytest
 from pymongo.errors import BulkWriteError, InvalidOperation
 
+from gateway.core.errors import ConfigError
 from gateway.store import connection
 from gateway.store.connection import collection, insert_new
 from gateway.store.documents import DOCUMENTS, MessageDocument
@@ -94,3 +95,16 @@ def test_a_connection_to_the_same_place_is_kept_and_one_over_a_fork_is_not(make_
     monkeypatch.setattr(os, "getpid", lambda: -1)
     connection.connect(make_settings())
     assert connection.client() is not first
+
+
+@pytest.mark.parametrize(
+    "said", ["readPreference=secondaryPreferred", "readpreference=nearest", "readPreference=primaryPreferred"]
+)
+def test_what_reads_from_who_is_behind_is_refused(make_settings, said):
+    with pytest.raises(ConfigError, match=rf"primary \({said}\).* Leave readPreference away\."):
+        connection.connect(make_settings(mongodb_uri=f"mongodb://a.example.com/gateway?w=1&{said}&appName=x"))
+
+
+def test_the_primary_may_be_named(make_settings):
+    connection.connect(make_settings(mongodb_uri=f"{make_settings().mongodb_uri}&readPreference=primary"))
+    connection.ping()

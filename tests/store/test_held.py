@@ -104,6 +104,66 @@ def test_a_primary_that_steps_down_is_left(taken):
         assert newest() == {"_id": "b", "n": 2}
 
 
+@pytest.fixture
+def failing(monkeypatch):
+    """Let the held connection answer with an error."""
+
+    def fail_with(code, *labels):
+        error = OperationFailure("not now", code, {"errorLabels": labels})
+
+        def refuse(_held, _found, _command):
+            raise error
+
+        monkeypatch.setattr(held._Held, "command", refuse)
+
+    return fail_with
+
+
+def test_what_the_driver_looks_for_again_is_left_to_it(failing):
+    failing(262)  # ExceededTimeLimit
+    with held.hold():
+        assert newest() == {"_id": "b", "n": 2}
+        with pytest.raises(OperationFailure, match="not now"):
+            count_up()
+
+
+def test_what_was_refused_for_too_much_work_is_left_to_the_driver(failing):
+    failing(462, "RetryableError", "SystemOverloadedError")
+    with held.hold():
+        assert count_up()["n"] == 1
+
+
+def test_another_connections_failure_costs_no_primary():
+    with pytest.raises(AutoReconnect, match="elsewhere"), held.hold():
+        assert newest()
+        raise AutoReconnect("elsewhere")
+    assert connection.client().topology_description.has_writable_server()
+
+
+def test_a_connection_that_closed_itself_is_not_used_again(taken):
+    jobs = collection(JobDocument)
+    with held.hold():
+        assert newest()
+        with pytest.raises(OverflowError):
+            held.command(jobs, {"insert": jobs.name, "documents": [{"n": 2**70}]})
+        assert count_up()["n"] == 1
+    assert connection.client().topology_description.has_writable_server()
+
+
+def test_what_the_address_says_of_reading_is_kept(make_settings, own_mongo, monkeypatch):
+    connection.connect(make_settings(mongodb_uri=f"{own_mongo.uri}&readConcernLevel=majority"))
+    asked, command = [], held._Held.command
+
+    def asking(one, found, given):
+        asked.append(given)
+        return command(one, found, given)
+
+    monkeypatch.setattr(held._Held, "command", asking)
+    with held.hold():
+        assert newest() == {"_id": "b", "n": 2}
+    assert asked[0]["readConcern"] == {"level": "majority"}
+
+
 def test_what_hangs_is_not_waited_for(own_mongo):
     assert newest()
     os.kill(own_mongo.process.pid, signal.SIGSTOP)
