@@ -9,6 +9,7 @@ thread, and so is every other request. What that buys: benchmarks/webhooks/READM
 
 import contextvars
 import errno
+import os
 import re
 import socket
 import time
@@ -33,8 +34,10 @@ RECEIVE_BYTES, HEAD_BYTES = 64 * 1024, 8 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,5})\r\n", re.IGNORECASE)
 _FRAMED_OTHERWISE = re.compile(rb"\r\n(?:expect|transfer-encoding|upgrade):", re.IGNORECASE)
 
-# How many connections are accepted at once: few enough that processes share sixteen, enough for one a request.
-ACCEPTS = 8
+# How many connections are accepted before another process is let have its turn, so that they share sixteen.
+ACCEPTS = 4
+# macOS has no such call.
+_give_way: Callable[[], None] = getattr(os, "sched_yield", lambda: None)
 _NOT_NOW = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
 _FULL = frozenset({errno.EMFILE, errno.ENFILE})
 
@@ -95,7 +98,7 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
         return sum(len(gathering) for gathering in self._gatherings)
 
     def accept(self, listener: socket.socket) -> None:
-        """Accept the connections that wait: one at a time, each would wait for the groups of those before it."""
+        """Accept some of the connections that wait; the rest are accepted before their group is stored, too."""
         for _ in range(min(ACCEPTS, self.worker_connections - self.nr_conns)):
             try:
                 client, address = listener.accept()
@@ -105,9 +108,10 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
                     self.log.error("Too many open files: from now on %s connections at once.", self.worker_connections)
                 elif error.errno not in _NOT_NOW:
                     raise
-                return
+                break
             self.nr_conns += 1
             self.enqueue_req(TConn(self.cfg, client, address, listener.getsockname()))
+        _give_way()
 
     def enqueue_req(self, conn: TConn) -> None:
         """Serve a connection that something came from; what is there in part of a webhook is watched for its rest."""
