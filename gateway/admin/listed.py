@@ -148,7 +148,7 @@ def _count(counts: Mapping[str, int], name: str) -> str:
 
 
 def at_most(count: int) -> str:
-    """Write a count that stops at COUNT_LIMIT: `12`, `200+`."""
+    """Write a count that stops at COUNT_LIMIT: `12`, `100+`."""
     return f"{listing.COUNT_LIMIT:,}+" if count >= listing.COUNT_LIMIT else str(count)
 
 

@@ -14,8 +14,8 @@ from gateway.store.documents import NOT_DELETED, MessageDocument, SessionDocumen
 from gateway.store.isolation import Channels, only
 from gateway.store.walking import Look
 
-# A count is for the eye: beyond this it says "200+" instead of reading the whole index.
-COUNT_LIMIT = 200
+# A count is for the eye: beyond this it says "100+" instead of reading the whole index.
+COUNT_LIMIT = 100
 
 # Of numbers that begin alike fewer sessions than this are all read and sorted; of more the newest are soon come upon.
 FEW = 2000

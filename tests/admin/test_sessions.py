@@ -136,7 +136,7 @@ def test_a_large_count_is_given_as_a_limit(console, twilio, monkeypatch):
 
 
 def test_a_count_is_exact_below_the_limit():
-    assert [listed.at_most(count) for count in (0, 199, 200, 2500)] == ["0", "199", "200+", "200+"]
+    assert [listed.at_most(count) for count in (0, 99, 100, 2500)] == ["0", "99", "100+", "100+"]
 
 
 def test_paging_shows_every_session_once_whatever_arrives_meanwhile(console, twilio, db, clock):
