@@ -41,7 +41,6 @@ DUPLICATE_KEY = 11000
 # BSONObjectTooLarge and DocumentValidationFailure: the same document fails the same way every time.
 _REFUSALS = frozenset({10334, 121})
 
-
 _READS_ELSEWHERE = re.compile(r"[?&;](readPreference=(?!primary(?:[&;]|$))[^&;]*)", re.IGNORECASE)
 
 # mongoengine's register changes in several steps, and a thread that looks in between leaves half a connection in it.

@@ -28,13 +28,13 @@ class _Held:
         self._stack = stack
         self._connection: Connection | None = None
 
-    def command(self, found: Collection[dict[str, Any]], command: dict[str, Any]) -> Mapping[str, Any]:
+    def command(self, found: Collection[dict[str, Any]], asked: dict[str, Any]) -> Mapping[str, Any]:
         database = found.database
         try:
             if self._connection is None:
                 self._connection = self._stack.enter_context(database.client._conn_for_writes(None, "held"))
             return self._connection.command(
-                database.name, command, codec_options=found.codec_options, client=database.client
+                database.name, asked, codec_options=found.codec_options, client=database.client
             )
         except BaseException as error:
             if self._connection is None or self._connection.closed or isinstance(error, ConnectionFailure):
@@ -60,17 +60,17 @@ def hold() -> Iterator[None]:
         stack.close()
 
 
-def command(found: Collection[dict[str, Any]], command: dict[str, Any]) -> Mapping[str, Any]:
+def command(found: Collection[dict[str, Any]], asked: dict[str, Any]) -> Mapping[str, Any]:
     """Run a command in the database of a collection; gives MongoDB's reply."""
     held = _held.get()
     if held is not None:
         try:
-            return held.command(found, dict(command))
+            return held.command(found, dict(asked))
         except OperationFailure as error:
             if not error.has_error_label("SystemOverloadedError"):
                 raise
             # It was not begun, and the driver knows how long to wait before it asks again.
-    return found.database.command(command, codec_options=found.codec_options)
+    return found.database.command(asked, codec_options=found.codec_options)
 
 
 def find_first(
