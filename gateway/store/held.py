@@ -74,12 +74,15 @@ def command(found: Collection[dict[str, Any]], asked: dict[str, Any]) -> Mapping
 
 
 def find_first(
-    document: type[mongoengine.Document], which: Mapping[str, Any], fields: Mapping[str, Any], sort: Mapping[str, int]
+    document: type[mongoengine.Document],
+    which: Mapping[str, Any],
+    fields: Mapping[str, Any] | None = None,
+    sort: Mapping[str, int] | None = None,
 ) -> dict[str, Any] | None:
     """Find the first document in this order; what fails is left to the driver, which knows when to look again."""
     held, found = _held.get(), collection(document)
     if held is not None:
-        asked = {"find": found.name, "filter": which, "projection": fields, "sort": sort, "limit": 1}
+        asked = {"find": found.name, "filter": which, "projection": fields or {}, "sort": sort or {}, "limit": 1}
         concern = {"readConcern": found.read_concern.document} if found.read_concern.level else {}
         try:
             batch = held.command(found, asked | concern | {"singleBatch": True})["cursor"]["firstBatch"]
@@ -87,4 +90,4 @@ def find_first(
             pass
         else:
             return batch[0] if batch else None
-    return found.find_one(which, fields, sort=list(sort.items()))
+    return found.find_one(which, fields, sort=list(sort.items()) if sort else None)

@@ -10,7 +10,7 @@ from pymongo.read_concern import ReadConcern
 
 from gateway.core.messages import InboundMessage, Media
 from gateway.core.replies import answer_id
-from gateway.store import answers, writing
+from gateway.store import answers, held, writing
 from gateway.store.answers import NONE, Answer
 from gateway.store.connection import collection
 from gateway.store.documents import NOT_DELETED, MessageDocument, SessionDocument
@@ -128,18 +128,18 @@ def _decision(decision: Mapping[str, Any]) -> dict[str, Any]:
 
 def find_claimed(message_id: str, *, confirmed: bool = False) -> Claimed | None:
     """Look up what is stored under a provider's id; with `confirmed` only what no new primary can be without."""
-    stored = collection(MessageDocument)
+    which = {"_id": message_id}
     if confirmed:
-        stored = stored.with_options(read_concern=ReadConcern("majority"))
-    found = stored.find_one({"_id": message_id})
+        found = collection(MessageDocument).with_options(read_concern=ReadConcern("majority")).find_one(which)
+    else:
+        found = held.find_first(MessageDocument, which)
     return claimed(found) if found else None
 
 
 def last_received_at(session_id: str) -> datetime | None:
     """Tell when a session's newest inbound message was received, counted there or not yet."""
-    found = collection(MessageDocument).find_one(
-        {"session_id": ObjectId(session_id), "direction": "inbound"}, {"createdAt": 1}, sort=[("createdAt", -1)]
-    )
+    which = {"session_id": ObjectId(session_id), "direction": "inbound"}
+    found = held.find_first(MessageDocument, which, {"createdAt": 1}, {"createdAt": -1})
     return found["createdAt"] if found else None
 
 

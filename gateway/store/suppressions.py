@@ -13,6 +13,7 @@ from typing import Any
 from pymongo import ReturnDocument
 
 from gateway.core import identifiers
+from gateway.store import held
 from gateway.store.connection import collection
 from gateway.store.documents import SuppressionDocument
 
@@ -49,7 +50,7 @@ def _spelt(identities: Sequence[str]) -> tuple[str, ...]:
 
 def is_empty() -> bool:
     """Tell whether nobody who said STOP was forgotten."""
-    return collection(SuppressionDocument).find_one({"_id": {"$ne": SALT}}, {"_id": 1}) is None
+    return held.find_first(SuppressionDocument, {"_id": {"$ne": SALT}}, {"_id": 1}) is None
 
 
 def _hashed(identity: str) -> str:

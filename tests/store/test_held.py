@@ -63,6 +63,13 @@ def test_all_that_is_asked_shares_a_connection(taken):
     assert taken == ["held"]
 
 
+def test_a_whole_document_is_found_in_any_order(taken):
+    wanted = {"_id": "b", "n": 2}
+    with held.hold():
+        assert [held.find_first(JobDocument, {"n": 2}), held.find_first(JobDocument, {"n": 3})] == [wanted, None]
+    assert (taken, held.find_first(JobDocument, {"n": 2})) == (["held"], wanted)
+
+
 def test_nothing_is_taken_where_nothing_is_asked(taken):
     with held.hold():
         pass
