@@ -23,8 +23,11 @@ timeout = 30
 graceful_timeout = 15
 # All gunicorns of a user would share one control socket.
 control_socket_disable = True
-# The app reads X-Forwarded-* itself, from TRUSTED_PROXIES only.
-forwarded_allow_ips = ""
+# The app reads X-Forwarded-* itself, from TRUSTED_PROXIES only. Everybody is trusted with nothing: gunicorn would read
+# the address of whoever is trusted with something anew for each request.
+forwarded_allow_ips = "*"
+secure_scheme_headers = {}
+forwarder_headers = ""
 loglevel = "warning"
 
 # prometheus-client looks for this variable when it is imported, so nothing that imports it may come before.
