@@ -55,6 +55,7 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
         background.repeat(tunnel.Watch(serving).look, every=tunnel.LOOK_SECONDS, name="tunnel")
         background.repeat(lambda: draining.drain_if_needed(serving), every=DRAIN_SECONDS, name="drainer")
     webhooks.register(app)
+    app.know_posts_under(answering.PREFIX)
     admin.register(app)
     api.register(app)
     if clock is None:

@@ -1,11 +1,39 @@
-"""Routes that are ready sooner."""
+"""Routes that are ready, or found, sooner."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from werkzeug.routing import Rule
+from flask import Flask, Request
+from werkzeug.routing import MapAdapter, Rule
 
 Builder = Callable[..., tuple[str, str]]
+
+
+class Direct(Flask):
+    """An app with paths whose rules it knows without looking for them.
+
+    Who serves one builds no URLs: what Werkzeug gathers of a request, to match it and to build them, is left out.
+    """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._known: Mapping[str, Rule] = {}
+
+    def know_posts_under(self, prefix: str) -> None:
+        """Know the rules for what is posted to paths that begin so, and name nothing else."""
+        self._known = {
+            rule.rule: rule
+            for rule in self.url_map.iter_rules()
+            if rule.rule.startswith(prefix) and "POST" in (rule.methods or ()) and not rule.arguments
+        }
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Give what matches a request, or nothing where it is known what does."""
+        rule = self._known.get(request.path) if request and request.method == "POST" else None
+        if request is None or rule is None:
+            return super().create_url_adapter(request)
+        request.url_rule, request.view_args = rule, {}
+        return None
 
 
 class Route(Rule):

@@ -17,6 +17,7 @@ from gateway.api.auth import scope_of
 from gateway.api.describing import Described
 from gateway.api.problems import Problem
 from gateway.api.schemas import ReadJson
+from gateway.routes import Direct
 
 bp = Blueprint("api_docs", __name__, url_prefix="/api")
 
@@ -37,7 +38,7 @@ _POLICY = (
 )
 
 
-class Documented(OpenAPI):
+class Documented(Direct, OpenAPI):
     """A Flask app that describes its API; without the extension's own pages, which a strict policy refuses."""
 
     json_provider_class = ReadJson
