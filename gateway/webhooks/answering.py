@@ -5,6 +5,8 @@ an empty 403, what is malformed a 400 with an empty `<Response/>`.
 """
 
 import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from flask import Flask, Request, Response, current_app, request
 from flask.sessions import NullSession, SecureCookieSession, SecureCookieSessionInterface
@@ -18,6 +20,9 @@ from gateway.http import own_base_url, public_urls, raw_target
 from gateway.logs import log
 from gateway.webhooks import inspecting, noted
 from gateway.webhooks.noted import Noted
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 EMPTY = "<Response/>"
 PREFIX = "/webhooks"
@@ -43,9 +48,18 @@ def runtime() -> Runtime:
     return current_app.extensions["gateway"]  # type: ignore[no-any-return]
 
 
-def twiml(document: str, status: int = 200) -> Response:
-    """Answer TwiML, with the type Twilio reads as such."""
-    return Response(document, status, content_type="text/xml; charset=utf-8")
+class Twiml(Response):
+    """TwiML, with the type Twilio reads as such."""
+
+    def __init__(self, document: str, status: int = 200) -> None:
+        super().__init__(document, status, content_type="text/xml; charset=utf-8")
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer what was posted with this as it is: Werkzeug looks for headers to correct, of which it has none."""
+        if environ["REQUEST_METHOD"] != "POST":
+            return super().__call__(environ, start_response)
+        start_response(self.status, self.headers.to_wsgi_list())
+        return self.iter_encoded()
 
 
 def signed_urls(asked: Request, serving: Runtime) -> tuple[str, ...]:
@@ -80,13 +94,13 @@ def _rejected(error: RequestRejected) -> Response:
         status=error.status,
         **error.context,
     )
-    return twiml(EMPTY, 400) if error.status == 400 else Response(status=error.status)
+    return Twiml(EMPTY, 400) if error.status == 400 else Response(status=error.status)
 
 
 def _unavailable(error: StoreUnavailable | SpoolUnavailable) -> Response:
     event = "spool_unavailable" if isinstance(error, SpoolUnavailable) else "store_unavailable"
     log.error(event, message=str(error)[:300], path=request.path)
-    return twiml(EMPTY, 503)
+    return Twiml(EMPTY, 503)
 
 
 def is_webhook() -> bool:
@@ -99,7 +113,7 @@ def failed(error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return Response(status=error.code or 500, content_type="text/xml; charset=utf-8")
     log.exception("webhook_failed", path=request.path)
-    return twiml(EMPTY, 500)
+    return Twiml(EMPTY, 500)
 
 
 def _timed(response: Response) -> Response:

@@ -20,7 +20,7 @@ from gateway.core.errors import Forbidden, Malformed
 from gateway.core.times import parse_moment
 from gateway.logs import log
 from gateway.webhooks import noted
-from gateway.webhooks.answering import runtime, signed_urls, twiml
+from gateway.webhooks.answering import Twiml, runtime, signed_urls
 from gateway.webhooks.noted import Noted
 
 BODY_LIMIT = 1_000_000
@@ -62,8 +62,8 @@ def twilio_webhook(view: Callable[[Form, datetime], Outcome | Kept | str | None]
         if answer is None:
             return Response(status=204)
         if isinstance(answer, str):
-            return twiml(answer)
-        return _explained(twiml(answer.twiml), answer, serving)
+            return Twiml(answer)
+        return _explained(Twiml(answer.twiml), answer, serving)
 
     return guarded
 
