@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from gateway.core import identifiers
 from gateway.core.participant import EMAIL, Participant
-from gateway.store import groups, import_changes, numbers, suppressions
+from gateway.store import groups, held, import_changes, numbers, suppressions
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument
 from gateway.store.groups import IDENTIFIERS, Document, Group, escaped
@@ -89,7 +89,7 @@ def _written(contact: Document) -> set[str]:
 def _known(person: Participant, forms: Mapping[str, str]) -> list[Document]:
     """Give the stored contacts that have any of these, whoever has what they wrote by first."""
     known = [{"identifiers": {"$in": sorted(set(forms.values()))}}, *_known_by(person)]
-    found = list(collection(ContactDocument).find({"$or": known}))
+    found = held.find_all(ContactDocument, {"$or": known})
     return sorted(found, key=lambda one: (_place(one, forms), one["_id"])) if len(found) > 1 else found
 
 

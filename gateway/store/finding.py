@@ -101,7 +101,7 @@ def find_newest(keys: Sequence[str], since: datetime) -> list[SessionView]:
     A sender's newest among them is the newest of all; who has none here may have an older one.
     """
     began = {"keys": {"$in": list(keys)}, "first_message_at": {"$gte": since}}
-    return sorted(map(view, collection(SessionDocument).find(began, VIEWED)), key=_began, reverse=True)
+    return sorted(map(view, held.find_all(SessionDocument, began, VIEWED)), key=_began, reverse=True)
 
 
 def _began(session: SessionView) -> datetime:

@@ -44,6 +44,9 @@ class _Held:
             raise
 
 
+# More than a group asks for; what one reply of 16 MB does not hold comes in parts.
+_IN_ONE = 10_000
+
 _held: ContextVar[_Held | None] = ContextVar("held", default=None)
 
 
@@ -80,14 +83,34 @@ def find_first(
     sort: Mapping[str, int] | None = None,
 ) -> dict[str, Any] | None:
     """Find the first document in this order; what fails is left to the driver, which knows when to look again."""
+    cursor = _find(
+        document, {"filter": which, "projection": fields or {}, "sort": sort or {}, "limit": 1, "singleBatch": True}
+    )
+    if cursor is not None:
+        batch = cursor["firstBatch"]
+        return batch[0] if batch else None
+    return collection(document).find_one(which, fields, sort=list(sort.items()) if sort else None)
+
+
+def find_all(
+    document: type[mongoengine.Document], which: Mapping[str, Any], fields: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Find all documents that fit, in no order; what fails, or comes in parts, is left to the driver."""
+    cursor = _find(document, {"filter": which, "projection": fields or {}, "batchSize": _IN_ONE})
+    if cursor is not None and not cursor["id"]:
+        batch: list[dict[str, Any]] = cursor["firstBatch"]
+        return batch
+    return list(collection(document).find(which, fields))
+
+
+def _find(document: type[mongoengine.Document], asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Give the cursor of a find over the connection that is held; None where none is, or that failed."""
     held, found = _held.get(), collection(document)
-    if held is not None:
-        asked = {"find": found.name, "filter": which, "projection": fields or {}, "sort": sort or {}, "limit": 1}
-        concern = {"readConcern": found.read_concern.document} if found.read_concern.level else {}
-        try:
-            batch = held.command(found, asked | concern | {"singleBatch": True})["cursor"]["firstBatch"]
-        except (ConnectionFailure, OperationFailure):
-            pass
-        else:
-            return batch[0] if batch else None
-    return found.find_one(which, fields, sort=list(sort.items()) if sort else None)
+    if held is None:
+        return None
+    concern = {"readConcern": found.read_concern.document} if found.read_concern.level else {}
+    try:
+        cursor: Mapping[str, Any] = held.command(found, {"find": found.name, **asked, **concern})["cursor"]
+    except (ConnectionFailure, OperationFailure):
+        return None
+    return cursor

@@ -70,6 +70,19 @@ def test_a_whole_document_is_found_in_any_order(taken):
     assert (taken, held.find_first(JobDocument, {"n": 2})) == (["held"], wanted)
 
 
+def test_all_that_fit_are_found_over_it(taken):
+    with held.hold():
+        assert held.find_all(JobDocument, {"n": {"$gt": 0}}, {"n": 1}) == [{"_id": "a", "n": 1}, {"_id": "b", "n": 2}]
+        assert held.find_all(JobDocument, {"n": 3}) == []
+    assert (taken, held.find_all(JobDocument, {"n": 2})) == (["held"], [{"_id": "b", "n": 2}])
+
+
+def test_what_comes_in_parts_is_found_whole(monkeypatch):
+    monkeypatch.setattr(held, "_IN_ONE", 1)
+    with held.hold():
+        assert len(held.find_all(JobDocument, {})) == 2
+
+
 def test_nothing_is_taken_where_nothing_is_asked(taken):
     with held.hold():
         pass
