@@ -8,7 +8,7 @@ import argparse
 import contextlib
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -54,19 +54,34 @@ def _profile(given: argparse.Namespace) -> None:
 
 
 def _measure(given: argparse.Namespace) -> list[Measured]:
-    """Let the servers take turns, in rounds, over one mongod on disk; every other round the other way round."""
-    servers = [server for server in given.only if _can_run(server)]
+    """Let each server and ours take turns over one mongod on disk, while no other runs."""
     measured = []
-    seconds = given.rounds * len(given.connections) * given.seconds
-    with _bench(seconds) as bench, contextlib.ExitStack() as stack:
-        trials = [stack.enter_context(trial.begun(bench, server)) for server in servers]
+    with _bench(given.rounds * len(given.connections) * given.seconds) as bench:
         print(report.HEAD)
+        for servers in _compared(server for server in given.only if _can_run(server)):
+            for number, one in _rounds(bench, servers, given):
+                measured.append(one)
+                print(report.line(number, one), flush=True)
+    return measured
+
+
+def _compared(servers: Iterable[Server]) -> list[tuple[Server, ...]]:
+    """Put each server beside ours; who is measured alone, or without ours, is by itself."""
+    ours, others = SERVERS["ours"], list(servers)
+    if ours not in others or others == [ours]:
+        return [(server,) for server in others]
+    return [(other, ours) for other in others if other is not ours]
+
+
+def _rounds(bench: Bench, servers: Sequence[Server], given: argparse.Namespace) -> Iterator[tuple[int, Measured]]:
+    """Measure in turn, every other round the other way round; gives the number of the round with each."""
+    with contextlib.ExitStack() as stack:
+        kinds = [kind for kind in servers[0].takes if all(kind in server.takes for server in servers)]
+        trials = [stack.enter_context(trial.begun(bench, server, kinds)) for server in servers]
         for number in range(given.rounds):
             turns = trials[::-1] if number % 2 else trials
-            for one in trial.run(turns, connections=given.connections, seconds=given.seconds):
-                measured.append(one)
-                print(report.line(number + 1, one), flush=True)
-    return measured
+            for one in trial.run(turns, kinds, connections=given.connections, seconds=given.seconds):
+                yield number + 1, one
 
 
 def _can_run(server: Server) -> bool:
@@ -98,7 +113,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", type=_servers, default=list(SERVERS.values()), help=",".join(SERVERS))
     parser.add_argument("--connections", type=_numbers, default=[1, 16, 64], help="1,16,64")
     parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=10, help="how often the servers take turns")
+    parser.add_argument("--rounds", type=int, default=8, help="how often two servers take turns")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="only profile `ours` with py-spy, stacks to FILE")
     return parser.parse_args()

@@ -53,14 +53,14 @@ def busy() -> str:
     return f"The load is {load:.0f} on {processors} processors: others are at work here. Believe CPU ratios, not rates."
 
 
-HEAD = "round  server   kind    conns  requests/s  p50 ms  p99 ms   server  mongod    wrk us/request"
+HEAD = "round  server   beside   kind    conns  requests/s  p50 ms  p99 ms   server  mongod    wrk us/request"
 
 
 def line(number: int, one: Measured) -> str:
     """Give one measurement as a line."""
     text = (
-        f"{number:5}  {one.server:8} {one.kind:7} {one.connections:5} {one.per_second:11.0f} {one.p50_ms:7.1f} "
-        f"{one.p99_ms:7.1f} {one.server_us:8.0f} {one.mongod_us:7.0f} {one.load_us:6.0f}"
+        f"{number:5}  {one.server:8} {one.beside:8} {one.kind:7} {one.connections:5} {one.per_second:11.0f} "
+        f"{one.p50_ms:7.1f} {one.p99_ms:7.1f} {one.server_us:8.0f} {one.mongod_us:7.0f} {one.load_us:6.0f}"
     )
     notes = [f"{one.spooled} not stored at once"] if one.spooled else []
     notes += [f"counts {one.miscounted} off"] if one.miscounted else []
@@ -68,25 +68,26 @@ def line(number: int, one: Measured) -> str:
     return f"{text}   {', '.join(notes)}".rstrip()
 
 
-Key = tuple[str, str, int]
+Key = tuple[str, str, str, int]
 
 
 def _grouped(measured: Sequence[Measured]) -> dict[Key, list[Measured]]:
     groups: dict[Key, list[Measured]] = defaultdict(list)
     for one in measured:
-        groups[one.kind, one.server, one.connections].append(one)
+        groups[one.kind, one.server, one.beside, one.connections].append(one)
     return groups
 
 
 def medians(measured: Sequence[Measured]) -> list[dict[str, object]]:
     """Give the median of each figure over the rounds."""
     rows = []
-    for (kind, server, connections), group in _grouped(measured).items():
+    for (kind, server, beside, connections), group in _grouped(measured).items():
         figures = {
             name: round(statistics.median(getattr(one, name) for one in group), 1)
             for name in ("per_second", "p50_ms", "p99_ms", "max_ms", "server_us", "mongod_us", "load_us")
         }
-        rows.append({"kind": kind, "server": server, "connections": connections, "rounds": len(group)} | figures)
+        whose = {"kind": kind, "server": server, "beside": beside, "connections": connections, "rounds": len(group)}
+        rows.append(whose | figures)
     return rows
 
 
@@ -95,7 +96,8 @@ def ratios(measured: Sequence[Measured]) -> list[dict[str, object]]:
     groups, rows = _grouped(measured), []
     for target in TARGETS:
         for connections, wanted in target.wanted.items():
-            mine, others = (groups.get((target.kind, name, connections)) for name in (target.ours, target.against))
+            both = (target.ours, target.against)
+            mine, others = (groups.get((target.kind, *pair, connections)) for pair in (both, both[::-1]))
             if mine and others:
                 ratio = statistics.median(target.value(a) / target.value(b) for a, b in zip(mine, others, strict=True))
                 row = {"ratio": target.title, "connections": connections, "measured": round(ratio, 2)}

@@ -37,10 +37,12 @@ class Bench:
 class Measured:
     """One server at so many connections: rate, latencies, and microseconds of processor time a request.
 
-    `spooled` were acknowledged before MongoDB had them, `miscounted` is what the sessions' counts are off.
+    `beside` is the server that it took turns with, if any. `spooled` were acknowledged before
+    MongoDB had them, `miscounted` is what the sessions' counts are off.
     """
 
     server: str
+    beside: str
     kind: str
     connections: int
     requests: int
@@ -90,8 +92,8 @@ class Trial:
         stream.acknowledged += load.answered - load.refused
         return load
 
-    def measure(self, kind: str, connections: int, seconds: float) -> Measured:
-        """Measure so many connections, and count what is stored afterwards."""
+    def measure(self, kind: str, connections: int, seconds: float, *, beside: str = "") -> Measured:
+        """Measure so many connections, and count what is stored afterwards; `beside` names who else is measured."""
         stream = self.streams[kind]
         before = self._cpu_seconds()
         load = self.send(stream, connections, seconds=seconds)
@@ -99,7 +101,7 @@ class Trial:
         each = 1e6 / max(load.answered, 1)
         wrong, spooled, miscounted = self._counted(stream)
         return Measured(
-            server=self.server.name, kind=stream.kind, connections=connections, requests=load.answered,
+            server=self.server.name, beside=beside, kind=stream.kind, connections=connections, requests=load.answered,
             per_second=load.answered / load.seconds, p50_ms=load.p50_ms, p99_ms=load.p99_ms, max_ms=load.max_ms,
             server_us=(after[0] - before[0]) * each, mongod_us=(after[1] - before[1]) * each,
             load_us=load.cpu_seconds * each, spooled=spooled, miscounted=miscounted,
@@ -137,8 +139,11 @@ class Trial:
 
 
 @contextlib.contextmanager
-def begun(bench: Bench, server: Server) -> Iterator[Trial]:
-    """Start a server over an empty database of its own and warm it up: each sender has an open session then."""
+def begun(bench: Bench, server: Server, kinds: Sequence[str] = ()) -> Iterator[Trial]:
+    """Start a server over an empty database of its own and warm it up: each sender has an open session then.
+
+    `kinds` are those that it is to be sent beside texts.
+    """
     name = f"bench_{server.name}"
     uri = bench.mongodb_uri.replace("/gateway?", f"/{name}?") + "&w=majority&journal=true"
     (own := bench.folder / server.name).mkdir(exist_ok=True)
@@ -150,7 +155,7 @@ def begun(bench: Bench, server: Server) -> Iterator[Trial]:
             texts = Stream(TEXTS, bench.texts, bench.texts_written, stored_texts)
             trial = Trial(bench, server, place, pid, client[name], {TEXTS: texts})
             _warm_up(trial, texts, WARM_UP)
-            for kind in server.takes:
+            for kind in kinds:
                 trial.streams[kind] = _begin(trial, kind)
             yield trial
         client.drop_database(name)
@@ -173,10 +178,11 @@ def _warm_up(trial: Trial, stream: Stream, number: int) -> None:
     trial.settle(stream)
 
 
-def run(trials: Sequence[Trial], *, connections: Sequence[int], seconds: float) -> Iterator[Measured]:
-    """Measure each server at each number of connections, and at 16 what else it takes; the same of all in turn."""
-    kinds = dict.fromkeys(kind for trial in trials for kind in trial.server.takes)
+def run(
+    trials: Sequence[Trial], kinds: Sequence[str], *, connections: Sequence[int], seconds: float
+) -> Iterator[Measured]:
+    """Measure each server at each number of connections, and at 16 each other kind; the same of all in turn."""
     for kind, number in [*((TEXTS, number) for number in connections), *((kind, CONNECTIONS) for kind in kinds)]:
         for trial in trials:
-            if kind in trial.streams:
-                yield trial.measure(kind, number, seconds)
+            beside = next((one.server.name for one in trials if one is not trial), "")
+            yield trial.measure(kind, number, seconds, beside=beside)
