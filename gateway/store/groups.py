@@ -4,7 +4,7 @@ Numbers, words and sessions stay with the contact that had them; only reading pu
 atomic update, during which nobody is unknown for a moment, and to undo it takes nothing away from anybody.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,9 @@ from gateway.store.documents import ContactDocument
 Document = dict[str, Any]
 
 IDENTIFIERS = ("phones", "external_ids", "emails")
+
+# What says whether a contact was ever merged.
+LINKS = {"merged_into": 1, "absorbed": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +157,12 @@ def heads(contact_ids: Collection[str]) -> dict[str, Group]:
 
 def ids_of(contact_ids: Sequence[ObjectId]) -> list[ObjectId]:
     """Give the ids of all contacts that are the same people as these."""
-    among = collection(ContactDocument).find({"_id": {"$in": list(contact_ids)}}, {"merged_into": 1, "absorbed": 1})
-    return list({one: None for found in among for one in (of(found).ids if _linked(found) else (found["_id"],))})
+    return ids_from(collection(ContactDocument).find({"_id": {"$in": list(contact_ids)}}, LINKS))
+
+
+def ids_from(contacts: Iterable[Document]) -> list[ObjectId]:
+    """Give the same of stored contacts, of which LINKS are enough."""
+    return list({one: None for found in contacts for one in (of(found).ids if _linked(found) else (found["_id"],))})
 
 
 def _linked(contact: Mapping[str, Any]) -> bool:

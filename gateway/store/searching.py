@@ -1,6 +1,6 @@
 """Sessions by what was said, what they are called, and whose they are: ids, for the listing to put in order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,18 +56,19 @@ def sessions_with(words: Sequence[str], channels: Channels) -> tuple[list[Object
     text = {"$text": {"$search": words[0] if one else " ".join(f'"{word}"' for word in words)}}
     try:
         with pymongo.timeout(SECONDS):
-            said = _found(MessageDocument, text | only(channels), "session_id")
-            called = _found(SessionDocument, text | only(channels), "_id")
-            people = groups.ids_of(_found(ContactDocument, text, "_id"))
-            theirs = _found(SessionDocument, {"contact_id": {"$in": people}} | only(channels), "_id") if people else []
+            said = _found(MessageDocument, text | only(channels), {"_id": 0, "session_id": 1})
+            called = _found(SessionDocument, text | only(channels), {"_id": 1})
+            named = _found(ContactDocument, text, groups.LINKS)
+            mine = {"contact_id": {"$in": groups.ids_from(named)}} | only(channels)
+            theirs = _found(SessionDocument, mine, {"_id": 1}) if named else []
     except PyMongoError as error:
         if error.timeout:
             raise TooCommon from None
         raise
-    more = any(len(found) == MOST_MATCHES for found in (said, called, people, theirs))
-    return list({*said, *called, *theirs}), more
+    more = any(len(found) == MOST_MATCHES for found in (said, called, named, theirs))
+    return list({row["session_id"] for row in said} | {row["_id"] for row in (*called, *theirs)}), more
 
 
-def _found(document: Any, wanted: dict[str, Any], field: str) -> list[ObjectId]:
-    found = collection(document).find(wanted, {field: 1}).limit(MOST_MATCHES)
-    return [row[field] for row in found]
+def _found(document: Any, wanted: dict[str, Any], fields: Mapping[str, int]) -> list[dict[str, Any]]:
+    # In one batch: of its own accord MongoDB gives 101, and has to be asked for the others.
+    return list(collection(document).find(wanted, fields, limit=MOST_MATCHES, batch_size=MOST_MATCHES))
