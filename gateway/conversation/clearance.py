@@ -9,7 +9,7 @@ from gateway.conversation.release import finish
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import WHATSAPP
 from gateway.core.sending import NotSent
-from gateway.store import delivery, finding, lanes, outbound, outbox
+from gateway.store import delivery, finding, heard, lanes, outbox
 from gateway.store.attempts import Known
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import Row
@@ -82,8 +82,8 @@ def _within_window(runtime: Runtime, message: Outbound, now: datetime) -> Outbou
 
 def window_closes_at(keys: Sequence[str], now: datetime) -> datetime | None:
     """Tell until when WhatsApp lets us write freely to the person of these keys; None where it does not now."""
-    heard = outbound.last_inbound(keys, WHATSAPP, now - WINDOW)
-    return heard + WINDOW if heard else None
+    last = heard.last_inbound(keys, WHATSAPP, now - WINDOW)
+    return last + WINDOW if last else None
 
 
 def usual_template(runtime: Runtime, channel_id: str) -> str:

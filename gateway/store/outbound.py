@@ -10,13 +10,9 @@ from bson import ObjectId
 from gateway.core.messages import HOSTED, VOICE
 from gateway.core.replies import Reply, answer_id
 from gateway.core.segments import segments
-from gateway.core.times import MILLISECOND
 from gateway.store.connection import collection, insert_new
 from gateway.store.documents import MessageDocument, SessionDocument
 from gateway.store.outbox import Address
-
-# Whoever wrote within a day did so in one of these, however many sessions they have had.
-NEWEST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,24 +211,6 @@ def latest_address(session_id: str) -> Address | None:
         {"session_id": ObjectId(session_id), "metadata.address.to": {"$exists": True}}, sort=[("createdAt", -1)]
     )
     return Address(**found["metadata"]["address"]) if found else None
-
-
-def last_inbound(keys: Sequence[str], communication_type: str, since: datetime) -> datetime | None:
-    """Tell when somebody last wrote to us on a type of channel, looking back to a moment and at NEWEST sessions."""
-    newest = collection(SessionDocument).find({"keys": {"$in": list(keys)}}, {"last_message_at": 1})
-    moments = {one["_id"]: one.get("last_message_at") for one in newest.sort("first_message_at", -1).limit(NEWEST)}
-    sessions = [one for one, at in moments.items() if at and at >= since - MILLISECOND]
-    found = collection(MessageDocument).find_one(
-        {
-            "session_id": {"$in": sessions},
-            "createdAt": {"$gte": since},
-            "direction": "inbound",
-            "communication_type": communication_type,
-        },
-        {"createdAt": 1},
-        sort=[("createdAt", -1)],
-    )
-    return found["createdAt"] if found else None
 
 
 def piece_times(at: datetime, count: int) -> list[datetime]:
