@@ -13,7 +13,7 @@ from gateway.admin.login import access, runtime
 from gateway.conversation import media, outlook
 from gateway.conversation.outlook import Outlook
 from gateway.core.fetching import MediaFailed, MediaNotThere, MediaRefused
-from gateway.store import listing, people, transcripts
+from gateway.store import finding, listing, people, transcripts
 from gateway.store.connection import deadline
 from gateway.store.transcripts import Page
 
@@ -52,7 +52,9 @@ def page(session_id: str, *, draft: dict[str, str] | None = None, refusal: str =
         panel=beside,
         flow=flow_shown.of(found, runtime().clock.now()),
         flows=flow_shown.startable(),
-        outlook=outlook_for(session_id) if access().has("agent") else None,
+        outlook=_as_theirs(outlook.of(runtime(), finding.numbered(found), shown["person"]))
+        if access().has("agent")
+        else None,
         draft={"kind": "reply", "nonce": secrets.token_hex(16)} | (draft or {}),
         refusal=refusal,
         stands=stands,
@@ -64,7 +66,10 @@ def page(session_id: str, *, draft: dict[str, str] | None = None, refusal: str =
 
 def outlook_for(session_id: str) -> Outlook:
     """Tell how whoever is logged in can write to the person of a session."""
-    now = outlook.outlook(runtime(), session_id)
+    return _as_theirs(outlook.outlook(runtime(), session_id))
+
+
+def _as_theirs(now: Outlook) -> Outlook:
     if now.refusal or access().sees(now.channel_id):
         return now
     return Outlook(refusal=NOT_YOURS)

@@ -10,6 +10,7 @@ from gateway.core.participant import address, is_withheld, site_of
 from gateway.core.sessions import SessionView
 from gateway.store import asked, channels, finding, outbound
 from gateway.store.connection import deadline
+from gateway.store.finding import Numbered
 from gateway.store.outbox import Address
 
 
@@ -42,16 +43,23 @@ class Way:
 def way_to(session_id: str) -> Way:
     """Find how the person of a session is written to; CannotSend where there is no way."""
     with deadline():
-        session = finding.get(session_id)
-        written = asked.latest(session_id) if session else None
-        sent = outbound.latest_address(session_id) if session and not written else None
-    if session is None:
+        found = finding.get_numbered(session_id)
+    if found is None:
         raise CannotSend(f"There is no session {session_id}.")
+    return way_of(found)
+
+
+def way_of(found: Numbered) -> Way:
+    """Find how the person of a session that was read is written to; CannotSend where there is no way."""
+    session = found.session
+    with deadline():
+        written = asked.latest(session.id)
+        sent = None if written else outbound.latest_address(session.id)
     if written:
         kind = written.place.communication_type or session.communication_type
-        return Way(session, kind, _with_numbers_of(session_id, kind, queue.address_of(written.metadata)))
+        return Way(session, kind, _with_numbers_of(found, kind, queue.address_of(written.metadata)))
     if sent is None and session.communication_type == VOICE:
-        return Way(session, SMS, _by_text(session_id))
+        return Way(session, SMS, _by_text(found))
     if sent is None and session.communication_type == CHAT:
         return Way(session, CHAT, _on_their_site(session))
     if sent is None:
@@ -65,10 +73,10 @@ def _on_their_site(session: SessionView) -> Address:
     return Address(user, site_of(user))
 
 
-def _by_text(session_id: str) -> Address:
+def _by_text(call: Numbered) -> Address:
     """Tell how a caller is texted: only where the number they called is known to take texts."""
+    person, line = call.person, call.line
     with deadline():
-        person, line = finding.numbers_of(session_id)
         texts = channels.find(SMS, address(line)) if line else None
     if not address(person).number or is_withheld(person):
         raise CannotSend("The caller withheld their number, so there is nobody to text.")
@@ -77,10 +85,9 @@ def _by_text(session_id: str) -> Address:
     return Address(person, line, texts.account_sid)
 
 
-def _with_numbers_of(session_id: str, communication_type: str, to: Address) -> Address:
+def _with_numbers_of(found: Numbered, communication_type: str, to: Address) -> Address:
     """Fill in from the session what its messages do not tell, as those of the Node application."""
     if to.to and to.sender:
         return to
-    with deadline():
-        person, line = (number and _written(communication_type, number) for number in finding.numbers_of(session_id))
+    person, line = (number and _written(communication_type, number) for number in (found.person, found.line))
     return replace(to, to=to.to or person, sender=to.sender or line)

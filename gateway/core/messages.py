@@ -82,11 +82,12 @@ AT_ONCE = Delivery()
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One of our addresses. `threshold_ms` is only there where the channel document names one."""
+    """One of our addresses, its `number` as it is stored; `threshold_ms` is only there where its document names one."""
 
     id: str
     communication_type: str
     name: str = ""
+    number: str = ""
     account_sid: str | None = None
     responder: str | None = None
     has_threshold: bool = False

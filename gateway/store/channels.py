@@ -48,6 +48,16 @@ class Channels:
             channel = self._by_id.get(channel_id, (0.0, None))[1]
         return channel
 
+    def find(self, communication_type: str, line: Address) -> Channel | None:
+        """Give the channel of one of our addresses, and make none."""
+        spelled, now = _spelled(line), time.monotonic()
+        known = (
+            one
+            for until, one in self._by_id.values()
+            if until >= now and one.communication_type == communication_type and one.number in spelled
+        )
+        return next(known, None) or find(communication_type, line)
+
     def forget(self) -> None:
         """Read all channels anew: one was changed here."""
         self._seen.clear()
@@ -69,11 +79,15 @@ class Channels:
 
 def find(communication_type: str, line: Address) -> Channel | None:
     """Look up the channel of one of our addresses, and make none."""
-    # Collections that were adopted may hold the number with its `whatsapp:` prefix.
     found = collection(ChannelDocument).find_one(
-        {"phone_number": {"$in": [line.identity, line.raw]}, "communication_type": communication_type}
+        {"phone_number": {"$in": _spelled(line)}, "communication_type": communication_type}
     )
     return _channel(found) if found else None
+
+
+def _spelled(line: Address) -> list[str]:
+    # Collections that were adopted may hold the number with its `whatsapp:` prefix.
+    return [line.identity, line.raw]
 
 
 def _channel(document: Mapping[str, Any]) -> Channel:
@@ -92,6 +106,7 @@ def _channel(document: Mapping[str, Any]) -> Channel:
         id=str(document["_id"]),
         communication_type=document["communication_type"],
         name=document.get("name") or document.get("phone_number") or "",
+        number=str(document.get("phone_number") or ""),
         account_sid=document.get("account_sid"),
         responder=document.get("responder") or None,
         has_threshold=has_threshold,

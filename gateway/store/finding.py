@@ -1,6 +1,7 @@
 """Sessions found in MongoDB: what the finder decides on, each in one indexed lookup."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -128,10 +129,36 @@ def get(session_id: str) -> SessionView | None:
     return view(found) if found else None
 
 
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A session and the numbers it was opened with, its person's and ours; empty where it names none."""
+
+    session: SessionView
+    person: str
+    line: str
+
+
+def get_numbered(session_id: str) -> Numbered | None:
+    """Look a session up by its id, with its numbers."""
+    if not ObjectId.is_valid(session_id):
+        return None
+    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, VIEWED | {"metadata": 1})
+    return numbered(found) if found else None
+
+
+def numbered(row: Mapping[str, Any]) -> Numbered:
+    """Give the same of one that was read, as it is stored or as `listing` gives it."""
+    return Numbered(view({"_id": row.get("id"), **row}), *_numbers(row))
+
+
 def numbers_of(session_id: str) -> tuple[str, str]:
     """Give the numbers a session was opened with, its person's and ours; empty where it names none."""
-    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, {"metadata": 1}) or {}
-    metadata = found.get("metadata") or {}
+    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, {"metadata": 1})
+    return _numbers(found or {})
+
+
+def _numbers(row: Mapping[str, Any]) -> tuple[str, str]:
+    metadata = row.get("metadata") or {}
     return str(metadata.get("fromNumber") or ""), str(metadata.get("toNumber") or "")
 
 

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from gateway.conversation import actions, operators, send, upkeep
+from gateway.conversation import outlook as outlooks
 from gateway.conversation.operators import CannotDo
 from gateway.conversation.outlook import outlook
 from gateway.conversation.send import Draft
 from gateway.conversation.ways import CannotSend
-from gateway.store import asked, audit, backfilling, retention
+from gateway.store import asked, audit, backfilling, contacts, finding, groups, listing, people, retention
 from tests.conftest import TEN, Twilio
 from tests.conversation.conftest import Person
 from tests.conversation.worker import Worker
@@ -311,6 +312,23 @@ def test_what_would_become_of_a_text_is_told_beforehand(scene):
     assert (now.refusal, now.communication_type, now.to, now.line) == ("", "sms", "+15558675310", "+15017122661")
     scene.person.say(minutes=1, body="STOP")
     assert outlook(scene.runtime, scene.newest()).refusal == send.OPTED_OUT
+
+
+@pytest.mark.parametrize("out", [False, True])
+@pytest.mark.parametrize("kind", ["sms", "whatsapp", "voice"])
+def test_of_a_session_and_a_person_that_were_read_the_same_is_told(scene, kind, out):
+    scene = scene(kind)
+    scene.person.say()
+    session_id = scene.newest()
+    Person(scene.twilio, scene.clock, "sms", "+15550001111").say(minutes=1)  # the line takes texts
+    read = listing.one(session_id, None)
+    if out:
+        other = str(scene.db.contacts.insert_one({"name": "The same"}).inserted_id)
+        groups.link(other, read["contact_id"])
+        contacts.record_opt_out([other], ["+15017122661"], out=True, message_id=None, at=TEN)
+    told = outlooks.of(scene.runtime, finding.numbered(read), people.get(read["contact_id"]))
+    assert told == outlook(scene.runtime, session_id)
+    assert told.refusal == (send.OPTED_OUT if out else "")
 
 
 def test_whatsapps_window_is_told_and_then_only_templates_go(scene):
