@@ -1,6 +1,7 @@
 """The inbox: the list of sessions, alone and beside the one that is open, and who looks after each."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from gateway.store import glimpses, listing, users
 from gateway.store.connection import deadline
 from gateway.store.isolation import Channels
 from gateway.store.listing import Page, Wanted
+from gateway.store.users import Readers
 
 PAGE_SIZE = 25
 
@@ -60,18 +62,30 @@ def session_list() -> str:
     return render_template("_list.html", **beside(request.args.get("open", "")))
 
 
-def beside(open_id: str = "") -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What lists and sessions are shown with: our channels, as far as whoever is logged in sees them, and everybody."""
+
+    lines: Sequence[Channel]
+    readers: Readers
+
+
+def around() -> Around:
+    """Read what lists and sessions are shown with."""
+    return Around([line for line in lines.by_id().values() if access().sees(line.id)], users.readers())
+
+
+def beside(open_id: str = "", known: Around | None = None) -> dict[str, Any]:
     """Give what the list shows, as the address asks for; `open_id` is the session that is shown beside it."""
     chosen, channels, now = filters.read(), access().channels, runtime().clock.now()
     with deadline(READ_SECONDS):
-        searched = filters.wanted(chosen, channels)
-        ours = [line for line in lines.by_id().values() if access().sees(line.id)]
+        known = known or around()
+        searched, ours = filters.wanted(chosen, channels), known.lines
         among = _of_type(chosen["type"], ours, channels)
         page = _page(searched.wanted, chosen, among) if searched.wanted else Page([], None)
         rows = _rows(page.sessions, channels, now)
         tabs = _tabs(chosen, ours, channels)
         calling = _calling(channels)
-        colleagues = users.colleagues(channels)
     return {
         "chosen": chosen,
         "rows": rows,
@@ -81,7 +95,7 @@ def beside(open_id: str = "") -> dict[str, Any]:
         "calling": [listed.row(session, now) for session in calling],
         "lines": sorted(ours, key=lambda line: (line.name, line.communication_type)),
         "types_by_name": listed.TYPES,
-        "colleagues": colleagues,
+        "colleagues": known.readers.of(channels),
         "now": now,
         "open_id": open_id,
         **tabs,
@@ -130,13 +144,12 @@ def _calling(channels: Channels) -> list[dict[str, Any]]:
     return list({session["id"]: session for session in found}.values())
 
 
-def opened(session: dict[str, Any]) -> dict[str, Any]:
+def opened(session: dict[str, Any], known: Around) -> dict[str, Any]:
     """Give what stands around an open session; whoever may act on it has read it by that."""
     with deadline():
         if access().has("agent") and listed.is_unread(session):
             attention.seen(runtime(), session["id"])
-        people = users.who_see(session.get("channel_id"))
-    return beside(session["id"]) | {"people": people}
+    return beside(session["id"], known) | {"people": known.readers.of([session.get("channel_id") or ""])}
 
 
 def seen(session_id: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Who somebody is whose session is looked at: names, numbers, opt-outs, earlier sessions, and what was done here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from gateway.admin import history, listed, wording
 from gateway.admin.login import access, runtime
 from gateway.conversation.crm import standing
 from gateway.conversation.crm.standing import Standing
+from gateway.core.messages import CHAT, Channel
 from gateway.core.participant import EMAIL, address, site_of
 from gateway.store import audit, merges, people
 from gateway.store.claims import holders
@@ -71,8 +72,8 @@ class Panel:
     deeds: list[history.Deed]
 
 
-def of(session: Mapping[str, Any], person: Person | None, now: datetime) -> Panel:
-    """Put together what is known beside a session, as far as its reader may know it."""
+def of(session: Mapping[str, Any], person: Person | None, ours: Sequence[Channel], now: datetime) -> Panel:
+    """Put together what is known beside a session as far as its reader may know it, who sees `ours` of our channels."""
     channels = access().channels
     deeds = history.deeds(audit.of_session(session["id"], limit=HISTORY_SHOWN), now)
     if person is None:
@@ -94,10 +95,15 @@ def of(session: Mapping[str, Any], person: Person | None, now: datetime) -> Pane
         ],
         sessions=[listed.row(one, now) for one in found[:SESSIONS_SHOWN]],
         joined=_joined(person, now),
-        lines=sorted(people.lines_of(channels) - {out.line for out in person.opted_out}),
+        lines=sorted(_lines(ours) - {out.line for out in person.opted_out}),
         has_more=len(found) > SESSIONS_SHOWN,
         deeds=deeds,
     )
+
+
+def _lines(ours: Sequence[Channel]) -> set[str]:
+    """Give the numbers that somebody may say STOP to; a website is none, for nothing is sent from it by itself."""
+    return {line.number for line in ours if line.number and line.communication_type != CHAT}
 
 
 def _claims(person: Person, now: datetime) -> list[Said]:

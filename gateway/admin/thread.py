@@ -45,7 +45,8 @@ def page(session_id: str, *, draft: dict[str, str] | None = None, refusal: str =
     with deadline():
         found = inbox.seen(session_id)
         shown = _messages(found)
-        beside = panel.of(found, shown["person"], runtime().clock.now())
+        around = inbox.around()
+        beside = panel.of(found, shown["person"], around.lines, runtime().clock.now())
         stands = next(iter(transcripts.visible({stands}, access().channels)), "") if stands else ""
     return render_template(
         "session.html",
@@ -59,7 +60,7 @@ def page(session_id: str, *, draft: dict[str, str] | None = None, refusal: str =
         refusal=refusal,
         stands=stands,
         has_bot=_has_bot(found),
-        **inbox.opened(found),
+        **inbox.opened(found, around),
         **shown,
     )
 

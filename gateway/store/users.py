@@ -124,16 +124,30 @@ def exists(name: str) -> bool:
     return collection(UserDocument).find_one({"name": name}, {"_id": 1}) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Who sees which channels, by name."""
+
+    sees: Mapping[str, Channels]
+
+    def of(self, channels: Channels) -> list[str]:
+        """List the names of everybody who may see some of these channels."""
+        return sorted(
+            name
+            for name, theirs in self.sees.items()
+            if channels is None or theirs is None or not set(theirs).isdisjoint(channels)
+        )
+
+
+def readers() -> Readers:
+    """Give everybody, with what they may see."""
+    found = collection(UserDocument).find({}, {"name": 1, "channels": 1})
+    return Readers({user["name"]: user.get("channels") for user in found})
+
+
 def who_see(channel_id: str | None) -> list[str]:
     """List the names of everybody who may see what happens on a channel."""
-    found = collection(UserDocument).find({"channels": {"$in": [None, channel_id]}}, {"name": 1})
-    return sorted(user["name"] for user in found)
-
-
-def colleagues(channels: Channels) -> list[str]:
-    """List the names of everybody who may see some of these channels."""
-    wanted = {} if channels is None else {"channels": {"$in": [None, *channels]}}
-    return sorted(user["name"] for user in collection(UserDocument).find(wanted, {"name": 1}))
+    return readers().of([channel_id or ""])
 
 
 def authenticate(name: str, password: str) -> User | None:

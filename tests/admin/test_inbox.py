@@ -185,6 +185,27 @@ def test_a_session_is_assigned_to_nobody_who_may_not_see_it(console, agent, db, 
     assert db.audit.count_documents({}) == 0
 
 
+def options(page, name):
+    """Give what may be chosen of a name on a page."""
+    chosen = re.search(rf'<select (?:id="\w+" )?name="{name}">(.*?)</select>', page, re.DOTALL)[1]
+    return [one.removesuffix(" (me)").strip() for one in re.findall(r"<option[^>]*>([^<]*)", chosen)]
+
+
+def test_beside_a_session_those_people_and_lines_are_offered_that_its_reader_may_know(console, agent, db, three):
+    users.add("carl", PASSWORD, TEN, role="agent", channels=[OTHER_LINE])
+    path = f"/admin/sessions/{session_of(db, ADA)}"
+    db.channels.insert_one({"_id": "chat:site", "communication_type": "chat", "phone_number": "site"})
+    db.channels.insert_one({"_id": "sms:lost", "communication_type": "sms"})
+    mine, all_of_it = agent.page(path), console.page(path)
+    assert options(mine, "to") == options(all_of_it, "to") == ["nobody", "admin", "bea"]
+    assert options(mine, "assigned")[3:] == ["admin", "bea"]
+    assert options(all_of_it, "assigned")[3:] == ["admin", "bea", "carl"]
+    assert options(mine, "line") == ["of all our lines", "+15017122661"]
+    assert options(all_of_it, "line") == ["of all our lines", "+15017122661", "+15017122669"]
+    assert options(mine, "channel") == ["any", "SMS +15017122661"]
+    assert len(options(all_of_it, "channel")) == 5
+
+
 def test_somebody_limited_to_channels_learns_nothing_of_others(agent, db, three):
     db.sessions.update_many(
         {}, {"$set": {"tags": ["vip"], "has_failed": True, "needs_person": {"reason": "x", "at": TEN}}}
