@@ -201,15 +201,14 @@ def counts(wanted: Mapping[str, tuple[Wanted, Channels]]) -> dict[str, int]:
     kinds = [_count(name, one, channels) for name, (one, channels) in wanted.items()]
     union = [{"$unionWith": {"coll": SessionDocument._get_collection_name(), "pipeline": kind}} for kind in kinds[1:]]
     found = collection(SessionDocument).aggregate([*kinds[0], *union])
-    return dict.fromkeys(wanted, 0) | {row["kind"]: row["sessions"] for row in found}
+    return dict.fromkeys(wanted, 0) | {row["_id"]: row["sessions"] for row in found}
 
 
 def _count(name: str, wanted: Wanted, channels: Channels) -> list[dict[str, Any]]:
     return [
         {"$match": matching(wanted, channels)},
         {"$limit": COUNT_LIMIT},
-        {"$count": "sessions"},
-        {"$set": {"kind": {"$literal": name}}},
+        {"$group": {"_id": {"$literal": name}, "sessions": {"$sum": 1}}},
     ]
 
 
