@@ -4,10 +4,14 @@ import mongoengine
 import pytest
 from bson import ObjectId
 
-from gateway.store import connection, groups, searching
+from gateway.store import connection, groups, listing, searching
+from gateway.store.listing import Wanted
 from gateway.store.searching import MOST_MATCHES
+from tests.conftest import TEN
 
 LINE = "sms:+15017122661"
+SHOWN = {"communication_type": "sms", "status": "closed", "last_message_at": TEN}
+ANY = Wanted()
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +27,7 @@ def add(collection, count=1, **fields):
 
 
 def found(word, channels=None):
-    return set(searching.sessions_with([word], channels)[0])
+    return set(searching.sessions_with([word], channels).sessions)
 
 
 def test_words_are_looked_for_in_messages_titles_and_names():
@@ -51,7 +55,7 @@ def test_of_other_channels_nothing_is_found():
 def test_as_many_as_are_looked_at_may_be_followed_by_more(collection, count, more):
     fields = {"messages": "content", "sessions": "title", "contacts": "name"}
     add(collection, count, **{fields[collection]: "hopper", "session_id": ObjectId()})
-    assert searching.sessions_with(["hopper"], None)[1] == more
+    assert searching.sessions_with(["hopper"], None).more == more
 
 
 def test_as_many_as_are_looked_at_are_found():
@@ -65,4 +69,18 @@ def test_people_who_were_merged_count_as_more_by_those_that_match():
     ada, countess, lady = (add("contacts", name=name) for name in ("hopper", "hopper", "somebody else"))
     groups.link(str(countess), str(ada))
     groups.link(str(lady), str(ada))
-    assert searching.sessions_with(["hopper"], None)[1]
+    assert searching.sessions_with(["hopper"], None).more
+
+
+def listed(typed, plain=ANY):
+    wanted = searching.narrowed(plain, typed, None).wanted
+    return {ObjectId(one["id"]) for one in listing.page(wanted, cursor=None, limit=9, channels=None).sessions}
+
+
+def test_a_name_is_looked_for_among_those_that_are_wanted():
+    one, other = (add("contacts", name="Grace Hopper") for _ in range(2))
+    mine, theirs, loud = (add("sessions", contact_id=whose, **SHOWN) for whose in (one, other, add("contacts")))
+    assert listed("hopper") == {mine, theirs}
+    assert listed("hopper", Wanted(contact_ids=(str(one),))) == {mine}
+    add("messages", session_id=loud, content="hopper")
+    assert listed("hopper") == {mine, theirs, loud}
