@@ -53,7 +53,7 @@ class Channels:
         spelled, now = _spelled(line), time.monotonic()
         known = (
             one
-            for until, one in self._by_id.values()
+            for until, one in tuple(self._by_id.values())
             if until >= now and one.communication_type == communication_type and one.number in spelled
         )
         return next(known, None) or find(communication_type, line)
