@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from gateway.core import identifiers
 from gateway.core.participant import EMAIL, Participant
-from gateway.store import groups, held, import_changes, numbers, suppressions
+from gateway.store import groups, import_changes, numbers, suppressions, writing
 from gateway.store.connection import collection
 from gateway.store.documents import ContactDocument
 from gateway.store.groups import IDENTIFIERS, Document, Group, escaped
@@ -89,7 +89,7 @@ def _written(contact: Document) -> set[str]:
 def _known(person: Participant, forms: Mapping[str, str]) -> list[Document]:
     """Give the stored contacts that have any of these, whoever has what they wrote by first."""
     known = [{"identifiers": {"$in": sorted(set(forms.values()))}}, *_known_by(person)]
-    found = held.find_all(ContactDocument, {"$or": known})
+    found = writing.find_all(ContactDocument, {"$or": known})
     return sorted(found, key=lambda one: (_place(one, forms), one["_id"])) if len(found) > 1 else found
 
 
@@ -100,10 +100,10 @@ def _place(contact: Document, forms: Mapping[str, str]) -> int:
 
 def _made(person: Participant, forms: Mapping[str, str], new: Document) -> list[Document]:
     """Make a contact; none where somebody else was faster, unless it has the id that this one was to have."""
-    made = document(person, forms, new, suppressions.lines_of(person.identities))
-    try:
-        collection(ContactDocument).insert_one(made)
-    except DuplicateKeyError:
+    made = {"_id": ObjectId()} | document(person, forms, new, suppressions.lines_of(person.identities))
+    if writing.insert(ContactDocument, [made], ordered=True):
+        # Before theirs is used: a new primary may be without it.
+        writing.confirm()
         return list(collection(ContactDocument).find({"_id": new["_id"]})) if "_id" in new else []
     return [made]
 

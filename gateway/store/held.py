@@ -16,6 +16,7 @@ from typing import Any
 import mongoengine
 from pymongo.collection import Collection
 from pymongo.errors import ConnectionFailure, OperationFailure
+from pymongo.read_concern import ReadConcern
 from pymongo.synchronous.pool import Connection
 
 from gateway.store.connection import collection
@@ -83,9 +84,8 @@ def find_first(
     sort: Mapping[str, int] | None = None,
 ) -> dict[str, Any] | None:
     """Find the first document in this order; what fails is left to the driver, which knows when to look again."""
-    cursor = _find(
-        document, {"filter": which, "projection": fields or {}, "sort": sort or {}, "limit": 1, "singleBatch": True}
-    )
+    asked = {"filter": which, "projection": fields or {}, "sort": sort or {}, "limit": 1, "singleBatch": True}
+    cursor = _find(collection(document), asked)
     if cursor is not None:
         batch = cursor["firstBatch"]
         return batch[0] if batch else None
@@ -93,19 +93,29 @@ def find_first(
 
 
 def find_all(
-    document: type[mongoengine.Document], which: Mapping[str, Any], fields: Mapping[str, Any] | None = None
+    document: type[mongoengine.Document],
+    which: Mapping[str, Any],
+    fields: Mapping[str, Any] | None = None,
+    *,
+    confirmed: bool = False,
 ) -> list[dict[str, Any]]:
-    """Find all documents that fit, in no order; what fails, or comes in parts, is left to the driver."""
-    cursor = _find(document, {"filter": which, "projection": fields or {}, "batchSize": _IN_ONE})
+    """Find all documents that fit, in no order; what fails, or comes in parts, is left to the driver.
+
+    With `confirmed` only what no new primary can be without.
+    """
+    found = collection(document)
+    if confirmed:
+        found = found.with_options(read_concern=ReadConcern("majority"))
+    cursor = _find(found, {"filter": which, "projection": fields or {}, "batchSize": _IN_ONE})
     if cursor is not None and not cursor["id"]:
         batch: list[dict[str, Any]] = cursor["firstBatch"]
         return batch
-    return list(collection(document).find(which, fields))
+    return list(found.find(which, fields))
 
 
-def _find(document: type[mongoengine.Document], asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _find(found: Collection[dict[str, Any]], asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Give the cursor of a find over the connection that is held; None where none is, or that failed."""
-    held, found = _held.get(), collection(document)
+    held = _held.get()
     if held is None:
         return None
     concern = {"readConcern": found.read_concern.document} if found.read_concern.level else {}

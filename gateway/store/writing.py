@@ -69,6 +69,11 @@ def confirm() -> None:
     _send("update", SessionDocument, _updates([({"_id": None}, {"$unset": {"none": ""}})]), last=True)
 
 
+def find_all(document: type[mongoengine.Document], which: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Find all that fit; inside `together` those only that no new primary can be without, whoever wrote them."""
+    return held.find_all(document, which, confirmed=_together.get() is not None)
+
+
 def insert(document: type[mongoengine.Document], rows: Sequence[Mapping[str, Any]], *, ordered: bool) -> list[int]:
     """Insert what is not there yet; gives the positions of what is. With `ordered` the first of those ends it."""
     if _together.get() is None:

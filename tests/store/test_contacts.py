@@ -1,5 +1,6 @@
 """Who is one contact, however many meet them at once and whatever they are known by."""
 
+import contextlib
 import random
 import threading
 
@@ -7,7 +8,7 @@ import pytest
 from bson import ObjectId
 
 from gateway.core.participant import caller, chat_user, participant
-from gateway.store import contacts, groups, linking, numbers
+from gateway.store import contacts, groups, held, linking, numbers, writing
 from gateway.store import senders as many
 from gateway.store.contacts import Sender
 from gateway.store.migrations.m0003_identify_contacts import IDENTIFY_CONTACTS
@@ -41,14 +42,16 @@ def connected(app):
     """An app, for its database."""
 
 
+@pytest.mark.parametrize("within", [contextlib.nullcontext, writing.together])
 @pytest.mark.parametrize("who", ONE_PERSON)
-def test_64_simultaneous_first_contacts_of_one_person_make_one(db, who):
+def test_64_simultaneous_first_contacts_of_one_person_make_one(db, who, within):
     met = [random.choice(ONE_PERSON[who]) for _ in range(AT_ONCE - len(ONE_PERSON[who]))] + ONE_PERSON[who]
     start, known, guard = threading.Barrier(AT_ONCE), [], threading.Lock()
 
     def meet(person, line):
         start.wait()
-        contact = contacts.resolve(person, TEN, line=line)
+        with within():
+            contact = contacts.resolve(person, TEN, line=line)
         with guard:
             known.append(contact.id)
 
@@ -63,6 +66,42 @@ def test_64_simultaneous_first_contacts_of_one_person_make_one(db, who):
     written = {identity for person, _ in met for identity in person.identities}
     assert {*contact.get("phones", ()), *contact.get("external_ids", ())} == written  # kept as it came
     assert len(contact["identifiers"]) == len({form for one, line in met for form in numbers.forms(one, line).values()})
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Collect what is asked of MongoDB over a connection that is held: what, and what a write waits for, or a read."""
+    collected, command = [], held._Held.command
+
+    def collecting(self, found, given):
+        name = next(iter(given))
+        concern = given.get("writeConcern", {}).get("w") or given.get("readConcern", {}).get("level")
+        collected.append((name, given[name], concern))
+        return command(self, found, given)
+
+    monkeypatch.setattr(held._Held, "command", collecting)
+    return collected
+
+
+BARRIER = ("update", "sessions", "majority")
+
+
+def test_who_is_new_waits_with_the_message(asked):
+    with writing.together():
+        contacts.resolve(participant("+12015550123"), TEN)
+        assert asked[0] == ("find", "contacts", "majority")
+        assert asked[-1] == ("insert", "contacts", 1)
+    assert asked[-1] == BARRIER
+
+
+def test_i4_whom_somebody_else_just_made_is_waited_for(asked, monkeypatch):
+    """A new primary may be without that contact, and with a session that names it."""
+    person, known = participant("+12015550123"), contacts._known
+    made = contacts.resolve(person, TEN)
+    monkeypatch.setattr(contacts, "_known", lambda *given: known(*given) if BARRIER in asked else [])
+    with writing.together():
+        assert contacts.resolve(person, TEN).id == made.id
+    assert asked[-3:] == [("insert", "contacts", 1), BARRIER, ("find", "contacts", "majority")]
 
 
 @pytest.mark.parametrize(

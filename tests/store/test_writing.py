@@ -209,6 +209,13 @@ def test_a_mongodb_without_terms_is_waited_for_each_time(alone, connect, concern
     assert concerns == [WAITS] * 4
 
 
+def test_a_mongodb_without_members_says_what_it_has(alone, connect):
+    connect(alone)
+    with together():
+        add("a")
+        assert writing.find_all(JobDocument, {}) == [{"_id": "a"}]
+
+
 def test_a_mongodb_that_names_no_terms_any_more_confirms_nothing(connected, monkeypatch):
     command = held.command
 
