@@ -195,7 +195,9 @@ def test_a_whatsapp_window_that_is_closed_is_said_beforehand_and_a_template_goes
 ):
     twilio.whatsapp()
     path = f"/admin/sessions/{session_id()}"
-    assert "WhatsApp's window is open until 10:00 UTC" in console.page(path).replace("&#39;", "'")
+    assert "WhatsApp's window is open until 10:00 UTC tomorrow" in console.page(path).replace("&#39;", "'")
+    clock.move_to(minutes=15 * 60)
+    assert "window is open until 10:00 UTC<" in console.page(path).replace("\n", "")
     clock.move_to(minutes=24 * 60 + 1)
     assert "24-hour window is closed" in console.page(path)
     answer = console.post(f"{path}/messages", form_on=path, text="Hello?")
