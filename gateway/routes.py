@@ -20,7 +20,7 @@ class Direct(Flask):
         self._known: Mapping[str, Rule] = {}
 
     def know_posts_under(self, prefix: str) -> None:
-        """Know the rules for what is posted to paths that begin so, and name nothing else."""
+        """Know the rules for what is posted to paths that begin so and have no variables."""
         self._known = {
             rule.rule: rule
             for rule in self.url_map.iter_rules()
