@@ -1,5 +1,7 @@
 """Split, merge and undo as an operator does them: with a mouse, with the keyboard, on a phone, without JavaScript."""
 
+import time
+
 import pytest
 
 from tests.admin.conftest import log_in
@@ -87,3 +89,24 @@ def test_what_cannot_be_undone_yet_says_what_comes_first(talked, open_page):
     page.get_by_role("button", name="Undo this split").click()
     page.get_by_role("heading", name="That cannot be done now").wait_for()
     assert page.get_by_text("Undo that first").is_visible()
+
+
+def test_what_comes_in_while_a_form_is_sent_does_not_load_the_page_anew(talked, open_page):
+    """Whoever merges would land beside what the form leads to, on a page that may not tell of the merge yet."""
+    page = open_page()
+    log_in(page, talked)
+    page.get_by_role("link", name="SMS from").first.click()
+    page.locator(".deeds summary", has_text="More").click()
+    page.get_by_text("Merge with the previous session").click()
+    later, loaded = page.url, []
+    page.on("request", lambda one: loaded.append(one.url) if one.is_navigation_request() else None)
+
+    def slowly(route):
+        answer = route.fetch(max_redirects=0)
+        time.sleep(3)
+        route.fulfill(response=answer)
+
+    page.route("**/merge", slowly)
+    page.get_by_role("button", name="Merge", exact=True).click()
+    page.get_by_text("was merged into it").wait_for()
+    assert later not in loaded

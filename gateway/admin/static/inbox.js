@@ -3,7 +3,7 @@
 (() => {
   "use strict";
 
-  const POLL = 2500, RETRY = 60000, SETTLE = 250;
+  const POLL = 2500, RETRY = 60000, SETTLE = 250, LEADS_ON = 10000;
   const inbox = document.getElementById("inbox");
   if (!inbox) return;
   const opened = document.querySelector("[data-open]");
@@ -66,9 +66,15 @@
 
   document.addEventListener("visibilitychange", () => { if (!document.hidden && stale) soon([]); });
 
+  // A form that was sent leads on by itself, and would not if the page were loaded anew meanwhile.
+  let sent = 0;
+  addEventListener("submit", (event) => { if (!event.defaultPrevented) sent = Date.now(); });
+
   // A login that ended answers with the login page: show it instead of putting it into the list.
   document.addEventListener("htmx:before:response", (event) => {
-    if (event.detail.ctx.response.raw.redirected) { event.preventDefault(); location.reload(); }
+    if (!event.detail.ctx.response.raw.redirected) return;
+    event.preventDefault();
+    if (Date.now() - sent > LEADS_ON) location.reload();
   });
 
   document.addEventListener("htmx:after:swap", () => { showlive(); title(); notify(); });
