@@ -1,12 +1,13 @@
 """How far people came in each flow: begun, come to each step, left there, completed."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.core.flows import Flow, Outcome
 from gateway.store import flow_runs
-from gateway.store.flow_runs import StepCount
+from gateway.store.flow_runs import Path
 from gateway.store.isolation import Channels
 
 
@@ -44,32 +45,38 @@ def funnels(
     channel_id: str = "",
 ) -> list[Funnel]:
     """Count the flows that began in a time on these channels, those first that were begun most."""
-    chosen = {"communication_type": communication_type, "channel_id": channel_id}
-    outcomes: dict[str, dict[str, int]] = {}
-    for name, outcome, runs in flow_runs.count(since, until, channels, **chosen):
-        outcomes.setdefault(name, {})[outcome] = runs
-    steps = flow_runs.count_steps(since, until, channels, **chosen) if outcomes else []
-    made = [_funnel(name, flows.get(name), ended, steps) for name, ended in outcomes.items()]
+    paths = flow_runs.count_paths(since, until, channels, communication_type=communication_type, channel_id=channel_id)
+    by_flow: dict[str, list[Path]] = {}
+    for path in paths:
+        by_flow.setdefault(path.flow, []).append(path)
+    made = [_funnel(name, flows.get(name), taken) for name, taken in by_flow.items()]
     return sorted(made, key=lambda one: (-one.begun, one.flow))
 
 
-def _funnel(name: str, flow: Flow | None, ended: Mapping[str, int], steps: Sequence[StepCount]) -> Funnel:
-    mine = [one for one in steps if one.flow == name and one.step]
+def _funnel(name: str, flow: Flow | None, paths: Sequence[Path]) -> Funnel:
+    ended, reached = Counter[str](), Counter[str]()
+    left: dict[str, Counter[str]] = defaultdict(Counter)
+    for path in paths:
+        ended[path.outcome] += path.runs
+        reached.update(dict.fromkeys(path.steps, path.runs))
+        if path.outcome not in ("", Outcome.COMPLETED):
+            left[path.last_step][path.outcome] += path.runs
     order = list(flow.steps) if flow else []
-    mine.sort(key=lambda one: (order.index(one.step) if one.step in order else len(order), -one.reached, one.step))
+    steps = sorted(
+        filter(None, {*reached, *left}),
+        key=lambda step: (order.index(step) if step in order else len(order), -reached[step], step),
+    )
     return Funnel(
         flow=name,
         title=flow.title if flow else name,
-        begun=sum(ended.values()),
-        running=ended.get("", 0),
-        completed=ended.get(Outcome.COMPLETED, 0),
+        begun=ended.total(),
+        running=ended[""],
+        completed=ended[Outcome.COMPLETED],
         abandoned=_abandoned(ended),
-        canceled=ended.get(Outcome.CANCELED, 0),
-        stages=[
-            Stage(one.step, one.reached, _abandoned(one.ended), one.ended.get(Outcome.CANCELED, 0)) for one in mine
-        ],
+        canceled=ended[Outcome.CANCELED],
+        stages=[Stage(one, reached[one], _abandoned(left[one]), left[one][Outcome.CANCELED]) for one in steps],
     )
 
 
-def _abandoned(ended: Mapping[str, int]) -> int:
-    return ended.get(Outcome.EXPIRED, 0) + ended.get(Outcome.GIVEN_UP, 0)
+def _abandoned(ended: Counter[str]) -> int:
+    return ended[Outcome.EXPIRED] + ended[Outcome.GIVEN_UP]

@@ -122,54 +122,31 @@ def _run(row: Mapping[str, Any]) -> Run:
 
 
 @dataclass(frozen=True, slots=True)
-class StepCount:
-    """How many runs of a flow came to a step, and how many of them ended there without an end, by outcome."""
+class Path:
+    """How many runs of a flow came to these steps, and no other, and ended there; no `outcome` while they go on."""
 
     flow: str
-    step: str
-    reached: int
-    ended: Mapping[str, int]
+    steps: Sequence[str]
+    last_step: str
+    outcome: str
+    runs: int
 
 
-def count(
+def count_paths(
     since: datetime, until: datetime, channels: Channels, *, communication_type: str = "", channel_id: str = ""
-) -> Iterator[tuple[str, str, int]]:
-    """Count the runs that began in a time on these channels: flow, outcome (empty while it goes on), how many."""
-    steps = [_among(since, until, channels, communication_type, channel_id), _group("$flow", "$outcome")]
-    for row in collection(FlowRunDocument).aggregate(steps):
-        yield row["_id"]["first"], row["_id"].get("second") or "", row["runs"]
-
-
-def count_steps(
-    since: datetime, until: datetime, channels: Channels, *, communication_type: str = "", channel_id: str = ""
-) -> list[StepCount]:
-    """Count by step the runs that began in a time on these channels, in no order."""
+) -> Iterator[Path]:
+    """Count by their paths the runs that began in a time on these channels, in no order; each run is read once."""
+    path = {"flow": "$flow", "steps": "$steps.step", "last_step": "$last_step", "outcome": "$outcome"}
     among = _among(since, until, channels, communication_type, channel_id)
-    counted = next(
-        collection(FlowRunDocument).aggregate(
-            [
-                among,
-                {
-                    "$facet": {
-                        "reached": [{"$unwind": "$steps"}, _group("$flow", "$steps.step")],
-                        "ended": [
-                            {"$match": {"outcome": {"$nin": [None, COMPLETED]}}},
-                            {"$group": {"_id": {"flow": "$flow", "step": "$last_step", "outcome": "$outcome"},
-                                        "runs": {"$sum": 1}}},
-                        ],
-                    }
-                },
-            ]
+    for row in collection(FlowRunDocument).aggregate([among, {"$group": {"_id": path, "runs": {"$sum": 1}}}]):
+        counted = row["_id"]
+        yield Path(
+            counted["flow"],
+            counted.get("steps") or (),
+            counted.get("last_step") or "",
+            counted.get("outcome") or "",
+            row["runs"],
         )
-    )  # fmt: skip
-    ended: dict[tuple[str, str], dict[str, int]] = {}
-    for row in counted["ended"]:
-        ended.setdefault((row["_id"]["flow"], row["_id"].get("step") or ""), {})[row["_id"]["outcome"]] = row["runs"]
-    reached = {(row["_id"]["first"], row["_id"]["second"]): row["runs"] for row in counted["reached"]}
-    return [
-        StepCount(flow, step, reached.get((flow, step), 0), ended.get((flow, step), {}))
-        for flow, step in {**reached, **ended}
-    ]
 
 
 def _among(
@@ -178,10 +155,6 @@ def _among(
     chosen = [only(channels), *([{"channel_id": channel_id}] if channel_id else [])]
     of_type = {"communication_type": communication_type} if communication_type else {}
     return {"$match": {"started_at": {"$gte": since, "$lt": until}, **of_type, "$and": chosen}}
-
-
-def _group(first: str, second: str) -> dict[str, Any]:
-    return {"$group": {"_id": {"first": first, "second": second}, "runs": {"$sum": 1}}}
 
 
 def forget(session_ids: Sequence[ObjectId]) -> int:
