@@ -7,7 +7,7 @@ from gateway import metrics
 from gateway.conversation import optouts, queue
 from gateway.conversation.runtime import Runtime
 from gateway.core.codes import reaction
-from gateway.core.errors import StoreUnavailable
+from gateway.core.errors import StoreRefused, StoreUnavailable
 from gateway.core.messages import StatusUpdate
 from gateway.core.sending import Reaction
 from gateway.core.statuses import MESSAGE_FAILURES
@@ -40,6 +40,8 @@ def _apply_together(updates: Sequence[StatusUpdate]) -> Sequence[Applied | None]
     try:
         with deadline():
             return delivery.apply_together(updates)
+    except StoreRefused:
+        return [None] * len(updates)
     except StoreUnavailable:
         raise
     except Exception as error:

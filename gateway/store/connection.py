@@ -23,6 +23,7 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
+    WriteError,
 )
 
 from gateway.core.errors import ConfigError, StoreRefused, StoreUnavailable
@@ -38,8 +39,11 @@ DATABASE = "gateway"
 DEADLINE_SECONDS = 1.45
 
 DUPLICATE_KEY = 11000
-# BSONObjectTooLarge and DocumentValidationFailure: the same document fails the same way every time.
-_REFUSALS = frozenset({10334, 121})
+# What is wrong with a document, or with the change of one, and so fails the same way every time: BSONObjectTooLarge,
+# DocumentValidationFailure, TypeMismatch, PathNotViable, DollarPrefixedFieldName, CannotIndexParallelArrays.
+_REFUSALS = frozenset({10334, 121, 14, 28, 52, 171})
+# Of a write alone, for commands give it to what they cannot read as well.
+_BAD_VALUE = 2
 
 _READS_ELSEWHERE = re.compile(r"[?&;](readPreference=(?!primary(?:[&;]|$))[^&;]*)", re.IGNORECASE)
 
@@ -165,8 +169,13 @@ class _Bounded:
         if isinstance(error, BSONError | DocumentTooLarge):
             raise StoreRefused(_in_short(error)) from error
         if isinstance(error, PyMongoError | mongoengine.ConnectionFailure):
-            refused = isinstance(error, OperationFailure) and error.code in _REFUSALS
-            raise (StoreRefused if refused else StoreUnavailable)(_in_short(error)) from error
+            raise (StoreRefused if _is_refusal(error) else StoreUnavailable)(_in_short(error)) from error
+
+
+def _is_refusal(error: Exception) -> bool:
+    if isinstance(error, WriteError) and error.code == _BAD_VALUE:
+        return True
+    return isinstance(error, OperationFailure) and error.code in _REFUSALS
 
 
 def deadline(seconds: float | None = None) -> AbstractContextManager[None]:

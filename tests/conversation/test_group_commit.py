@@ -258,6 +258,20 @@ def test_what_mongodb_cannot_hold_costs_only_itself(rush, monkeypatch):
     assert kept.key == "SM5"
 
 
+@pytest.mark.parametrize("spoiled", [{"metadata": None}, {"metadata": "x"}, {"message_count": "3"}])
+def test_a_session_that_somebody_spoiled_costs_the_others_nothing(rush, spoiled):
+    rush.meet(seconds=10)
+    db = mongoengine.get_db()
+    db.sessions.update_one({"_id": rush.stored("SM-first-5")["session_id"]}, {"$set": spoiled})
+    answers = rush.together([(person, f"SM{person}", "Hi") for person in range(PEOPLE)])
+    assert {answer.status_code for answer in answers} == {200}
+    assert rush.app.extensions["gateway"].spool.oldest(9) == []
+    assert not connection.breaker.is_open
+    for person in set(range(PEOPLE)) - {5}:
+        session = db.sessions.find_one({"_id": rush.stored(f"SM{person}")["session_id"]})
+        assert session["message_count"] == db.messages.count_documents({"session_id": session["_id"]})
+
+
 def test_a_fault_of_ours_in_a_group_costs_nobody_anything(rush, monkeypatch):
     rush.meet(seconds=10)
     monkeypatch.setattr(finding, "find_newest", lambda *_: 1 / 0)
