@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.channels import CHANNELS
 from gateway.conversation import carrying
-from gateway.core.errors import StoreUnavailable
+from gateway.core.errors import StoreRefused
 from gateway.core.identifiers import canonical
 from gateway.core.limits import lately
 from gateway.core.messages import CHAT, Channel, InboundMessage
@@ -36,7 +36,8 @@ from gateway.store.contacts import Contact
 # What a session keeps of its first message's parameters.
 _KEPT = ("prefix", "userId", "claimedEmail")
 
-# Each attempt that fails means that a racer succeeded, so many of them in a row is a fault, not a race.
+# Each attempt that fails means that a racer succeeded, so many of them in a row is a fault of this message's sessions,
+# and not of MongoDB's.
 ATTEMPTS = 64
 
 
@@ -84,7 +85,7 @@ def find_session(
         filed = _open(message, channel, keys, neighbours, decision, now)
         if filed is not None:
             return filed
-    raise StoreUnavailable(f"no session could be found or opened in {ATTEMPTS} attempts")
+    raise StoreRefused(f"no session could be found or opened in {ATTEMPTS} attempts")
 
 
 def _joined(neighbours: Neighbours, decision: SessionDecision) -> SessionView | None:

@@ -5,7 +5,7 @@ moment, so a message that arrives late, twice or from a spool is filed as it wou
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -133,6 +133,12 @@ class Neighbours:
 
     before: SessionView | None = None
     after: SessionView | None = None
+
+
+def last_of(tied: Sequence[SessionView]) -> SessionView:
+    """Give that one of the sessions of a sender, begun at the same moment, which none of the others follows."""
+    followed = {one.previous_session_id for one in tied}
+    return max(tied, key=lambda one: (one.id not in followed, one.is_open, one.created_at, one.id))
 
 
 @dataclass(frozen=True, slots=True)

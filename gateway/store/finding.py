@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING
 
-from gateway.core.sessions import Anchor, Neighbours, SessionView
+from gateway.core.sessions import Anchor, Neighbours, SessionView, last_of
 from gateway.store import held
 from gateway.store.connection import collection
 from gateway.store.documents import SessionDocument
@@ -86,14 +86,25 @@ def find_neighbours(keys: Sequence[str], moment: datetime) -> Neighbours:
     if newest is None:
         return Neighbours()
     if newest["first_message_at"] <= moment:
-        return Neighbours(before=view(newest))
+        return Neighbours(before=_last_begun_with(newest, among))
     before = sessions.find_one(
         {**among, "first_message_at": {"$lte": moment}}, VIEWED, sort=[("first_message_at", DESCENDING)]
     )
     after = sessions.find_one(
         {**among, "first_message_at": {"$gt": moment}}, VIEWED, sort=[("first_message_at", ASCENDING)]
     )
-    return Neighbours(view(before) if before else None, view(after) if after else None)
+    return Neighbours(_last_begun_with(before, among) if before else None, view(after) if after else None)
+
+
+def _last_begun_with(document: Mapping[str, Any], among: Mapping[str, Any]) -> SessionView:
+    """Give a session, or the last that followed it in the same millisecond, of which the index knows no order.
+
+    Whoever follows a session has closed it, so only who is about to open a new one looks.
+    """
+    if document.get("status") == "active":
+        return view(document)
+    tied = held.find_all(SessionDocument, {**among, "first_message_at": document["first_message_at"]}, VIEWED)
+    return last_of([view(one) for one in tied] or [view(document)])
 
 
 def find_newest(keys: Sequence[str], since: datetime) -> list[SessionView]:
@@ -102,11 +113,12 @@ def find_newest(keys: Sequence[str], since: datetime) -> list[SessionView]:
     A sender's newest among them is the newest of all; who has none here may have an older one.
     """
     began = {"keys": {"$in": list(keys)}, "first_message_at": {"$gte": since}}
-    return sorted(map(view, held.find_all(SessionDocument, began, VIEWED)), key=_began, reverse=True)
+    return sorted(map(view, held.find_all(SessionDocument, began, VIEWED)), key=_order, reverse=True)
 
 
-def _began(session: SessionView) -> datetime:
-    return session.first_message_at
+def _order(session: SessionView) -> tuple[datetime, bool]:
+    # Of two that began in the same millisecond the open one is the newer.
+    return session.first_message_at, session.is_open
 
 
 def newest_ids(keys: Sequence[str], *, limit: int) -> list[str]:

@@ -153,6 +153,31 @@ def test_the_word_for_a_new_session_starts_one(line, clock, live_db, word):
     assert (old["status"], old["closed_reason"]) == ("closed", "requested")
 
 
+def test_the_word_in_the_same_millisecond_leaves_nobody_behind(line, clock, live_db):
+    twilio = line(reply={"responder": "echo"}, sessions={"new_words": ["new"], "new_text": ""})
+    for number, (said, later) in enumerate([("Hello", 0), ("new", 0), ("more", 1), ("again", 400), ("new", 0)]):
+        clock.tick(later)
+        twilio.sms(said, MessageSid=f"SM{number}")
+    stored = [live_db.messages.find_one({"_id": f"SM{number}"}) for number in range(5)]
+    where = [message["session_id"] for message in stored]
+    assert where[1] == where[2]
+    assert len(set(where)) == 4
+    followed = [message["decision"]["previous_session_id"] for message in stored]
+    assert (followed[1], followed[3], followed[4]) == (where[0], where[1], where[3])
+    assert live_db.sessions.count_documents({"status": "active"}) == 1
+
+
+def test_three_messages_in_one_millisecond_are_a_chain_where_each_has_a_session(line, clock, live_db):
+    twilio = line(reply={"responder": "echo"}, sessions={"idle_seconds": 0})
+    for number in range(4):
+        clock.tick(number // 3)
+        twilio.sms("Hello", MessageSid=f"SM{number}")
+    where = [live_db.messages.find_one({"_id": f"SM{number}"})["session_id"] for number in range(4)]
+    before = [live_db.sessions.find_one({"_id": one})["previous_session_id"] for one in where]
+    assert before == [None, *where[:3]]
+    assert [live_db.sessions.find_one({"_id": one})["status"] for one in where] == ["closed"] * 3 + ["active"]
+
+
 def test_the_word_delivered_twice_starts_one_session(line, clock, live_db):
     twilio = line(reply={"responder": "echo"}, sessions={"new_words": ["new"]})
     twilio.sms("Hello")
