@@ -15,7 +15,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from selectors import EVENT_READ
@@ -25,6 +25,7 @@ from greenlet import getcurrent, greenlet
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
 from gateway.gathering import MOST, Gathering
+from gateway.pacing import Paced
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,6 +41,7 @@ ACCEPTS = 4
 _give_way: Callable[[], None] = getattr(os, "sched_yield", lambda: None)
 _NOT_NOW = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
 _FULL = frozenset({errno.EMFILE, errno.ENFILE})
+FULL_PAUSE_SECONDS = 0.05
 
 # How long a connection that was closed on our side is read from still: closed while it sends, it could lose its answer.
 LINGER_SECONDS = 2.0
@@ -60,11 +62,14 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
         self.cfg = _Settled(self.cfg)
         self._gatherings: list[Gathering[Any, Any]] = []
         self._closing: deque[TConn] = deque()
+        self._full = False
         self.paths: tuple[str, ...] = ()
 
     def run(self) -> None:
         """Serve until the end."""
         self._hub = getcurrent()
+        # Not those that read requests: their clients may take their time, and a webhook must not wait for them.
+        self._aside = ThreadPoolExecutor(self.cfg.threads, thread_name_prefix="aside")
         self._starts = tuple(f"POST {path}{end}".encode() for path in self.paths for end in " ?")
         super().run()
 
@@ -78,7 +83,7 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
         here = getcurrent()
         if here.parent is None:
             return do(*given, **named)
-        done = self.tpool.submit(contextvars.copy_context().run, do, *given, **named)
+        done = self._aside.submit(partial(contextvars.copy_context().run, do, *given, **named))
         done.add_done_callback(lambda _: self.method_queue.defer(self._go_on, here))
         here.parent.switch()
         result: T = done.result()
@@ -104,14 +109,21 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
                 client, address = listener.accept()
             except OSError as error:
                 if error.errno in _FULL:
-                    self.worker_connections = max(1, self.nr_conns)
-                    self.log.error("Too many open files: from now on %s connections at once.", self.worker_connections)
+                    self._full = True
                 elif error.errno not in _NOT_NOW:
                     raise
                 break
             self.nr_conns += 1
             self.enqueue_req(TConn(self.cfg, client, address, listener.getsockname()))
         _give_way()
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Close what was not used for too long; where no file can be opened any more all that nobody uses now."""
+        full, self._full = self._full, False
+        if full:
+            self.log.error("Too many open files, with %s connections: idle ones are closed.", self.nr_conns)
+            time.sleep(FULL_PAUSE_SECONDS)
+        super().murder_keepalived(force=force or full)
 
     def enqueue_req(self, conn: TConn) -> None:
         """Serve a connection that something came from; what is there in part of a webhook is watched for its rest."""
@@ -126,6 +138,8 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
         elif missing > 0 and self.alive:
             self._finish(conn, _DEFER)
         else:
+            if received is not None:
+                conn.parser.unreader.sock = Paced(conn.sock)
             super().enqueue_req(conn)
 
     def _missing(self, received: bytes) -> int:

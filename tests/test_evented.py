@@ -1,7 +1,9 @@
 """gunicorn's main thread serves webhooks, many at a time; threads do whatever waits, and nobody waits for them."""
 
+import contextlib
 import http.client
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -20,6 +22,9 @@ CONFIG = """
 import threading
 import time
 
+from gateway import pacing
+
+pacing.RECEIVE_SECONDS = 4.0
 keepalive, threads, control_socket_disable, graceful_timeout, worker_connections = 30, 4, True, 9, 60
 
 def post_worker_init(worker):
@@ -308,6 +313,35 @@ def test_who_opens_a_connection_and_says_nothing_takes_no_thread(port):
         line.sendall(written("/main"))
         assert answer_on(line) == (200, b"main")
         line.close()
+
+
+@pytest.mark.parametrize("begun", [b"GET /other HTTP/1.1\r\nHost: h", written("/other", body="x" * 90_000)[:-1]])
+def test_who_sends_slowly_is_let_go_and_no_webhook_waits_for_them(port, begun):
+    slow = [opened(port) for _ in range(8)]
+    for line in slow:
+        line.sendall(begun)
+    time.sleep(0.2)
+    began = time.monotonic()
+    assert asking(port)("/aside") == b"thread"
+    assert time.monotonic() - began < 3.5
+    for line in slow:
+        with contextlib.suppress(OSError):
+            assert line.recv(1) == b""
+        line.close()
+    assert time.monotonic() - began < 60
+    assert asking(port)("/other") == b"thread"
+
+
+def test_with_too_many_open_files_idle_connections_make_room_and_nothing_is_kept_from_coming_in_later(started):
+    port, process = started()
+    worker = worker_of(process)
+    asking(port)()
+    before = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (len(list(Path(f"/proc/{worker}/fd").iterdir())) + 5, before[1]))
+    assert [asking(port)() for _ in range(20)] == [b"main"] * 20
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, before)
+    callers = [asking(port) for _ in range(30)]
+    assert [ask() for ask in callers * 2] == [b"main"] * 60
 
 
 def test_the_end_waits_for_who_is_served_and_not_for_connections(started):

@@ -91,8 +91,9 @@ def _connect(uri: str) -> None:
             retryReads=True,
             serverSelectionTimeoutMS=1500,
             connectTimeoutMS=1000,
-            # What serves a webhook holds one (store/held.py) and takes another beside it.
-            maxPoolSize=2 * WEB_THREADS,
+            # A process has as many threads again for what webhooks have done aside, and each of those holds one
+            # (store/held.py) and takes another beside it.
+            maxPoolSize=3 * WEB_THREADS,
         )
     except (InvalidURI, ConfigurationError, ValueError) as error:
         # What the driver says may quote a part of the password.
