@@ -54,6 +54,7 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
         background.repeat(migrating.Watch().look, every=CLOCK_SECONDS, name="migrations")
         background.repeat(tunnel.Watch(serving).look, every=tunnel.LOOK_SECONDS, name="tunnel")
         background.repeat(lambda: draining.drain_if_needed(serving), every=DRAIN_SECONDS, name="drainer")
+    app.before_request(_name_request)
     webhooks.register(app)
     app.know_posts_under(answering.PREFIX)
     admin.register(app)
@@ -76,6 +77,12 @@ def _tell_of_itself(app: Flask, serving: Runtime, background: jobs.Background) -
     # Called in the opposite order: no beat may follow the goodbye.
     atexit.register(alive.leave)
     atexit.register(background.stop)
+
+
+def _name_request() -> None:
+    # Webhooks name theirs with what Twilio sent along.
+    if not answering.is_webhook():
+        logs.bind_request(request.environ)
 
 
 def _failed(error: Exception) -> Response:

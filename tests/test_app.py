@@ -8,6 +8,8 @@ import pytest
 from gateway.core.errors import ConfigError, SpoolUnavailable
 from gateway.store import connection
 from gateway.store.embedded import EmbeddedMongo
+from tests.conftest import Twilio, fixture
+from tests.webhooks.conftest import captured, named
 
 
 def test_the_root_leads_to_the_admin_page(app):
@@ -24,6 +26,18 @@ def test_an_unforeseen_error_is_a_500_without_a_trace(app, monkeypatch):
     answer = app.test_client().get("/readyz")
     assert answer.status_code == 500
     assert b"ZeroDivisionError" not in answer.data
+
+
+def test_what_is_logged_of_a_request_names_it_and_no_webhook_before_it(app, monkeypatch):
+    monkeypatch.setattr(connection, "ping", lambda: 1 / 0)
+    with captured() as events:
+        named_so = {"X-Request-Id": "text", "I-Twilio-Idempotency-Token": "t"}
+        Twilio(app.test_client()).post("/webhooks/sms", fixture("sms/text"), **named_so)
+        app.test_client().get("/readyz", headers={"X-Request-Id": "look"})
+    (received,), (failed,) = named(events, "message_received"), named(events, "request_failed")
+    assert (received["request_id"], received["idempotency_token"]) == ("text", "t")
+    assert failed["request_id"] == "look"
+    assert "idempotency_token" not in failed
 
 
 def test_readyz_tells_what_would_be_kept_where(tmp_path, make_app, monkeypatch):

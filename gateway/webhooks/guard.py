@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NoReturn
 
-import structlog
 from flask import Flask, Request, Response, current_app, request
 from itsdangerous import BadSignature
 
@@ -18,7 +17,7 @@ from gateway.conversation.receive import Outcome
 from gateway.conversation.runtime import SIMULATED_AT, Runtime, simulated_times
 from gateway.core.errors import Forbidden, Malformed
 from gateway.core.times import parse_moment
-from gateway.logs import log
+from gateway.logs import bind_request, log
 from gateway.webhooks import noted
 from gateway.webhooks.answering import Twiml, runtime, signed_urls
 from gateway.webhooks.noted import Noted
@@ -33,7 +32,7 @@ def _environ_name(header: str) -> str:
     return f"HTTP_{header.upper().replace('-', '_')}"
 
 
-_REQUEST_ID, _IDEMPOTENCY_TOKEN = _environ_name("X-Request-Id"), _environ_name("I-Twilio-Idempotency-Token")
+_IDEMPOTENCY_TOKEN = _environ_name("I-Twilio-Idempotency-Token")
 _SIGNATURE, _SETTINGS = _environ_name(signature.SIGNATURE_HEADER), _environ_name(signature.SETTINGS_HEADER)
 
 
@@ -70,13 +69,10 @@ def twilio_webhook(view: Callable[[Form, datetime], Outcome | Kept | str | None]
 
 def _begin(asked: Request) -> Noted:
     started = time.perf_counter()
-    bound = {"request_id": asked.environ.get(_REQUEST_ID, "")[:64] or f"{time.time_ns():x}"}
     # Twilio repeats this token when it retries, but does not sign it: good for reading logs, never for deciding.
-    if token := asked.environ.get(_IDEMPOTENCY_TOKEN):
-        bound["idempotency_token"] = token[:64]
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(**bound)
-    return noted.begin(Noted(started, bound["request_id"]))
+    token = asked.environ.get(_IDEMPOTENCY_TOKEN)
+    request_id = bind_request(asked.environ, **({"idempotency_token": token[:64]} if token else {}))
+    return noted.begin(Noted(started, request_id))
 
 
 def _verified_form(asked: Request, serving: Runtime, webhook: Noted) -> Form:
