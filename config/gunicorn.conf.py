@@ -1,4 +1,4 @@
-"""gunicorn for the Procfile and `make run`: threads, because a webhook waits for MongoDB's journal."""
+"""gunicorn for the Procfile and `make run`: a main thread for webhooks, threads for all else and for what waits."""
 
 import gc
 import os

@@ -35,7 +35,8 @@ RECEIVE_BYTES, HEAD_BYTES = 64 * 1024, 8 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,5})\r\n", re.IGNORECASE)
 _FRAMED_OTHERWISE = re.compile(rb"\r\n(?:expect|transfer-encoding|upgrade):", re.IGNORECASE)
 
-# How many connections are accepted before another process has its turn, so that they share sixteen.
+# How many connections a process accepts before it gives way to another one, which then accepts some as well. Without
+# that one process often has all that come together, and the other one has nothing to do.
 ACCEPTS = 4
 # macOS has no such call.
 _give_way: Callable[[], None] = getattr(os, "sched_yield", lambda: None)

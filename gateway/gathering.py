@@ -8,7 +8,7 @@ from greenlet import getcurrent, greenlet
 
 from gateway.core.combining import Combiner, Item, Result
 
-# How many make one group at most: a group has as long as one of them alone for its operations.
+# How many make one group at most: the operations of a group have one deadline together, that of a message alone.
 MOST = 250
 
 

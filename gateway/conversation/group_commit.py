@@ -1,8 +1,10 @@
 """Group commit: webhooks that arrive together in a process share one find, one insert and one update of MongoDB.
 
 What a message costs is mostly what its operations cost, on both sides of the wire, and most of the time each waits for
-the journal. While one group is on its way the next one gathers, so nobody waits for company, and the busier the
-process is the more of them share. Measured against one message at a time: benchmarks/webhooks/README.md.
+the journal. What arrives while a group is on its way is the next one: threads stand in line for it (`core.combining`),
+and what the main thread is to serve lies in the sockets until then (`gateway.evented`). So nobody waits for company,
+and the busier the process is the more of them share. Measured against one message at a time:
+benchmarks/webhooks/README.md.
 
 Nothing is believed that one message alone would not have looked up, and every write is the same and in the same order:
 first the messages, whose ids are the claim, then their sessions (rule T2), which wait for both (`store.writing`). Only
@@ -26,8 +28,9 @@ from gateway.store import connection, finding, messages, sessions
 from gateway.store.connection import deadline
 from gateway.store.writing import together
 
-# How far back sessions are looked for, so that nobody's thousands of old ones are read: in thresholds, after each of
-# which a session ends. Whoever has been talking for longer than that goes alone.
+# How long ago, in thresholds, a session may have begun that a group looks for, so that nobody's thousands of old ones
+# are read. Only silence of a threshold ends one, so it may go on for longer: its messages are then stored alone. The
+# second one is for channels where no silence ends a session.
 REACH = 12
 REACH_WITHOUT_THRESHOLD = timedelta(days=1)
 
