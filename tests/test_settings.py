@@ -288,6 +288,32 @@ def test_a_token_where_the_sid_belongs_is_not_shown(given):
     assert token not in line
 
 
+EMPTY = [
+    ("GATEWAY_TWILIO__ACCOUNTS", '{"AC1": [""]}', "AC1 has an empty token"),
+    ("GATEWAY_TWILIO__ACCOUNTS", '{"AC1": ["t", " "]}', "AC1 has an empty token"),
+    ("GATEWAY_TWILIO__ACCOUNTS", '{"AC1": ["t"], "AC2": []}', "AC2 has no token"),
+    ("GATEWAY_TWILIO__SHARED_KEYS", '{"webhooks_sharedkey_a": ""}', "webhooks_sharedkey_a has an empty secret"),
+    ("GATEWAY_TWILIO__SHARED_KEYS", '{"webhooks_sharedkey_a": "\\t"}', "webhooks_sharedkey_a has an empty secret"),
+]
+
+
+@pytest.mark.parametrize("env", ["development", "production", "test"])
+@pytest.mark.parametrize(("name", "value", "reason"), EMPTY, ids=[f"{row[0]}={row[1]}" for row in EMPTY])
+def test_an_empty_secret_that_anybody_could_sign_with_is_refused(given, env, name, value, reason):
+    line = refusal(given, **(PRODUCTION | {"GATEWAY_ENV": env, name: value}))
+    assert line.startswith(f"{name} = (hidden): {reason}")
+    assert "or remove the" in line
+
+
+def test_an_empty_token_in_a_file_is_refused(given, files):
+    (files / "base.toml").write_text('TWILIO_AUTH_TOKEN = ["t", ""]\n')
+    assert refusal(given).startswith("TWILIO_AUTH_TOKEN = (hidden): has an empty token")
+
+
+def test_empty_parts_between_the_commas_of_tokens_are_passed_over(given):
+    assert plain(given(TWILIO_AUTH_TOKEN="new,, old,").twilio_auth_token) == ["new", "old"]
+
+
 HASTY = [
     ("GATEWAY_OUTBOX__LOOKUP_SECONDS", "2", "2.5"),
     ("GATEWAY_OUTBOX__LOOKUP_SECONDS", "29.9", "30"),

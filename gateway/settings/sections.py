@@ -10,9 +10,11 @@ from pydantic_settings import NoDecode
 from gateway.core import identifiers
 from gateway.core.participant import EMAIL, address
 from gateway.settings.values import (
+    AccountTokens,
     Hours,
     IdleMs,
     Networks,
+    SharedKeys,
     TimeOfDay,
     Timezone,
     Weekday,
@@ -102,8 +104,8 @@ class Voice(Section):
 class Twilio(Section):
     """Who may sign webhooks beside the main account, and how messages are sent."""
 
-    accounts: dict[str, list[SecretStr]] = {}
-    shared_keys: dict[str, SecretStr] = {}
+    accounts: AccountTokens = {}
+    shared_keys: SharedKeys = {}
     signatures: str = Field("enforce", pattern=r"^(enforce|observe|observe[ ,]+observe)$")
     api_base_url: str = Field("", pattern=r"^$|^https?://[^\s#?]+$")
     timeout_seconds: float = Field(10, gt=0, le=60)

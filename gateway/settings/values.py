@@ -45,8 +45,39 @@ def _networks(value: object) -> object:
     return [ipaddress.ip_network(part) for part in parts] if isinstance(parts, list) else parts
 
 
+def _is_blank(secret: SecretStr) -> bool:
+    return not secret.get_secret_value().strip()
+
+
+def _without_blanks(secrets: list[SecretStr]) -> list[SecretStr]:
+    if any(map(_is_blank, secrets)):
+        raise ValueError("has an empty token, and with that anybody can sign. Write what Twilio's console shows")
+    return secrets
+
+
+def _tokens(accounts: dict[str, list[SecretStr]]) -> dict[str, list[SecretStr]]:
+    for account, tokens in accounts.items():
+        if not tokens or any(map(_is_blank, tokens)):
+            lacks = "an empty token, and with that anybody can sign" if tokens else "no token"
+            raise ValueError(
+                f"{account} has {lacks}. Write the account's auth token from Twilio's console, or remove the account"
+            )
+    return accounts
+
+
+def _keys(keys: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for name, secret in keys.items():
+        if _is_blank(secret):
+            raise ValueError(
+                f"{name} has an empty secret, and with that anybody can sign. Write the key's secret, or remove the key"
+            )
+    return keys
+
+
 IdleMs = Annotated[int | None, BeforeValidator(idle_ms)]
-Secrets = Annotated[list[SecretStr], NoDecode, BeforeValidator(split)]
+Secrets = Annotated[list[SecretStr], NoDecode, BeforeValidator(split), AfterValidator(_without_blanks)]
+AccountTokens = Annotated[dict[str, list[SecretStr]], AfterValidator(_tokens)]
+SharedKeys = Annotated[dict[str, SecretStr], AfterValidator(_keys)]
 Networks = Annotated[list[IPNetwork], NoDecode, BeforeValidator(_networks)]
 
 

@@ -39,6 +39,15 @@ def test_the_documented_vector():
     assert sign("12345", url, Form(form)) == "L/OH5YylLD5NRKLltdqwSvS0BnU="
 
 
+@pytest.mark.parametrize("blank", ["", " "])
+def test_nothing_is_genuine_by_an_empty_secret(blank):
+    keys = Keyring([blank], main_account=MAIN, accounts={SUB: [blank]}, shared_keys={SHARED: blank})
+    forged, header = expected(URL, FORM, secret=blank), f"a=HMAC-SHA1,key={SHARED}"
+    assert not is_genuine(forged, keys=keys, account_sid=MAIN)
+    assert not is_genuine(forged, keys=keys, account_sid=SUB)
+    assert not is_genuine(forged, keys=keys, settings_header=header)
+
+
 @pytest.mark.parametrize(
     "form",
     [
