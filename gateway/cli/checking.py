@@ -9,8 +9,11 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from gateway import settings
-from gateway.responders import flow_files
+from gateway import logs, responders, settings
+from gateway.conversation import runtime
+from gateway.core.errors import ConfigError
+from gateway.core.flows import Flow
+from gateway.settings import Settings
 
 
 @click.command("check-config")
@@ -23,7 +26,7 @@ def check_config(as_json: bool) -> None:
                GATEWAY_ENV=production gateway check-config --json
     """
     configured = settings.load()
-    flows = flow_files.load(configured)
+    flows = _checked(configured)
     values = dict(_flat(configured.model_dump(mode="python")))
     if as_json:
         click.echo(json.dumps(values, default=str, indent=2))
@@ -35,6 +38,14 @@ def check_config(as_json: bool) -> None:
     click.echo("All settings are valid.")
     if flows:
         click.echo(f"So are the flows in {configured.flow_folder}: {', '.join(flows)}.")
+
+
+def _checked(configured: Settings) -> Mapping[str, Flow]:
+    """Put together what a gateway serves with, and refuse besides what only each answer would fail by."""
+    logs.configure_for_commands(redact=configured.log.redact)
+    if reasons := responders.lacking(configured):
+        raise ConfigError(" ".join(reasons))
+    return runtime.build(configured).flows
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -42,6 +42,15 @@ def _llm(settings: Settings) -> Callable[[Turn], Reply]:
     return llm.build(settings)
 
 
+def lacking(settings: Settings) -> list[str]:
+    """Say what the responders that are chosen lack: a gateway starts without it, and then each answer fails."""
+    from gateway.responders import http_bot, llm
+
+    chosen = {settings.reply.responder, settings.flow.otherwise}
+    found = {"http_bot": http_bot.lacks(settings), "llm": llm.lacks(settings)}
+    return [reason for name, reason in found.items() if reason and name in chosen]
+
+
 def _when_asked(
     name: str, settings: Settings, make: Callable[[Settings], Callable[[Turn], Reply]]
 ) -> Callable[[Turn], Reply]:

@@ -27,8 +27,8 @@ _REMEDIES = {
 def build(settings: Settings) -> Callable[[Turn], Reply]:
     """Make the responder of these settings; without a URL every turn raises an error that says so."""
     bot = settings.http_bot
-    if not bot.url:
-        return _incomplete(settings)
+    if reason := lacks(settings):
+        return _incomplete(settings, reason)
     endpoint = Endpoint(
         "http_bot", "Your bot", "GATEWAY_HTTP_BOT__URL", bot.url, bot.timeout_seconds, bot.tries, _REMEDIES
     )
@@ -140,8 +140,14 @@ def _action(endpoint: Endpoint, value: Any) -> Action:
     return Action(kind, {name: parameter for name, parameter in value.items() if name != "type"})
 
 
-def _incomplete(settings: Settings) -> Callable[[Turn], Reply]:
-    reason = "GATEWAY_HTTP_BOT__URL is empty. Set it to the URL your bot takes POST requests at, then restart."
+def lacks(settings: Settings) -> str:
+    """Say that the URL is missing, and what to set it to; nothing where it is there."""
+    if settings.http_bot.url:
+        return ""
+    return "GATEWAY_HTTP_BOT__URL is empty. Set it to the URL your bot takes POST requests at, then restart."
+
+
+def _incomplete(settings: Settings, reason: str) -> Callable[[Turn], Reply]:
     if settings.reply.responder == "http_bot":
         log.error("responder_incomplete", responder="http_bot", message=reason)
 

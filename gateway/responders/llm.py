@@ -35,8 +35,8 @@ _REMEDIES = {
 def build(settings: Settings) -> Callable[[Turn], Reply]:
     """Make the responder of these settings; without URL or model every turn raises an error that says so."""
     llm = settings.llm
-    if not llm.base_url or not llm.model:
-        return _incomplete(settings)
+    if reason := lacks(settings):
+        return _incomplete(settings, reason)
     url = llm.base_url.rstrip("/") + "/chat/completions"
     endpoint = Endpoint("llm", "The model", "GATEWAY_LLM__BASE_URL", url, llm.timeout_seconds, remedies=_REMEDIES)
     key = llm.api_key.get_secret_value().strip()
@@ -167,13 +167,17 @@ def _tokens(answer: dict[str, Any]) -> int | None:
     return total if type(total) is int else None
 
 
-def _incomplete(settings: Settings) -> Callable[[Turn], Reply]:
+def lacks(settings: Settings) -> str:
+    """Say which settings are missing, and what to set them to; nothing where all are there."""
     remedies = {
         "GATEWAY_LLM__BASE_URL": "" if settings.llm.base_url else "the endpoint, e.g. http://127.0.0.1:11434/v1",
         "GATEWAY_LLM__MODEL": "" if settings.llm.model else "a model that the endpoint offers",
     }
     missing = [f"{name} is empty. Set it to {remedy}." for name, remedy in remedies.items() if remedy]
-    reason = " ".join([*missing, "Then restart."])
+    return " ".join([*missing, "Then restart."]) if missing else ""
+
+
+def _incomplete(settings: Settings, reason: str) -> Callable[[Turn], Reply]:
     if settings.reply.responder == "llm":
         log.error("responder_incomplete", responder="llm", message=reason)
 

@@ -100,6 +100,23 @@ def test_check_config_checks_the_flows_and_names_every_fault(folder, tmp_path):
     assert "bulk_order, callback" in run("check-config", **folder).stdout
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"GATEWAY_REPLY__RESPONDER": "ecco"}, "GATEWAY_REPLY__RESPONDER = 'ecco': no such responder. Choose one of"),
+        ({"GATEWAY_FLOW__OTHERWISE": "flow"}, "GATEWAY_FLOW__OTHERWISE = 'flow': not possible."),
+        ({"GATEWAY_BROKER__URL": "redis://h:port/0"}, "GATEWAY_BROKER__URL is "),
+        ({"GATEWAY_REPLY__RESPONDER": "http_bot"}, "GATEWAY_HTTP_BOT__URL is empty. Set it to"),
+        ({"GATEWAY_REPLY__RESPONDER": "llm", "GATEWAY_LLM__MODEL": "m"}, "GATEWAY_LLM__BASE_URL is empty. Set it to"),
+    ],
+)
+def test_check_config_refuses_what_no_gateway_could_answer_with(folder, given, said):
+    done = run("check-config", **folder, **given)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"Error: {said}")
+
+
 def test_a_short_password_is_refused(folder):
     done = run("users", "add", "ada", "--password-stdin", given="short\n", **folder)
     assert "fewer than 8 characters" in done.stderr

@@ -28,6 +28,7 @@ def _unusable(configured: Settings) -> Iterator[str]:
             load(configured)
         except ConfigError as error:
             yield str(error)
+    yield from responders.lacking(configured)
 
 
 def pitfalls(configured: Settings) -> Iterator[Finding]:

@@ -50,6 +50,21 @@ def test_all_that_would_stop_the_start_is_told_at_once(look):
 
 
 @pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"reply": {"responder": "llm"}, "llm": {"model": "m"}}, ["GATEWAY_LLM__BASE_URL"]),
+        ({"reply": {"responder": "llm"}, "llm": {"base_url": "http://127.0.0.1:9"}}, ["GATEWAY_LLM__MODEL"]),
+        ({"flow": {"otherwise": "http_bot"}}, ["GATEWAY_HTTP_BOT__URL"]),
+        ({"reply": {"responder": "llm"}, "llm": {"base_url": "http://127.0.0.1:9", "model": "m"}}, []),
+        ({"reply": {"responder": "canned"}}, []),
+    ],
+)
+def test_what_the_chosen_responder_lacks_is_wrong(look, given, missing):
+    problems, _ = look(**given)
+    assert [line.partition(" is empty. Set it to ")[0] for line in problems] == missing
+
+
+@pytest.mark.parametrize(
     ("given", "words"),
     [
         ({}, ""),
