@@ -39,13 +39,15 @@ if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
 
 
 def on_starting(server):
-    """Say once, and not in each worker, what is wrong with the responders, the broker or the spool.
+    """Say once, and not in each worker, what is wrong with the database's URI, the responders, the broker or the spool.
 
     The app's modules are imported here as well: workers share them, and one that was killed is back at once.
     """
     import gateway.app  # noqa: F401
     from gateway.conversation import runtime
 
+    if not configured.mongodb_uri:
+        sys.exit("gateway: MONGODB_URI is not set. Set it (mongodb://host/database), or run `gateway serve`.")
     try:
         runtime.build(configured).spool.require_writable()
     except ConfigError as error:

@@ -59,6 +59,14 @@ def test_a_broker_without_its_library_stops_the_start_with_one_line(web, tmp_pat
     assert [line[:35] for line in said.splitlines()] == ["gateway: GATEWAY_BROKER__URL is set"]
 
 
+def test_a_database_nobody_named_stops_the_start_with_one_line(web):
+    process = web(GATEWAY_ENV="production", PORT=str(free_port()), MONGODB_URI="")
+    said, _ = process.communicate(timeout=90)
+    assert process.returncode not in (0, None)
+    (line,) = said.splitlines()
+    assert line.startswith("gateway: MONGODB_URI is not set. Set it")
+
+
 @pytest.fixture
 def procfile(mongo, tmp_path):
     """Run processes of the Procfile with honcho, as hosts of that kind do; all end with the test."""
