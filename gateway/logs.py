@@ -9,7 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, MutableMapping
 from functools import lru_cache
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 import orjson
 import structlog
@@ -142,10 +142,11 @@ class _Lines:
 _render_traceback = structlog.processors.ExceptionRenderer(_traceback)
 
 
-def configure(*, fmt: str, redact: bool) -> None:
-    """Set up structlog and the standard library's logging, both on stdout, one line an event."""
+def configure(*, fmt: str, redact: bool, out: TextIO | None = None) -> None:
+    """Set up structlog and the standard library's logging, both on one stream (stdout), one line an event."""
     global _redacting
     _redacting = redact
+    stream = out or sys.stdout
     forget_configuration()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -160,23 +161,24 @@ def configure(*, fmt: str, redact: bool) -> None:
         structlog.configure(
             processors=[*shared, structlog.processors.JSONRenderer(serializer=_dumps)],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-            logger_factory=_Lines(sys.stdout.buffer),
-            cache_logger_on_first_use=True,
+            logger_factory=_Lines(stream.buffer),
+            # A command's streams are its caller's, and are not to be kept.
+            cache_logger_on_first_use=out is None,
         )
         last: structlog.typing.Processor = structlog.processors.JSONRenderer()
     else:
         last = structlog.dev.ConsoleRenderer(
-            colors=sys.stdout.isatty(),
+            colors=stream.isatty(),
             pad_event_to=22,
             exception_formatter=structlog.dev.plain_traceback,
         )
         structlog.configure(
             processors=[*shared, last],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-            logger_factory=structlog.PrintLoggerFactory(),
+            logger_factory=structlog.PrintLoggerFactory(out),
             cache_logger_on_first_use=False,
         )
-    _configure_stdlib(shared, last)
+    _configure_stdlib(shared, last, stream)
 
 
 def forget_configuration() -> None:
@@ -186,20 +188,17 @@ def forget_configuration() -> None:
 
 def configure_for_commands(*, redact: bool) -> None:
     """Keep standard output for what a command prints: only warnings and worse are told, on stderr."""
-    configure(fmt="console", redact=redact)
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    configure(fmt="console", redact=redact, out=sys.stderr)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 
 def _dumps(event: Event, **_: Any) -> bytes:
     return orjson.dumps(event, default=str)
 
 
-def _configure_stdlib(shared: list[structlog.typing.Processor], last: structlog.typing.Processor) -> None:
+def _configure_stdlib(shared: list[structlog.typing.Processor], last: structlog.typing.Processor, out: TextIO) -> None:
     """Send what libraries log through the same processors."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

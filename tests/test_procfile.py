@@ -1,6 +1,7 @@
 """The lines of the Procfile as a host runs them, without any variable that `make run` sets."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -98,6 +99,8 @@ def test_the_release_line_migrates_in_production(mongo, procfile, tmp_path):
             assert procfile("release").wait(90) == 0, (tmp_path / "log").read_text()
             assert (tmp_path / "log").read_text().count("The database is up to date.") == number
             assert {row["state"] for row in migrations.find({"_id": {"$gte": 0}})} == {"done"}
+    logged = [line.partition("| ")[2] for line in (tmp_path / "log").read_text().splitlines() if "migration_" in line]
+    assert {json.loads(line)["event"] for line in logged} == {"migration_started", "migration_finished"}
 
 
 def test_web_and_worker_run_in_production_and_end_in_order(mongo, procfile, tmp_path):

@@ -18,6 +18,7 @@ from typing import IO
 
 import click
 
+from gateway import logs
 from gateway.cli.children import Patience, require_alive, start, stop
 from gateway.cli.running import Running, forget
 from gateway.conversation import migrating, runtime
@@ -38,9 +39,11 @@ class _Stopped(BaseException):
 
 def serve(configured: Settings) -> int:
     """Run until a signal or until a part of it dies; gives the exit code."""
+    logs.configure(fmt=configured.log.format, redact=configured.log.redact)
     _require_port(configured.port)
     lock = _only_one(configured.data_dir)
-    runtime.build(configured)  # a wrong responder must be said before anything is started
+    # A wrong responder or a spool that keeps nothing must be said before anything is started.
+    runtime.build(configured).spool.require_writable()
     folder = configured.data_dir.resolve()
     stopping = _on_signals()
     mongo = None if configured.mongodb_uri else EmbeddedMongo(folder / "mongo")
@@ -49,13 +52,13 @@ def serve(configured: Settings) -> int:
         if mongo:
             mongo.start()
             configured = configured.model_copy(update={"mongodb_uri": mongo.uri})
-        password = _prepare_database(configured)
+        login = _prepare_database(configured)
         environ = _environment(configured, folder)
         children["web"] = start([*_GUNICORN, "--bind", f"{HOST}:{configured.port}", "wsgi:app"], environ)
         children["worker"] = start(_WORKER, environ)
         _wait_until_up(configured.port, children)
         _note(configured).save(folder)
-        _announce(configured, password)
+        _announce(configured, login)
         return _watch(children, mongo, environ)
     except _Stopped:
         return 0
@@ -120,7 +123,7 @@ def _require_port(port: int) -> None:
 
 
 def _prepare_database(configured: Settings) -> str:
-    """Create the indexes and the first operator; gives the operator's password where it is ours to show."""
+    """Create the indexes and the first operator; gives the words that say how to log in."""
     connection.connect(configured)
     try:
         connection.ping()
@@ -129,16 +132,29 @@ def _prepare_database(configured: Settings) -> str:
             f"MONGODB_URI: no MongoDB takes writes there ({str(error)[:200]}). Start it, or correct it."
         ) from None
     migrating.run("gateway serve")
-    given = configured.admin.password.get_secret_value()
-    kept = configured.data_dir / "admin-password"
     with deadline(10):
-        if given:
+        if given := configured.admin.password.get_secret_value():
             if not users.set_password("admin", given):
                 users.add("admin", given, Clock().now())
-            return ""
-        if not users.exists("admin"):
-            users.add("admin", keep_secret(kept), Clock().now())
-        return keep_secret(kept) if users.authenticate("admin", keep_secret(kept)) else ""
+            return _AS_GIVEN
+        return _login_made_up(configured) if configured.is_development else _login_of_others()
+
+
+_AS_GIVEN = "admin / the password it was given (`gateway users add admin --replace` makes a new one)"
+
+
+def _login_made_up(configured: Settings) -> str:
+    password = keep_secret(configured.data_dir / "admin-password")
+    if not users.exists("admin"):
+        users.add("admin", password, Clock().now())
+    return f"admin / {password}" if users.authenticate("admin", password) else _AS_GIVEN
+
+
+def _login_of_others() -> str:
+    """Say who may log in where no password may be printed, for logs are kept and read by many."""
+    if users.everybody():
+        return "who `gateway users list` names (`gateway users add NAME` makes another)"
+    return "nobody has one yet: `gateway users add NAME` makes one"
 
 
 def _environment(configured: Settings, folder: Path) -> Mapping[str, str]:
@@ -186,15 +202,10 @@ def _note(configured: Settings) -> Running:
     return Running(url, configured.public_url, configured.mongodb_uri, os.getpid())
 
 
-def _announce(configured: Settings, password: str) -> None:
+def _announce(configured: Settings, login: str) -> None:
     """Print what a person needs next: where to look, what to give Twilio, and one command to try."""
     local = f"http://{HOST}:{configured.port}"
     public = configured.public_url.rstrip("/") or local
-    login = (
-        f"admin / {password}"
-        if password
-        else "admin / the password it was given (`gateway users add admin --replace` makes a new one)"
-    )
     gateway = Path(sys.argv[0]).name if shutil.which("gateway") else os.path.relpath(sys.argv[0])
     lines = [
         "",

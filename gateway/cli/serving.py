@@ -2,8 +2,6 @@
 
 import sys
 
-import structlog
-
 from gateway import logs
 from gateway.cli import running
 from gateway.conversation import runtime
@@ -14,8 +12,7 @@ from gateway.settings import Settings
 def connect() -> Settings:
     """Load the settings and connect; what is logged goes to standard error."""
     configured = running.connect()
-    logs.configure(fmt="console", redact=configured.log.redact)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    logs.configure(fmt=configured.log.format, redact=configured.log.redact, out=sys.stderr)
     return configured
 
 

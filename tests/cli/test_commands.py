@@ -34,6 +34,14 @@ def test_an_unknown_responder_stops_the_start_before_anything_runs(folder):
     assert "no such responder. Choose one of none, echo, canned" in done.stderr
 
 
+def test_a_spool_that_keeps_nothing_stops_the_start_before_anything_runs(folder):
+    done = run("serve", GATEWAY_SPOOL__DIR="/proc/nope", PORT="18996", **folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: The spool cannot be written: /proc/nope")
+    assert "set GATEWAY_SPOOL__DIR" in line
+
+
 def test_a_missing_library_is_said_in_one_line(folder):
     code = "import sys; sys.modules['structlog'] = None; from gateway.cli import main; main()"
     done = subprocess.run(

@@ -188,6 +188,22 @@ def test_a_web_process_killed_with_9_is_replaced(running):
     assert running("simulate", "sms").returncode == 0
 
 
+def test_production_logs_json_and_makes_no_password_up(tmp_path, mongo):
+    uri, environ = f"{mongo.uri.rpartition('/')[0]}/first_start", {"GATEWAY_ENV": "production", "SECRET_KEY": "s" * 40}
+    process, log = start(tmp_path, free_port(), MONGODB_URI=uri, TWILIO_AUTH_TOKEN="t", **environ)
+    try:
+        before, _, banner = log.read_text().partition("The gateway runs (production")
+        assert "migration_started" in {json.loads(line)["event"] for line in before.splitlines() if line.strip()}
+        assert "Login      nobody has one yet: `gateway users add NAME` makes one" in banner
+        assert not (tmp_path / "data" / "admin-password").exists()
+        with pymongo.MongoClient(uri) as client:
+            assert client.get_default_database().users.count_documents({}) == 0
+            client.drop_database("first_start")
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 def test_kill_9_of_the_whole_leaves_nothing_behind_and_nothing_lost_and_sigterm_stops_it(tmp_path):
     process, _ = start(tmp_path, free_port())
     environ = clean_environment(GATEWAY_DATA_DIR=str(tmp_path / "data"))
