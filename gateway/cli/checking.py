@@ -27,7 +27,8 @@ def check_config(as_json: bool) -> None:
     """
     configured = settings.load()
     flows = _checked(configured)
-    values = dict(_flat(configured.model_dump(mode="python")))
+    folders = {"spool.dir": configured.spool_dir, "flow.folder": configured.flow_folder}
+    values = dict(_flat(configured.model_dump(mode="python"))) | folders
     if as_json:
         click.echo(json.dumps(values, default=str, indent=2))
         return

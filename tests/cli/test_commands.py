@@ -1,5 +1,6 @@
 """What the command line says when something is wrong, and what it hides."""
 
+import json
 import subprocess
 import sys
 
@@ -98,6 +99,12 @@ def test_check_config_shows_what_is_in_force_and_hides_secrets(folder):
     assert "All settings are valid." in done.stdout
     assert "do-not-show" not in done.stdout
     assert "nor-this" not in done.stdout
+
+
+def test_check_config_shows_the_folders_that_nobody_set(folder):
+    shown = json.loads(run("check-config", "--json", **folder).stdout)
+    assert shown["spool.dir"] == f"{folder['GATEWAY_DATA_DIR']}/spool"
+    assert shown["flow.folder"] == str(ROOT / "config/flows")
 
 
 def test_check_config_checks_the_flows_and_names_every_fault(folder, tmp_path):
