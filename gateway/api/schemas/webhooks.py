@@ -5,20 +5,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from gateway.api.schemas import Body, Moment, Page, PagedQuery, Path, Text, worded
+from gateway.core.notifications import TYPES
 
-EventType = Literal[
-    "session.created",
-    "session.rolled_over",
-    "session.closed",
-    "session.reopened",
-    "message.received",
-    "message.sent",
-    "message.status",
-    "call.started",
-    "call.ended",
-    "person.requested",
-    "*",
-]
+EventType = Literal[*TYPES, "*"]  # type: ignore[valid-type]
 _HOST = r"([A-Za-z0-9]([A-Za-z0-9.\-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
 Url = Annotated[
     str,
