@@ -1,11 +1,12 @@
 """What the API says when something is wrong: problem details (RFC 9457), with a code for programs."""
 
+import json
 from collections.abc import Mapping, Sequence
 
-from flask import Response, request
+from flask import Response, current_app, request
 from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from gateway.core.errors import GatewayError, StoreRefused, StoreUnavailable
 from gateway.logs import log
@@ -120,6 +121,9 @@ def of_validation(error: ValidationError) -> Response:
     """Answer a request whose values do not fit; flask-openapi3 asks for it."""
     kinds = {"query": "query", "path": "path", "header": "header", "body": "body", "form": "form"}
     where = next((name for kind, name in kinds.items() if error.title.lower().endswith(kind)), "body")
+    if where == "body" and (why := _why_unreadable()):
+        unread = FieldProblem(field="body", message=why, code="json_invalid")
+        return Refused(422, "wrong_value", f"body: {why}", field="body", errors=[unread]).response()
     found = [
         FieldProblem(
             field=".".join([where, *(str(part) for part in one["loc"])]),
@@ -131,6 +135,21 @@ def of_validation(error: ValidationError) -> Response:
     first, several = found[0], f" There are {len(found)} such values." if len(found) > 1 else ""
     detail = f"{first.field}: {first.message}.{several}"
     return Refused(422, "wrong_value", detail, field=first.field, errors=found).response()
+
+
+def _why_unreadable() -> str:
+    """Say why the body of a request could not be read as JSON, without a word of it; nothing where it could."""
+    if not request.is_json:
+        return "Send JSON, and say so: Content-Type: application/json."
+    try:
+        current_app.json.loads(request.get_data())
+    except json.JSONDecodeError as error:
+        return f"This is no valid JSON at line {error.lineno}, column {error.colno}: {error.msg}."
+    except UnicodeDecodeError as error:
+        return f"This is no valid JSON: byte {error.start + 1} is no {error.encoding}."
+    except ValueError:
+        return "This is JSON that cannot be read: it is nested too deep, or a number in it is too long."
+    return ""
 
 
 def answer(error: Exception) -> Response:
@@ -145,7 +164,14 @@ def answer(error: Exception) -> Response:
         return Refused(503, "store_unavailable", detail, headers={"Retry-After": str(RETRY_SECONDS)}).response()
     if isinstance(error, HTTPException):
         status = error.code or 500
+        if error.description == NotFound.description:
+            return Refused(status, _CODES[status], _nothing_here()).response()
         kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
         return Refused(status, _CODES.get(status, "refused"), error.description or error.name, headers=kept).response()
     log.exception("request_failed", path=request.path)
     return Refused(500, "our_fault", "That is our fault, and it is in the log.").response()
+
+
+def _nothing_here() -> str:
+    asked = (request.script_root + request.path)[:_QUOTED]
+    return f"There is nothing at {asked!r}. All addresses are in {request.script_root}/api/docs."

@@ -61,11 +61,11 @@ def test_a_key_may_ask_so_often_in_a_minute_and_is_told_when_to_come_back(make_a
 
 
 def test_what_is_not_there_is_a_problem_and_no_page(app, reader):
-    problem(reader.get("/nothing"), 404, "not_found")
+    assert "'/api/v1/nothing'" in problem(reader.get("/nothing"), 404, "not_found")["detail"]
     answer = reader.ask("DELETE", "/me")
     problem(answer, 405, "method_not_allowed")
     assert "GET" in answer.headers["Allow"]
-    problem(app.test_client().get("/api/elsewhere"), 404, "not_found")
+    assert "'/api/elsewhere'" in problem(app.test_client().get("/api/elsewhere"), 404, "not_found")["detail"]
 
 
 def test_a_fault_of_ours_is_a_problem_without_a_trace(app, reader, monkeypatch):

@@ -46,6 +46,30 @@ def test_a_body_nested_deeper_than_python_reads_is_a_wrong_value(owner, depth, o
     assert (answer.status_code, answer.json["code"]) == (422, "wrong_value")
 
 
+UNREADABLE = (
+    (b"{bad", "no valid JSON at line 1, column 2"),
+    (b'{"name":\n  secret}', "no valid JSON at line 2, column 3"),
+    (b'{"name": "\xff"}', "byte 11 is no utf-8"),
+    (b"", "no valid JSON at line 1, column 1"),
+    (b'{"name": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deep"),
+    (b'{"name": ' + b"9" * 5000 + b"}", "too long"),
+)
+
+
+@pytest.mark.parametrize(("written", "words"), UNREADABLE)
+def test_a_body_that_is_no_json_is_told_where_and_not_quoted(owner, written, words):
+    answer = owner.post("/contacts", data=written, content_type="application/json")
+    told = problem(answer, 422, "wrong_value")
+    assert words in told["detail"]
+    assert "secret" not in answer.text
+    assert (told["field"], told["errors"][0]["code"]) == ("body", "json_invalid")
+
+
+def test_a_body_that_is_not_called_json_is_told_so(owner):
+    answer = owner.post("/contacts", data='{"name": "Ada"}', content_type="text/plain")
+    assert "Content-Type: application/json" in problem(answer, 422, "wrong_value")["detail"]
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
 def test_a_number_that_json_does_not_have_is_a_wrong_value(writer, number):
     """Python would read it, and nothing that it is passed on to."""
