@@ -13,6 +13,8 @@ def explain(decision: Mapping[str, Any]) -> str:
     """Say a stored decision in one line, e.g. `reused: 2 min 0 s after the last message, threshold 5 min`."""
     kind = str(decision.get("kind", "")).replace("_", " ")
     reason = _reason(decision)
+    if reason and decision.get("bridges_session_id"):
+        reason += "; in reach of the next session too"
     return f"{kind}: {reason}" if reason else kind
 
 
@@ -23,10 +25,7 @@ def _reason(decision: Mapping[str, Any]) -> str:
     match decision.get("rule"):
         case Rule.FIRST_MESSAGE:
             return "the first message of this sender"
-        case Rule.WITHIN_THRESHOLD:
-            words = f"{gap} after {since}, {limit}"
-            return f"{words}; in reach of the next session too" if decision.get("bridges_session_id") else words
-        case Rule.PAST_THRESHOLD:
+        case Rule.WITHIN_THRESHOLD | Rule.PAST_THRESHOLD:
             return f"{gap} after {since}, {limit}"
         case Rule.NO_THRESHOLD:
             return f"{gap} after {since}, sessions never roll over here"

@@ -193,7 +193,7 @@ def decide(neighbours: Neighbours, moment: datetime, policy: Policy) -> SessionD
         return _open(neighbours, moment, policy, gap, Rule.EVERY_MESSAGE)
     rule = None if before is None else _reason_to_join(before, moment, policy)
     if before is not None and rule is not None:
-        bridged = _in_reach(after, moment, policy) if rule is Rule.WITHIN_THRESHOLD else None
+        bridged = None if _parted(before, after) else _in_reach(after, moment, policy)
         return SessionDecision(
             Kind.REUSED,
             rule,
@@ -236,6 +236,13 @@ def _in_reach(after: SessionView | None, moment: datetime, policy: Policy) -> in
         return None  # one that was deleted takes nothing more, not even what is from before
     distance = ms_between(moment, after.first_message_at)
     return distance if policy.threshold_ms is None or distance <= policy.threshold_ms else None
+
+
+def _parted(before: SessionView, after: SessionView | None) -> bool:
+    """Tell whether somebody ended the one before the other began: nothing between them would have made them one."""
+    if after is None or before.is_open or before.closed_reason == IDLE:
+        return False
+    return before.closed_at is None or before.closed_at <= after.first_message_at
 
 
 def _open(

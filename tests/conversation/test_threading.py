@@ -6,7 +6,8 @@ import mongoengine
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.conversation import upkeep
+from gateway.conversation import channels, upkeep
+from gateway.conversation.channels import Changes
 from gateway.conversation.runtime import build
 from tests.conftest import TEN, Twilio
 from tests.conversation.conftest import Person
@@ -199,6 +200,19 @@ class TestI6LateArrivals:
         ada.say(minutes=3)
         assert self.spans() == [(0, 3, 2, "closed"), (6, 6, 1, "active")]
         assert decisions()[1]["bridges_session_id"] == sessions()[1]["_id"]
+
+    def test_where_sessions_never_end_two_of_before_are_recorded_as_bridged(self, people, quiet_app):
+        ada = people()
+        ada.say(seconds=0)
+        ada.say(seconds=1000)
+        line = str(sessions()[0]["channel_id"])
+        channels.configure(quiet_app.extensions["gateway"], line, Changes(threshold="never"), "ada")
+        with capture_logs() as logged:
+            ada.say(seconds=500)
+        late, next_session = decisions()[1], sessions()[1]["_id"]
+        assert (late["rule"], late["bridges_session_id"]) == ("no_threshold", next_session)
+        (told,) = [line for line in logged if line["event"] == "session_bridged"]
+        assert str(next_session) in told["message"]
 
 
 def test_without_a_threshold_one_message_a_day_stays_one_session(make_app, clock, channel):

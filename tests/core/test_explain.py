@@ -56,6 +56,10 @@ from gateway.core.sessions import Rule
             "reused: arrived late, sent before this session's last message",
         ),
         (
+            {"kind": "reused", "rule": "inside_session", "bridges_session_id": "x"},
+            "reused: arrived late, sent before this session's last message; in reach of the next session too",
+        ),
+        (
             {"kind": "reused", "rule": "joins_next", "next_gap_seconds": 10.5, "threshold_seconds": 3600.0},
             "reused: arrived late, sent 10.5 s before this session's first message, threshold 1 h",
         ),

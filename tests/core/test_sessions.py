@@ -117,3 +117,31 @@ class TestLateArrivals:
     def test_in_reach_of_both_joins_the_earlier_and_records_the_bridge(self):
         decision = decided(session(0), session(500, name="N"), 250)
         assert (decision.session_id, decision.bridges) == ("L", "N")
+
+    @pytest.mark.parametrize(
+        ("before", "moment", "threshold", "rule"),
+        [
+            (session(0), 500, None, Rule.NO_THRESHOLD),
+            (session(0, 400), 300, 900_000, Rule.INSIDE_SESSION),
+            (session(0, live=("CA1",), live_until=at(950)), 900, 300_000, Rule.LIVE_CALL),
+        ],
+    )
+    def test_t4_whatever_lets_it_join_the_earlier_the_bridge_is_recorded(self, before, moment, threshold, rule):
+        decision = decided(before, session(1000, name="N"), moment, threshold=threshold)
+        assert (decision.session_id, decision.rule, decision.bridges) == ("L", rule, "N")
+        assert decision.next_gap_ms == (1000 - moment) * 1000
+
+    def test_inside_a_session_and_out_of_reach_of_the_next_bridges_nothing(self):
+        assert decided(session(0, 400), session(1000, name="N"), 300).bridges is None
+
+    @pytest.mark.parametrize("reason", ["operator", "requested", "merged"])
+    @pytest.mark.parametrize("threshold", [None, 300_000])
+    def test_sessions_that_somebody_parted_are_not_bridged(self, reason, threshold):
+        """On time it would have joined the earlier one as well, and the later one would have begun all the same."""
+        ended = session(0, is_open=False, closed_reason=reason, closed_at=at(400))
+        decision = decided(ended, session(400, name="N"), 250, threshold=threshold)
+        assert (decision.session_id, decision.bridges, decision.next_gap_ms) == ("L", None, None)
+
+    def test_one_that_was_closed_after_the_next_began_is_bridged(self):
+        ended = session(0, is_open=False, closed_reason="operator", closed_at=at(600))
+        assert decided(ended, session(500, name="N"), 250).bridges == "N"
