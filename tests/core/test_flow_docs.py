@@ -9,7 +9,7 @@ from gateway.core import flows
 from gateway.core.flow_parts.endings import ACTIONS
 from gateway.core.flow_parts.fields import FIELD_KEYS
 from gateway.core.flow_parts.wording import TEXTS
-from gateway.core.flows import Kind
+from gateway.core.flows import FlowError, Kind
 from tests.core.flow_samples import AT, parsed, shipped
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "flows.md").read_text()
@@ -37,6 +37,15 @@ def test_the_conversations_of_the_page_go_as_they_are_written(flow, talk):
         advance = flows.step(flow, advance.state, text, at=AT, by=f"m{number}")
         heard.append(advance.text)
     assert heard == [reply.strip() for reply in replies if reply.strip()]
+
+
+def test_the_mistakes_of_the_page_are_told_as_it_shows_them():
+    text = WRITTEN[0].replace('kind = "number"', 'kind = "numbr"', 1).replace("[, {name}]", ", {nmae}")
+    with pytest.raises(FlowError) as refused:
+        parsed(text, "config/flows/table.toml")
+    told = str(refused.value).split("\n")
+    shown = re.findall(r"(?m)^    (config/flows/table.toml: .*?)(?: \.\.\.)?$", PAGE)
+    assert [line[: len(part)] for line, part in zip(told, shown, strict=True)] == shown
 
 
 def test_every_key_kind_action_and_text_is_on_the_page():

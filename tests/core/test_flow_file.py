@@ -292,6 +292,37 @@ def test_all_faults_of_a_file_are_told_at_once():
     assert len(faults(text)) == 4
 
 
+def test_a_key_that_cannot_be_read_hides_no_placeholder_and_no_trigger():
+    text = with_step('kind = "numbr"') + (
+        "[triggers]\nwords = ['stop']\n[endings.completed]\ntext = 'For {quantty}.'\n"
+    )
+    misspelt, placeholder, trigger = faults(text)
+    assert misspelt.startswith(f"{STEP}key \"kind\" is 'numbr'.")
+    assert placeholder.endswith('key "text" has {quantty}, which no step collects. Did you mean quantity?')
+    assert "'stop', which carriers take" in trigger
+
+
+def test_a_way_to_nowhere_hides_no_placeholder():
+    text = with_step('kind = "number"\nnext = "complete"') + "[endings.completed]\ntext = 'For {quantty}.'\n"
+    assert [line.rpartition("Did you mean ")[2] for line in faults(text)] == ["completed?", "quantity?"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        with_step('kidn = "number"\nlabel = "x"'),
+        with_step('kind = "number"') + "[steps.Name]\nkind = 'name'\n",
+        with_step('collect = ["name"]') + "[feilds.name]\nkind = 'name'\n",
+        with_step('colect = ["name"]') + "[fields.name]\nkind = 'name'\n",
+        with_step('kind = "number"').replace("[steps", "[setps"),
+    ],
+)
+def test_what_follows_from_another_mistake_is_not_told_beside_it(text):
+    text += "[endings.completed]\ntext = 'For {quantity} {name}.'\n" if "name" in text else ""
+    text += "[endings.canceled]\ntext = 'No {quantity}.'\n"
+    assert not [line for line in faults(text) if "which no step collects" in line]
+
+
 @pytest.mark.parametrize(
     "pattern",
     [

@@ -1,6 +1,7 @@
 """What only the whole of a flow can show: ways that lead nowhere, words nobody collects, steps nobody reaches."""
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 
 from gateway.core.flow_parts.definition import Condition, Flow, Kind, Outcome, Step, Wording
 from gateway.core.flow_parts.labels import own_labels
@@ -16,11 +17,21 @@ _OF_TEXTS = {"label", "value", "least", "most"}
 
 def check(flow: Flow, faults: list[str]) -> None:
     """Add what is wrong with a flow whose keys are all right by themselves."""
-    for found in (_names, _fields, _targets, _conditions, _placeholders, _triggers):
-        faults += [f"{flow.file}: {fault}" for fault in found(flow)]
+    _add(faults, flow, _names(flow), _fields(flow), _targets(flow), _conditions(flow))
     if not faults:
-        for found in (_unreachable, _loops):
-            faults += [f"{flow.file}: {fault}" for fault in found(flow)]
+        # A way that leads nowhere leaves steps unreached that are so no more once it is mended.
+        _add(faults, flow, _unreachable(flow), _loops(flow))
+    _add(faults, flow, _placeholders(flow, _collected(flow)), _triggers(flow))
+
+
+def check_what_was_read(flow: Flow, faults: list[str]) -> None:
+    """Add what is wrong with a flow whatever the keys mean that could not be read; its names all could."""
+    possible = _collected(flow) | {*flow.steps, *flow.fields}
+    _add(faults, flow, _placeholders(flow, possible), _triggers(flow))
+
+
+def _add(faults: list[str], flow: Flow, *found: Iterator[str]) -> None:
+    faults += [f"{flow.file}: {fault}" for fault in chain(*found)]
 
 
 def check_together(flows: Collection[Flow]) -> list[str]:
@@ -117,12 +128,16 @@ def _condition(flow: Flow, step: Step, condition: Condition) -> str:
     return ""
 
 
-def _placeholders(flow: Flow) -> Iterator[str]:
-    collected = {name for step in flow.steps.values() for name in step.collect}
+def _collected(flow: Flow) -> set[str]:
+    return {name for step in flow.steps.values() for name in step.collect}
+
+
+def _placeholders(flow: Flow, collected: Collection[str]) -> Iterator[str]:
+    known = {*collected, *_FIXED}
     for place, words, more in _wordings(flow):
         for text in (words.text, words.spoken):
             for found in PLACEHOLDER.finditer(text):
-                if found["name"] not in collected | _FIXED | more:
+                if found["name"] not in known | more:
                     hint = near(found["name"], collected) or " Remove it, or collect it."
                     yield f"{place} has {{{found['name']}}}, which no step collects.{hint}"
             rest = PLACEHOLDER.sub("", text)

@@ -11,12 +11,14 @@ from gateway.core.flow_parts.branches import read_branches
 from gateway.core.flow_parts.definition import Field, Flow, FlowError, Outcome, Step, Wording
 from gateway.core.flow_parts.endings import read_endings
 from gateway.core.flow_parts.fields import FIELD_KEYS, read_field
-from gateway.core.flow_parts.table import Table
+from gateway.core.flow_parts.table import Table, is_name
 from gateway.core.flow_parts.wording import TEXTS
 
 DAY_MINUTES = 1440
 LONGEST_MINUTES = 30 * DAY_MINUTES
 STEPS_LIMIT, FIELDS_LIMIT = 50, 30
+# The headings of a file: those with a name behind them, and the others.
+_NAMED, _OTHER = ("steps", "fields", "endings"), ("triggers", "answers", "texts")
 
 
 def read(file_name: str, mapping: Mapping[str, Any], *, timezone: str = "UTC") -> Flow:
@@ -29,9 +31,22 @@ def read(file_name: str, mapping: Mapping[str, Any], *, timezone: str = "UTC") -
     flow = _flow(file, PurePath(file_name).stem, timezone)
     if not faults:
         checks.check(flow, faults)
+    elif flow.steps and _are_names_known(mapping):
+        checks.check_what_was_read(flow, faults)
     if faults:
         raise FlowError("\n".join(dict.fromkeys(faults)))
     return flow
+
+
+def _are_names_known(mapping: Mapping[str, Any]) -> bool:
+    """Tell whether all steps, fields and endings are known by name: what is no name now will be none later."""
+    named = [mapping.get(key, {}) for key in _NAMED]
+    headings = (key for key, value in mapping.items() if isinstance(value, Mapping))
+    return (
+        all(isinstance(table, Mapping) for table in named)
+        and all(is_name(name) for table in named for name in table)
+        and all(key in (*_NAMED, *_OTHER) for key in headings)
+    )
 
 
 def _flow(file: Table, name: str, timezone: str) -> Flow:

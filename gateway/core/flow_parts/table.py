@@ -138,14 +138,12 @@ class Table:
             self.wrong(key, value, f"Write each {noun} as [{key}.name].")
             return {}
         for name in value:
-            if not re.fullmatch(NAME, str(name)):
+            if not is_name(name):
                 self.fault(
                     f'{noun} "{name}" has no usable name. Use small letters, digits and _, up to 40, a letter first.'
                 )
         return {
-            name: Table(self.file, f'{noun} "{name}"', one, self.faults)
-            for name, one in value.items()
-            if re.fullmatch(NAME, str(name))
+            name: Table(self.file, f'{noun} "{name}"', one, self.faults) for name, one in value.items() if is_name(name)
         }
 
     def table(self, key: str) -> "Table":
@@ -158,6 +156,11 @@ class Table:
         for key in self._left:
             mend = near(key, self._known) or f" Remove it. Known are {', '.join(sorted(self._known))}."
             self.fault(f'key "{key}" is not known.{mend}')
+
+
+def is_name(written: object) -> bool:
+    """Tell whether a step, a field or an ending may be called so."""
+    return re.fullmatch(NAME, str(written)) is not None
 
 
 def _is_phrase(value: object) -> bool:
