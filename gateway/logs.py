@@ -193,7 +193,23 @@ def configure_for_commands(*, redact: bool) -> None:
 
 
 def _dumps(event: Event, **_: Any) -> bytes:
-    return orjson.dumps(event, default=str)
+    try:
+        return orjson.dumps(event, default=str)
+    except TypeError:
+        # A number of more than 64 bits, or half a character: whoever logs it must not fail for that.
+        return orjson.dumps({name: _writable(value) for name, value in event.items()}, default=str)
+
+
+def _writable(value: Any) -> Any:
+    """Give a value that a line can hold, or what Python says of it."""
+    try:
+        orjson.dumps(value, default=str)
+    except TypeError:
+        try:
+            return ascii(value)
+        except Exception:
+            return object.__repr__(value)
+    return value
 
 
 def _configure_stdlib(shared: list[structlog.typing.Processor], last: structlog.typing.Processor, out: TextIO) -> None:

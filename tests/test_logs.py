@@ -69,6 +69,24 @@ def test_a_number_inside_a_value_is_shortened(configured, value):
     assert NUMBER not in out.lines()[0]
 
 
+class Silent:
+    """Something that cannot say what it is as text."""
+
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+ODD = [2**64, {"deep": [10**30]}, "\ud800", {1: 2}, 10**5000, Silent()]
+
+
+@pytest.mark.parametrize("value", ODD, ids=["large", "deep", "half", "key", "huge", "silent"])
+def test_whatever_is_logged_becomes_one_line(configured, value):
+    log, out = configured()
+    log.info("odd", value=value)
+    (line,) = out.lines()
+    assert json.loads(line)["event"] == "odd"
+
+
 @pytest.mark.parametrize("fmt", ["json", "console"])
 @pytest.mark.parametrize("name", ["body", "content", "text", "token", "auth_token", "password", "secret"])
 def test_what_is_private_is_never_in_a_line(configured, fmt, name):
