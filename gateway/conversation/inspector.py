@@ -82,16 +82,18 @@ class Inspector:
         batch = [self._ring[number] for number in range(min(len(self._ring), RING))]
         if not batch or connection.breaker.is_open:
             return 0
-        documents = [self._document(key, captured) for key, captured in batch]
+        documents = [document for one in batch if (document := self._storable(*one))]
         try:
             with deadline():
-                inspections.add(documents)
-                inspections.trim({document["verdict"] for document in documents})
+                if documents:
+                    inspections.add(documents)
+                    inspections.trim({document["verdict"] for document in documents})
         except StoreUnavailable:
             return 0
         for _ in batch:
             self._ring.popleft()
-        return len(batch)
+        self.dropped += len(batch) - len(documents)
+        return len(documents)
 
     def flush_steadily(self) -> None:
         """Store what waits, and outlive whatever is wrong with it: no request may stop those behind it."""
@@ -101,6 +103,16 @@ class Inspector:
             log.exception("inspector_failed", dropped=len(self._ring))
             self.dropped += len(self._ring)
             self._ring.clear()
+
+    def _storable(self, key: Any, captured: Captured) -> dict[str, Any] | None:
+        """Give what is stored of a webhook; None where MongoDB cannot hold it, which must cost it alone."""
+        try:
+            document = self._document(key, captured)
+            inspections.check(document)
+        except Exception:
+            log.exception("inspector_failed", dropped=1)
+            return None
+        return document
 
     def facts(self) -> dict[str, Any]:
         """Tell what waits and what was dropped, for the heartbeat."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import bson
 from bson import ObjectId
 
 from gateway.core.times import epoch_ms, from_epoch_ms
@@ -31,6 +32,11 @@ class Page:
 def add(documents: Sequence[Mapping[str, Any]]) -> None:
     """Store inspections, each with an `_id` of ours: what is there already stays, so this may be repeated."""
     insert_new(InspectionDocument, documents)
+
+
+def check(document: Mapping[str, Any]) -> None:
+    """Raise whatever MongoDB's driver will where it cannot hold this: it refuses all that is added together."""
+    bson.encode(document)
 
 
 def new_id() -> ObjectId:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flask import Response, request
+from flask import Request, Response, request
 
 from gateway.channels import signature
 from gateway.channels.diagnosis import Seen
@@ -14,6 +14,9 @@ from gateway.webhooks.noted import Noted
 # A form beyond this is only measured: what waits to be stored stays in memory meanwhile.
 FORM_BYTES = 64_000
 
+# The largest number that MongoDB and a log line hold.
+_LARGEST = 2**63 - 1
+
 _FORWARDED = ("X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Original-Host",
               "Forwarded")  # fmt: skip
 _REASONS = {404: "unknown_path", 405: "wrong_method", 503: "unavailable"}
@@ -23,6 +26,11 @@ def reason_for(response: Response, webhook: Noted | None) -> str:
     """Say why a webhook was refused; empty where it was taken."""
     rejected = webhook.rejected if webhook else ""
     return rejected or ("" if response.status_code < 400 else _REASONS.get(response.status_code, "failed"))
+
+
+def declared_length(asked: Request) -> int:
+    """Give how long a request says its body is; nobody is kept from claiming any number."""
+    return min(asked.content_length or 0, _LARGEST)
 
 
 def seen(serving: Runtime, urls: Sequence[str]) -> Seen:
@@ -52,7 +60,7 @@ def captured(
         seen=seen(serving, urls),
         headers=tuple(request.headers.items()),
         form=webhook.form if webhook and read <= FORM_BYTES else None,
-        body_bytes=read or request.content_length or 0,
+        body_bytes=read or declared_length(request),
         signature=request.headers.get(signature.SIGNATURE_HEADER, "")[:200],
         settings_header=request.headers.get(signature.SETTINGS_HEADER, "")[:500],
         reason=reason_for(response, webhook),

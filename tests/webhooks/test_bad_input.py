@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import orjson
 import pytest
 from flask import Flask
 
@@ -156,6 +157,19 @@ def test_a_body_over_a_million_bytes_without_a_length_gets_400(app, db, logged, 
     )  # fmt: skip
     refused(answer, logged, "too_large")
     assert contents(db) == {}
+
+
+@pytest.mark.parametrize("length", ["9223372036854775808", "9" * 20])
+def test_a_body_whose_length_no_log_line_holds_gets_400(app, db, logged, length):
+    claimed = {"CONTENT_LENGTH": length}
+    refused(post_raw(app, b"", fixture("sms/text"), environ_overrides=claimed), logged, "too_large")
+    orjson.dumps(named(logged, "webhook_rejected"), default=str)
+    assert contents(db) == {}
+
+
+def test_a_length_of_thousands_of_digits_gets_403(app, db):
+    answer = post_raw(app, b"", fixture("sms/text"), environ_overrides={"CONTENT_LENGTH": "9" * 5000})
+    assert (answer.status_code, contents(db)) == (403, {})
 
 
 class HungUp(io.BytesIO):

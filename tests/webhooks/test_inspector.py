@@ -1,5 +1,7 @@
 """The webhook inspector: what it keeps of a request, why a signature failed, and that nothing can overload it."""
 
+import dataclasses
+
 import bson
 import pytest
 
@@ -157,6 +159,23 @@ def test_while_mongodb_is_away_what_waits_stays_and_webhooks_go_on(inspected, ap
     assert app.test_client().post(SMS, data={"Body": "x"}).status_code == 403
     monkeypatch.undo()
     assert len(inspected()) == 2
+
+
+def test_a_length_that_mongodb_cannot_hold_is_kept_as_the_largest_it_can(inspected, app):
+    app.test_client().get("/webhooks/x", environ_overrides={"CONTENT_LENGTH": "9223372036854775808"})
+    (seen,) = inspected()
+    assert seen["omitted"]["body_bytes"] == 2**63 - 1
+
+
+def test_what_mongodb_cannot_hold_costs_none_of_those_it_waits_with(inspected, app):
+    inspector = app.extensions["inspector"]
+    for _ in range(3):
+        app.test_client().post(SMS, data={"Body": "x"})
+    key, captured = inspector._ring[1]
+    inspector._ring[1] = key, dataclasses.replace(captured, body_bytes=2**64)
+    inspector.flush_steadily()
+    assert len(inspected()) == 2
+    assert inspector.facts() == {"inspections": {"waiting": 0, "dropped": 1}}
 
 
 def test_an_inspector_that_breaks_fails_no_webhook(app, twilio, monkeypatch):
