@@ -7,7 +7,8 @@ that names something in its path fails here until `known` says what to ask it fo
 import functools
 import io
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,9 +16,11 @@ import mongoengine
 import pytest
 from bson import ObjectId
 from flask import Flask
+from greenlet import greenlet
 from pymongo.monitoring import CommandListener
 
 from gateway.core.pointing import Layer, Layers
+from gateway.gathering import Gathering
 from gateway.store import (
     api_keys,
     connection,
@@ -50,6 +53,7 @@ READ = -1
 # What is few is sorted in memory: what one person has, a page, what a search found. There are five times as many.
 FEW, SESSIONS = MOST_MATCHES, MOST_MATCHES * 5
 LINE = "sms:+15017122661"
+GROUP = 8
 
 LISTS = [
     "", "?type=voice", "?status=archived", "?type=sms&status=closed", "?channel=sms:%2B15017122661", "?tag=vip",
@@ -115,6 +119,13 @@ class Sent(CommandListener):
             if not _is_stream(one):
                 self.by_shape.setdefault(repr(_shape(one)), (self.asked, one))
 
+    def looked_up(self, asked: str, times: int) -> Iterator[tuple[str, str]]:
+        """Tell the collection and the field of each find of so many values at once."""
+        for by, command in self.by_shape.values():
+            for field, wanted in command.get("filter", {}).items():
+                if by == asked and isinstance(wanted, Mapping) and len(wanted.get("$in", ())) == times:
+                    yield command["find"], field
+
     def succeeded(self, event: Any) -> None: ...
 
     def failed(self, event: Any) -> None: ...
@@ -137,7 +148,8 @@ def _shape(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: one if name in EXPLAINED else _shape(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return sorted({repr(_shape(one)) for one in value})
+        # One value may be looked up in another way than several.
+        return [len(value) > 1, *sorted({repr(_shape(one)) for one in value})]
     return type(value).__name__
 
 
@@ -252,6 +264,37 @@ def webhooks(app: Flask, clock: Any, twilio: Twilio) -> None:
     app.extensions["inspector"].flush()
 
 
+def groups(app: Flask) -> None:
+    """Send texts of several senders as one group, and then what is said in several calls."""
+    people = [f"+1555000{number:04}" for number in range(GROUP)]
+    calls = [f"CA{number:032x}" for number in range(9000, 9000 + GROUP)]
+    for person, call in zip(people, calls, strict=True):
+        Twilio(app.test_client()).sms(From=person, MessageSid=f"SMfirst{person}")
+        Twilio(app.test_client()).call(From=person, CallSid=call)
+
+    def text(person: str) -> None:
+        Twilio(app.test_client()).sms(From=person, MessageSid=f"SMthen{person}")
+
+    def speak(call: str, person: str) -> None:
+        said = fixture("voice/gather_speech") | {"CallSid": call, "From": person}
+        Twilio(app.test_client()).post("/webhooks/voice/turn?turn=1", said)
+
+    together(app, [functools.partial(text, person) for person in people])
+    together(app, [functools.partial(speak, *one) for one in zip(calls, people, strict=True)])
+
+
+def together(app: Flask, posts: Sequence[Callable[[], None]]) -> None:
+    """Let webhooks gather as in the main thread of a web process, and be stored at once."""
+    serving, gathering = app.extensions["gateway"], Gathering[Any, Any]()
+    app.extensions["gateway"] = replace(serving, commits=gathering)
+    for post in posts:
+        greenlet(post).switch()
+    assert len(gathering) == len(posts)
+    for here, result in gathering.serve():
+        here.switch(result)
+    app.extensions["gateway"] = serving
+
+
 def known(db: Any, owner: Program) -> dict[str, str]:
     """Make what routes name, and give their names for it."""
     hook = owner.post("/webhooks", json={"url": "https://example.com/hook", "events": ["message.received"]}).json
@@ -340,6 +383,9 @@ def test_no_command_of_a_webhook_a_page_or_the_api_reads_a_collection_or_sorts_o
     _, key = api_keys.add("test", ["admin"], TEN, by="a test")
     sent.asked = "a webhook"
     webhooks(app, clock, twilio)
+    sent.asked = "a group"
+    groups(app)
+    assert {("sessions", "keys"), ("messages", "_id")} <= set(sent.looked_up("a group", GROUP))
     sent.asked = "the command line"
     newest = db.messages.find_one({"communication_type": "sms"}, sort=[("storedAt", -1)])
     watch_and_point(db, newest["_id"], str(newest["session_id"]))
