@@ -1,4 +1,4 @@
-"""How long the finder takes to find a sender's sessions: the functions that a webhook calls, at every size in turns."""
+"""How long the finder takes to find senders' sessions: the functions that webhooks call, at every size in turns."""
 
 import random
 import statistics
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.console.filling import LINES, NEWEST
+from benchmarks.console.filling import LINES, NEWEST, YEARS
 from benchmarks.measuring import connect
 from benchmarks.scale.databases import Mongo, name_of
 from gateway.store import finding
@@ -16,6 +16,10 @@ SOME = 2_000
 
 # How the open session is asked for: by its own partial index, as a unique key is.
 HELD = "holder of an open key"
+
+# Webhooks that arrive together ask for the sessions of all their senders at once.
+TOGETHER = 16
+GROUP = f"a group: {TOGETHER} with open sessions"
 
 
 def measure(mongo: Mongo, sizes: Sequence[str], rounds: int) -> list[dict[str, Any]]:
@@ -27,29 +31,39 @@ def measure(mongo: Mongo, sizes: Sequence[str], rounds: int) -> list[dict[str, A
         for size in sizes:
             connect(mongo.server, mongo.folder, name_of(size))
             for kind, keys in senders[size].items():
-                ask = _find_open if kind == HELD else _find
-                for key in chance.sample(keys, min(len(keys), 20)):
-                    ask(key)
+                ask = ASKED.get(kind, _find)
+                for some in chance.sample(keys, min(len(keys), 20)):
+                    ask(some)
                 took.setdefault((kind, size), []).append(_block(mongo, chance.choices(keys, k=BLOCK), ask))
     first = sizes[0]
     kinds = dict.fromkeys(kind for kind, _ in took)
     return [_row(kind, size, took[kind, size], took[kind, first]) for kind in kinds for size in sizes]
 
 
-def _find(key: str) -> None:
-    finding.find_neighbours([key], NEWEST)
+def _find(keys: Sequence[str]) -> None:
+    finding.find_neighbours(keys, NEWEST)
 
 
-def _find_open(key: str) -> None:
-    finding.find_holder([key])
+def _find_open(keys: Sequence[str]) -> None:
+    finding.find_holder(keys)
 
 
-def _block(mongo: Mongo, keys: Sequence[str], ask: Callable[[str], None]) -> tuple[float, float, float]:
+def _find_group(keys: Sequence[str]) -> None:
+    # As far back as there are any: in small databases the last hour has none.
+    assert len(finding.find_newest(keys, NEWEST - YEARS)) == TOGETHER
+
+
+ASKED = {HELD: _find_open, GROUP: _find_group}
+
+
+def _block(
+    mongo: Mongo, keys: Sequence[Sequence[str]], ask: Callable[[Sequence[str]], None]
+) -> tuple[float, float, float]:
     """Give the microseconds of one: what MongoDB says, the median that the gateway waits, and what it computes."""
     waited, before, computed = [], mongo.spent_us(), time.thread_time()
-    for key in keys:
+    for some in keys:
         started = time.perf_counter()
-        ask(key)
+        ask(some)
         waited.append((time.perf_counter() - started) * 1e6)
     computed = (time.thread_time() - computed) * 1e6 / len(keys)
     return (mongo.spent_us() - before) / len(keys), statistics.median(waited), computed
@@ -66,8 +80,11 @@ def _row(
     return row
 
 
-def _senders(mongo: Mongo, size: str, chance: random.Random) -> dict[str, list[str]]:
-    """Give keys of senders: some that write all the time, any, one with thousands of sessions, and one nobody knows."""
+def _senders(mongo: Mongo, size: str, chance: random.Random) -> dict[str, list[list[str]]]:
+    """Give what is looked up at once, the keys of a sender or of several.
+
+    Some write all the time, then any, one with thousands of sessions, one nobody knows, and groups.
+    """
     sessions = mongo.database(size).sessions
     open_ones = [row["keys"][0] for row in sessions.find({"open_keys": {"$exists": True}}, {"keys": 1}).limit(SOME)]
     step = max(1, sessions.estimated_document_count() // SOME)
@@ -82,10 +99,12 @@ def _senders(mongo: Mongo, size: str, chance: random.Random) -> dict[str, list[s
         ]
     )
     kind, ours, _ = LINES[0]
-    return {
+    alone = {
         "hot: 50 with an open session": open_ones[:50],
         "random: any of them": any_ones,
         "regular: thousands of sessions": [row["_id"] for row in regular],
         "unknown": [f"{kind}|{ours}|+1888{chance.randrange(10**7):07}" for _ in range(SOME)],
         HELD: open_ones,
     }
+    groups = [chance.sample(open_ones, TOGETHER) for _ in range(BLOCK)]
+    return {who: [[key] for key in keys] for who, keys in alone.items()} | {GROUP: groups}
