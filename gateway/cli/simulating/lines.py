@@ -21,10 +21,15 @@ from gateway.settings import Settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+# Somebody whom --gap took into the future writes on there, not in the past.
+_A_MOMENT = timedelta(seconds=1)
+
 url_option = click.option("--url", help="Base URL of another gateway than the one of this folder.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 at_option = click.option("--at", help="Received at this time, e.g. 2026-03-01T10:00:00Z (development only).")
-gap_option = click.option("--gap", type=float, help="Received this many seconds after the one before.")
+gap_option = click.option(
+    "--gap", type=float, help="Received this many seconds after the one before. What follows goes on from there."
+)
 
 
 def _addressed(_context: click.Context, _option: click.Parameter, value: str) -> str:
@@ -72,9 +77,26 @@ def _moment(configured: Settings, at: str | None, gap: float | None, who: str) -
             return parse_moment(at)
         except ValueError as error:
             raise click.UsageError(f"--at: {error}") from None
+    times, now = _last_times(configured), floor_ms(datetime.now(UTC))
     if gap is not None:
-        return _last_times(configured).get(who, floor_ms(datetime.now(UTC))) + timedelta(seconds=gap)
-    return None
+        return times.get(who, now) + timedelta(seconds=gap)
+    return _going_on(times, who, now)
+
+
+def _going_on(times: dict[str, datetime], who: str, now: datetime) -> datetime | None:
+    """Give the moment after the last of a person, by whichever channel, where that is in the future; else None."""
+    last = max((time for other, time in times.items() if _person(other) == _person(who)), default=now)
+    if last <= now:
+        return None
+    at = last + _A_MOMENT
+    click.echo(
+        f"Received at {at:%Y-%m-%d %H:%M:%S} UTC: it goes on from the one before. --at sets another time.", err=True
+    )
+    return at
+
+
+def _person(who: str) -> str:
+    return who.partition(" ")[2].rpartition(" ")[0]
 
 
 def _times_path(configured: Settings) -> Path:

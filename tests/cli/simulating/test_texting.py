@@ -1,5 +1,7 @@
 """`gateway simulate sms` and `whatsapp` with what comes beside words, and `status`."""
 
+from datetime import UTC, datetime
+
 import mongoengine
 import pytest
 from flask import Flask, Response
@@ -10,6 +12,19 @@ from tests.conversation.worker import Worker
 from tests.stand_ins.serving import Served
 
 NOBODY = {"twilio_account_sid": "", "twilio": {}}
+
+
+def test_what_follows_a_gap_goes_on_from_there(served, gateway, told):
+    served(**NOBODY)
+    gateway("simulate", "sms", "--at", datetime.now(UTC).isoformat())
+    (later,) = told("simulate", "sms", "--gap", 400)
+    said = gateway("simulate", "sms", "--body", "yes")
+    assert "it goes on from the one before. --at sets another time." in said
+    assert "reused: 1 s after the last message" in said
+    assert f"session {later['decision']['session_id']}" in said
+    assert "reused: 4 min 0 s after the last message" in gateway("simulate", "sms", "--gap", 240)
+    assert "it goes on from the one before" in gateway("simulate", "whatsapp")
+    assert "goes on" not in gateway("simulate", "sms", "--from", "+15550009999")
 
 
 def test_a_file_of_this_folder_is_fetched_and_kept(served, gateway, told, clock, tmp_path):
