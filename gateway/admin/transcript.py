@@ -11,7 +11,7 @@ from gateway.admin.attached import Attached
 from gateway.admin.listed import utc
 from gateway.admin.timeline import Failure, Timeline
 from gateway.channels import CHANNELS
-from gateway.core.explain import explain
+from gateway.core.explain import explain, unanswered
 from gateway.core.messages import VOICE
 from gateway.core.times import spoken
 
@@ -146,8 +146,8 @@ def _tags(message: Mapping[str, Any], metadata: Mapping[str, Any], call: bool) -
         yield Tag(f"moved here by {moved[-1].get('by')}")
     if waited := metadata.get("spooledSeconds"):
         yield Tag(f"filed {spoken(round(waited) * 1000)} later")
-    if unanswered := wording.UNANSWERED.get((message.get("answer") or {}).get("reason", "")):
-        yield Tag(unanswered, "warn")
+    if words := unanswered(message.get("answer") or {}):
+        yield Tag(words, "warn")
     if keyword := metadata.get("keyword"):
         yield Tag(wording.KEYWORDS.get(keyword, wording.value(keyword)), "warn")
 

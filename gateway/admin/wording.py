@@ -11,20 +11,6 @@ KEYWORDS = {
     "help": "HELP · asked for help",
 }
 
-# Why no responder was asked about a message.
-UNANSWERED = {
-    "too_late": "filed too late to be answered",
-    "outage": "came while MongoDB was away",
-    "handed_over": "not answered: the bot is off",
-    "hourly_limit": "not answered: too many automatic answers",
-    "out_of_hours": "outside business hours",
-    "resent": "not answered: replayed from what another gateway had stored",
-    "blocked": "not answered: on the blocklist",
-    "opted_out": "not answered: opted out",
-    "call_limit": "the call had lasted too long",
-    "before_question": "not answered: written before the flow asked its question",
-}
-
 # What is shown beside a message: these parameters, the first of which stands for the rest.
 FACTS = {
     "Location": ("Label", "Address", "Latitude", "Longitude"),

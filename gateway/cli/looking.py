@@ -11,7 +11,7 @@ from rich.table import Table
 
 from gateway.cli import serving
 from gateway.conversation.runtime import Runtime
-from gateway.core.explain import explain
+from gateway.core.explain import explain, unanswered
 from gateway.core.jsonlike import plain
 from gateway.core.searching import number_starts
 from gateway.core.spans import moment_of
@@ -173,6 +173,8 @@ def _print_message(row: Mapping[str, Any]) -> None:
     click.echo(f"  {row.get('content') or ''}{files}")
     if decision := row.get("decision"):
         click.echo(f"  -> {explain(decision)}")
+    if words := unanswered(row.get("answer") or {}):
+        click.echo(f"  {words}")
 
 
 def _moment(at: datetime | None) -> str:

@@ -1,4 +1,4 @@
-"""Decisions in words, for the person who must find out why a message went where it went."""
+"""Decisions in words, for the person who must find out why a message went where it went, and was not answered."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,20 @@ from gateway.core.times import short_seconds, spoken
 
 _AFTER = "the last message"
 
+# Why no responder was asked about a message.
+_UNANSWERED = {
+    "too_late": "filed too late to be answered",
+    "outage": "came while MongoDB was away",
+    "handed_over": "not answered: the bot is off",
+    "hourly_limit": "not answered: too many automatic answers",
+    "out_of_hours": "outside business hours",
+    "resent": "not answered: replayed from what another gateway had stored",
+    "blocked": "not answered: on the blocklist",
+    "opted_out": "not answered: opted out",
+    "call_limit": "the call had lasted too long",
+    "before_question": "not answered: written before the flow asked its question",
+}
+
 
 def explain(decision: Mapping[str, Any]) -> str:
     """Say a stored decision in one line, e.g. `reused: 2 min 0 s after the last message, threshold 5 min`."""
@@ -16,6 +30,11 @@ def explain(decision: Mapping[str, Any]) -> str:
     if reason and decision.get("bridges_session_id"):
         reason += "; in reach of the next session too"
     return f"{kind}: {reason}" if reason else kind
+
+
+def unanswered(answer: Mapping[str, Any]) -> str:
+    """Say why a message was not answered, e.g. `not answered: the bot is off`; empty where no reason is stored."""
+    return _UNANSWERED.get(answer.get("reason") or "", "")
 
 
 def _reason(decision: Mapping[str, Any]) -> str:

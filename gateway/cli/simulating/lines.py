@@ -13,11 +13,12 @@ from gateway import settings
 from gateway.cli import running
 from gateway.cli.entries import printable_lines
 from gateway.conversation.simulation.forms import PERSON
-from gateway.conversation.simulation.line import Line, signing_token
-from gateway.core.explain import explain
+from gateway.conversation.simulation.line import Line, signing_token, stored_answer
+from gateway.core.explain import explain, unanswered
 from gateway.core.participant import is_address
 from gateway.core.times import floor_ms, parse_moment
 from gateway.settings import Settings
+from gateway.store.answers import NONE, QUEUED
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -133,5 +134,15 @@ def show(line: Line, as_json: bool) -> None:
             again = " (redelivery: nothing stored)" if step["decision"]["duplicate"] else ""
             click.echo(f"  {explain(step['decision']['decision'])}{again}")
             click.echo(f"  session {step['decision']['session_id']}, message {step['decision']['message_id']}")
-            if step["decision"]["answer"] == "queued":
-                click.echo(f"  answered by the worker: {line.url}/admin/sessions/{step['decision']['session_id']}")
+            _show_silence(line, step["decision"])
+
+
+def _show_silence(line: Line, decision: dict[str, Any]) -> None:
+    """Say why nothing was said, where that is known, and where what the worker says is to be seen."""
+    if decision["answer"] not in (NONE, QUEUED):
+        return
+    stored = stored_answer(decision) if running.connect_if_known(line.url) else {}
+    if words := unanswered(stored):
+        click.echo(f"  {words}")
+    elif stored.get("state", decision["answer"]) == QUEUED:
+        click.echo(f"  left to the worker: {line.url}/admin/sessions/{decision['session_id']}")

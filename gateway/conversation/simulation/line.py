@@ -1,6 +1,7 @@
 """A line to a gateway that runs: webhooks signed and posted as Twilio does, and what they were answered."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -13,9 +14,10 @@ from gateway.conversation.runtime import SIMULATED_AT, simulated_times
 from gateway.core.messages import InboundMessage
 from gateway.core.participant import address, participant
 from gateway.core.sessions import Scope, session_keys
-from gateway.core.times import floor_ms
+from gateway.core.times import MILLISECOND, floor_ms, parse_moment
 from gateway.settings import Settings
-from gateway.store import finding
+from gateway.store import finding, transcripts
+from gateway.store.connection import deadline
 
 _PATIENCE_SECONDS = 20
 _CHAT_REMEDIES = {
@@ -120,6 +122,14 @@ def _chat_told(told: dict[str, Any]) -> dict[str, Any]:
         "decision": asked.get("metadata", {}).get("decision", {}),
     }
     return {"twiml": told.get("content", ""), "decision": decision}
+
+
+def stored_answer(decision: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give what is stored as the answer to a message by what its webhook was told; empty where nothing is."""
+    at = parse_moment(decision["received_at"])
+    with deadline():
+        rows = transcripts.page(decision["session_id"], None, limit=10, since=at, before=at + MILLISECOND).messages
+    return next((row.get("answer") or {} for row in rows if row["_id"] == decision["message_id"]), {})
 
 
 def session_ids(configured: Settings, communication_type: str, sender: str, to: str, *, limit: int) -> list[str]:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import mongoengine
 import pytest
+from bson import ObjectId
 from flask import Flask, Response
 
 from gateway.clients import build
@@ -25,6 +26,20 @@ def test_what_follows_a_gap_goes_on_from_there(served, gateway, told):
     assert "reused: 4 min 0 s after the last message" in gateway("simulate", "sms", "--gap", 240)
     assert "it goes on from the one before" in gateway("simulate", "whatsapp")
     assert "goes on" not in gateway("simulate", "sms", "--from", "+15550009999")
+
+
+def test_a_message_that_is_not_answered_says_why(served, gateway, told):
+    served(**NOBODY)
+    (step,) = told("simulate", "sms")
+    session = step["decision"]["session_id"]
+    mongoengine.get_db().sessions.update_one({"_id": ObjectId(session)}, {"$set": {"bot_off": True}})
+    assert "\n  not answered: the bot is off\n" in gateway("simulate", "sms")
+    assert "\n  not answered: the bot is off\n" in gateway("sessions", "show", session)
+
+
+def test_what_a_worker_answers_is_left_to_it(served, gateway):
+    served(**NOBODY, reply={"responder": "http_bot"}, http_bot={"url": "https://bot.example.com"})
+    assert "\n  left to the worker: http://127.0.0.1:" in gateway("simulate", "sms")
 
 
 def test_a_file_of_this_folder_is_fetched_and_kept(served, gateway, told, clock, tmp_path):
