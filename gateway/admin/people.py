@@ -38,7 +38,7 @@ def add_person() -> ResponseReturnValue:
         with deadline():
             people.add(runtime(), login.name(), name, password, _role(), _channels())
     except CannotChange as refusal:
-        return _page(refusal=str(refusal)), 409
+        return _page(refusal=str(refusal), of=""), 409
     return _page(made=(name, password))
 
 
@@ -50,7 +50,7 @@ def change_person(name: str) -> ResponseReturnValue:
         with deadline():
             people.change(runtime(), login.name(), name, _role(), _channels())
     except CannotChange as refusal:
-        return _page(refusal=str(refusal)), 409
+        return _page(refusal=str(refusal), of=name), 409
     return redirect(url_for(".people_list"))
 
 
@@ -79,11 +79,19 @@ def remove_person(name: str) -> ResponseReturnValue:
     return redirect(url_for(".people_list"))
 
 
-def _page(*, made: tuple[str, str] | None = None, refusal: str = "") -> str:
+def _page(*, made: tuple[str, str] | None = None, refusal: str = "", of: str | None = None) -> str:
+    """Show everybody; `of` is whose form was refused, "" the one that adds somebody: it stays as it was filled in."""
     with deadline():
         everybody, lines = users.everybody(), channels.by_id()
     return render_template(
-        "people.html", everybody=everybody, lines=lines, duties=_DUTIES, made=made, refusal=refusal, form=request.form
+        "people.html",
+        everybody=everybody,
+        lines=lines,
+        duties=_DUTIES,
+        made=made,
+        refusal=refusal,
+        of=of,
+        given={"name": request.form.get("name", ""), "role": _role(), "channels": _channels()},
     )
 
 

@@ -52,6 +52,33 @@ def test_what_cannot_be_added_is_said_and_nobody_is(console, form, said):
     assert len(users.everybody()) == 1
 
 
+def chosen(page, form):
+    """Tell what a form of a page would send: the values of what is ticked in it."""
+    (fields,) = re.findall(rf'action="{form}">(.*?)</form>', page, re.DOTALL)
+    return re.findall(r'value="([^"]+)" checked', fields)
+
+
+def test_who_is_refused_is_given_back_with_no_more_rights_than_were_chosen(console, log_in, twilio):
+    twilio.sms()
+    twilio.whatsapp()
+    log_in("ben", "agent")
+    wanted = {"name": "ben", "role": "viewer", "sees": "some", "channels": SMS}
+    answer = console.post("/admin/people", form_on="/admin/people", **wanted)
+    assert answer.status_code == 409
+    assert chosen(answer.text, "/admin/people") == ["viewer", "some", SMS]
+    assert chosen(answer.text, "/admin/people/ben") == ["agent", "all"]
+
+
+def test_a_change_that_is_refused_stays_open_as_it_was_chosen(console, log_in, twilio):
+    twilio.sms()
+    log_in("ben", "agent")
+    answer = console.post("/admin/people/ben", form_on="/admin/people", role="viewer", sees="some")
+    assert answer.status_code == 409
+    assert chosen(answer.text, "/admin/people/ben") == ["viewer", "some"]
+    assert chosen(answer.text, "/admin/people") == ["agent", "all"]
+    assert answer.text.count("<details open") == 1
+
+
 def test_the_only_admin_stays_one(console):
     answer = console.post("/admin/people/admin", form_on="/admin/people", role="viewer", sees="all")
     assert answer.status_code == 409
