@@ -252,6 +252,17 @@ def test_a_key_is_shown_once_and_ended(console, db):
     assert "revoked" in console.page(path)
 
 
+def test_a_key_is_limited_to_the_channels_that_are_ticked_whatever_else_is(console, twilio, db):
+    twilio.sms()
+    twilio.whatsapp()
+    path = f"{HERE}/keys"
+    refused = console.post(path, form_on=path, name=" ", scope="read", channel="sms:+15017122661")
+    assert re.findall(r'value="([^"]+)" checked', refused.text) == ["read", "sms:+15017122661"]
+    assert "<details open" in refused.text
+    console.post(path, form_on=path, name="crm", scope="read", channel="sms:+15017122661")
+    assert db.api_keys.find_one()["channels"] == ["sms:+15017122661"]
+
+
 @pytest.mark.parametrize(
     "given", [{"name": "", "scope": "read"}, {"name": "x"}, {"name": "x", "scope": "read", "days": "soon"},
               {"name": "x", "scope": "read", "limited": "1"}], ids=str

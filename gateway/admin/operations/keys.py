@@ -37,7 +37,7 @@ def _page(*, secret: str = "", refusal: str = "") -> str:
 @operators
 def add_api_key() -> ResponseReturnValue:
     """Make a key, and show it this once: a redirect would have to keep it somewhere."""
-    form = request.form
+    form, ticked = request.form, request.form.getlist("channel")
     days = form.get("days", "").strip()
     try:
         if days and not (days.isdecimal() and len(days) <= 5):
@@ -47,7 +47,7 @@ def add_api_key() -> ResponseReturnValue:
             form.getlist("scope"),
             runtime().clock.now(),
             by=login.name(),
-            limited_to=form.getlist("channel") if form.get("limited") else None,
+            limited_to=ticked if ticked or form.get("limited") else None,
             days=int(days) if days else None,
         )
     except CannotMakeKey as refusal:
