@@ -16,7 +16,10 @@ from gateway.conversation.ways import CannotSend
 from gateway.store import listing, people
 from gateway.store.connection import deadline
 
-_FIELDS = ("kind", "text", "content_sid", "variables")
+
+class WrongVariables(CannotSend):
+    """A template's variables that are not written as such."""
+
 
 # What is said of each deed: when it was done, and when there was nothing to do.
 _DEEDS = {
@@ -45,7 +48,7 @@ def reply(session_id: str) -> ResponseReturnValue:
     try:
         queued = operators.reply(runtime(), session_id, _draft(), message_id=f"ag:{_nonce()}")
     except CannotSend as refusal:
-        return _given_back(session_id, str(refusal))
+        return thread.page(session_id, refusal=str(refusal), wrong=_wrong(refusal)), 409
     shown = _shown(queued.session_id, session_id)
     flash("On its way. It is in this session." if queued.session_id == shown != session_id else "On its way.")
     return _back(shown, queued.message_ids[-1] if queued.session_id == shown else "")
@@ -57,7 +60,7 @@ def _note(session_id: str) -> ResponseReturnValue:
     try:
         operators.add_note(runtime(), session_id, request.form.get("text", ""), login.name(), message_id=note_id)
     except CannotDo as refusal:
-        return _given_back(session_id, str(refusal))
+        return thread.page(session_id, refusal=str(refusal), wrong="text"), 409
     flash("Noted. Only people who use this console see it.")
     return _back(session_id, note_id)
 
@@ -71,7 +74,7 @@ def begin(session_id: str) -> ResponseReturnValue:
     try:
         queued = operators.begin(runtime(), session_id, _draft(), message_id=f"ag:{_nonce()}")
     except CannotSend as refusal:
-        return _given_back(session_id, str(refusal))
+        return thread.page(session_id, refusal=str(refusal), wrong="first"), 409
     flash("A new session has begun, with your message on its way.")
     return _back(_shown(queued.session_id, session_id))
 
@@ -120,7 +123,7 @@ def _word(session_id: str, do: operators.WithWord, field: str, done: str) -> Res
     try:
         do(runtime(), session_id, request.form.get(field, ""), login.name())
     except CannotDo as refusal:
-        return thread.page(session_id, refusal=str(refusal)), 409
+        return thread.page(session_id, refusal=str(refusal), wrong=field), 409
     flash(done)
     return _back(session_id)
 
@@ -168,18 +171,20 @@ def _variables(written: str) -> dict[str, str]:
     """Read a template's variables: a name and its value a line."""
     lines = [line.partition("=") for line in written.splitlines() if line.strip()]
     if wrong := next(("".join(line) for line in lines if not line[1] or not line[0].strip() or "\0" in line[0]), None):
-        raise CannotSend(f"Write each variable as name=value, a line each. This is none: {wrong.strip()[:60]}")
+        raise WrongVariables(f"Write each variable as name=value, a line each. This is none: {wrong.strip()[:60]}")
     return {name.strip(): value.strip() for name, _, value in lines}
+
+
+def _wrong(refusal: CannotSend) -> str:
+    """Tell which field of the form for messages is to be looked at."""
+    if isinstance(refusal, WrongVariables):
+        return "variables"
+    return "content_sid" if request.form.get("content_sid", "").strip() else "text"
 
 
 def _nonce() -> str:
     given = request.form.get("nonce", "")
     return given if re.fullmatch(r"[0-9a-f]{32}", given) else secrets.token_hex(16)
-
-
-def _given_back(session_id: str, refusal: str) -> ResponseReturnValue:
-    draft = {name: request.form[name] for name in _FIELDS if request.form.get(name)}
-    return thread.page(session_id, draft=draft, refusal=refusal), 409
 
 
 def _back(session_id: str, message_id: str = "") -> ResponseReturnValue:

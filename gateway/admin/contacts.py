@@ -36,7 +36,7 @@ def set_emails(session_id: str) -> ResponseReturnValue:
         is_more = len(_person(session_id).members) > len(person.members)
         return f"{kept} {_JOINED}" if is_more else kept
 
-    return _done(session_id, keep)
+    return _done(session_id, keep, wrong="emails")
 
 
 @bp.post("/sessions/<session_id>/contact/<any('opt-out', 'opt-in'):deed>")
@@ -99,8 +99,8 @@ def sync_with_crm(session_id: str) -> ResponseReturnValue:
     return _done(session_id, lambda: queue.ask(runtime(), person.id, by=login.name()), said)
 
 
-def _done(session_id: str, do: Callable[[], object], said: str = "") -> ResponseReturnValue:
-    """Do something and say so, in the words given or in those it gives itself."""
+def _done(session_id: str, do: Callable[[], object], said: str = "", *, wrong: str = "") -> ResponseReturnValue:
+    """Do something and say so, in the words given or in its own; `wrong` is the field to look at if it is refused."""
     try:
         done = do()
     except (NoContact, NoClaim) as refusal:
@@ -108,7 +108,7 @@ def _done(session_id: str, do: Callable[[], object], said: str = "") -> Response
     except NotForThem as refusal:
         abort(403, str(refusal))
     except _SENTENCES as refusal:
-        return thread.page(session_id, refusal=str(refusal)), 409
+        return thread.page(session_id, refusal=str(refusal), wrong=wrong), 409
     flash(said or str(done))
     return redirect(url_for(".session", session_id=session_id))
 

@@ -22,6 +22,8 @@ PAGE_SIZE = 100
 REFRESH_LIMIT = 500
 BEFORE, SINCE = "messages_before", "messages_since"
 
+_WRITTEN = ("kind", "text", "content_sid", "variables")
+
 NOT_YOURS = "Their messages come on a channel that you do not see, so you cannot write to them."
 
 
@@ -40,8 +42,11 @@ def session_messages(session_id: str) -> str:
     return render_template("_earlier.html" if BEFORE in request.args else "_messages.html", **shown)
 
 
-def page(session_id: str, *, draft: dict[str, str] | None = None, refusal: str = "", stands: str = "") -> str:
-    """Show a session; `draft` is what somebody wrote that was refused, `stands` the session that stood in its way."""
+def page(session_id: str, *, refusal: str = "", wrong: str = "", stands: str = "") -> str:
+    """Show a session. `wrong` is the field that was refused: its form says why, and keeps what was written in it.
+
+    `stands` is the session that stood in the way of what was wanted.
+    """
     with deadline():
         found = inbox.seen(session_id)
         shown = _messages(found)
@@ -56,13 +61,21 @@ def page(session_id: str, *, draft: dict[str, str] | None = None, refusal: str =
         outlook=_as_theirs(outlook.of(runtime(), finding.numbered(found), shown["person"]))
         if access().has("agent")
         else None,
-        draft={"kind": "reply", "nonce": secrets.token_hex(16)} | (draft or {}),
+        draft=_draft(wrong),
         refusal=refusal,
+        wrong=wrong,
+        given=request.form,
         stands=stands,
         has_bot=_has_bot(found),
         **inbox.opened(found, around),
         **shown,
     )
+
+
+def _draft(wrong: str) -> dict[str, str]:
+    """Give what stands in the form for messages: nothing, or what was written there and refused."""
+    written = {name: request.form.get(name, "") for name in _WRITTEN} if wrong in _WRITTEN else {}
+    return {"kind": "reply", "nonce": secrets.token_hex(16)} | written
 
 
 def outlook_for(session_id: str) -> Outlook:

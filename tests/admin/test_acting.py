@@ -250,3 +250,11 @@ def test_a_variable_no_document_can_hold_is_refused_by_name_before_anything_is_d
     fields = {"kind": "reply", "content_sid": "HX1", "variables": "1\0=Ada"}
     answer = console.post(f"{path}/messages", form_on=path, **fields)
     assert (answer.status_code, "name=value" in answer.text) == (409, True)
+
+
+def test_a_first_message_that_is_refused_stays_in_the_form_of_the_new_session(console, path):
+    text = "x" * 10_001
+    answer = console.post(f"{path}/begin", form_on=path, text=text)
+    assert answer.status_code == 409
+    assert re.search(rf'<textarea id="first"[^>]* autofocus>{text}</textarea>', answer.text)
+    assert answer.text.count(text) == 1

@@ -113,7 +113,7 @@ def test_every_link_keeps_the_list_as_it_is(console, db, three):
     beside = console.page(opened)
     assert numbers(beside) == [ADA]
     assert 'class="back"><a href="/admin/?status=active&amp;q=late">' in beside
-    assert "/messages?status=active&amp;q=late#reply" in beside
+    assert '/messages?status=active&amp;q=late" data-draft' in beside
     assert re.search(r'hx-get="/admin/list\?status=active&amp;q=late&amp;open=\w+"', beside)
 
 

@@ -167,3 +167,59 @@ def test_an_opt_out_and_a_closed_window_are_seen_before_anything_is_written(scen
     expect(page.locator(".message.ours").last).to_contain_text("Template HX1111")
     wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert wide <= seen
+
+
+@pytest.fixture
+def closed_window(serve, clock, open_page):
+    """Open a long WhatsApp session whose 24 hours are over, as wide as a test asks."""
+    app, base = serve(public_url=HOST)
+    twilio = Twilio(app.test_client(), base=HOST)
+    for _ in range(12):
+        twilio.whatsapp("It leaks " + "x" * 100)
+    clock.move_to(minutes=25 * 60)
+
+    def opened(width):
+        page = open_page(viewport={"width": width, "height": 860})
+        log_in(page, base)
+        page.goto(f"{base}/admin/sessions/{mongoengine.get_db().sessions.find_one()['_id']}")
+        return page
+
+    return opened
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_refused_template_says_why_where_one_writes(closed_window, width):
+    page = closed_window(width)
+    page.get_by_label("Template", exact=True).fill("HXnope")
+    page.get_by_label("Variables").fill("1 Ada")
+    page.get_by_role("button", name="Send").click()
+    refusal = page.locator("#reply").get_by_role("alert")
+    expect(refusal).to_contain_text("name=value")
+    expect(refusal).to_be_in_viewport(ratio=1)
+    expect(page.get_by_label("Variables")).to_be_focused()
+    expect(page.get_by_label("Variables")).to_have_accessible_description(re.compile("This is none: 1 Ada"))
+    expect(page.get_by_label("Template", exact=True)).to_have_value("HXnope")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_refused_form_beside_a_session_stays_open_with_what_was_written(closed_window, width):
+    page = closed_window(width)
+    page.get_by_text("Add an e-mail").click()
+    page.get_by_label("E-mails").fill("not an email, ada@example.com")
+    page.get_by_role("button", name="Save").last.click()
+    expect(page.get_by_label("E-mails")).to_have_value("not an email, ada@example.com")
+    expect(page.get_by_label("E-mails")).to_be_focused()
+    expect(page.get_by_label("E-mails")).to_be_in_viewport()
+    expect(page.locator("#panel").get_by_role("alert")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("alert")).to_have_count(1)
+
+    for field in ("Tag", "Title"):
+        if field == "Title":
+            page.get_by_text("More", exact=True).click()
+        page.locator(".opened").get_by_label(field, exact=True).fill(" ")
+        page.locator(".opened").get_by_label(field, exact=True).press("Enter")
+        expect(page.locator(".opened").get_by_label(field, exact=True)).to_be_focused()
+        expect(page.locator(".opened").get_by_label(field, exact=True)).to_have_accessible_description(
+            re.compile("at least one")
+        )
+        expect(page.get_by_role("alert")).to_be_in_viewport(ratio=1)

@@ -81,5 +81,7 @@
 
   drafts.bring();
   joinDays();
-  if (!location.hash && document.querySelectorAll("#messages .message").length > 8) goToEnd();
+  // What is to be put right is looked at first.
+  const isElsewhere = location.hash || document.querySelector("[autofocus]");
+  if (!isElsewhere && document.querySelectorAll("#messages .message").length > 8) goToEnd();
 })();
