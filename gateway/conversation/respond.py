@@ -63,7 +63,7 @@ def _compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed:
     name, responder = runtime.responder_beside_flows(channel)
     if not responder.quick:
         return _later(runtime, line, message, session_id, name)
-    turn = Turn(message.content, message.communication_type, message.received_at, message.media)
+    turn = Turn(message.content, message.communication_type, message.received_at, message.media, message.id, session_id)
     reply, milliseconds = ask(runtime, name, turn)
     return _written(line, message, session_id, reply, milliseconds)
 

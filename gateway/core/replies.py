@@ -33,7 +33,7 @@ class Said:
 class Turn:
     """What a responder gets to see: everything the sender said since the last answer.
 
-    `content` holds the fragments of a burst, a line each. What is below `media` is only there for responders
+    `content` holds the fragments of a burst, a line each. What is below `session_id` is only there for responders
     that are not quick: a quick one answers before the message is stored, from the message alone.
     """
 

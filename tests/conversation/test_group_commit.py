@@ -9,6 +9,7 @@ import pytest
 
 from gateway.conversation import group_commit
 from gateway.core.errors import StoreRefused, StoreUnavailable
+from gateway.responders import Responder
 from gateway.store import calls as store_calls
 from gateway.store import connection, finding, messages, sessions
 from tests.conftest import Twilio, fixture
@@ -281,6 +282,15 @@ def test_a_fault_of_ours_in_a_group_costs_nobody_anything(rush, monkeypatch):
     assert named(events, "group_failed")[-1]["error"].startswith("ZeroDivisionError at ")
     assert all(rush.stored(f"SM{person}") for person in range(PEOPLE))
     assert_counts_are_right()
+
+
+def test_a_responder_that_fails_in_a_group_is_logged_for_each_message(rush):
+    rush.meet(seconds=10)
+    rush.app.extensions["gateway"].responders["echo"] = Responder(lambda turn: 1 / 0, quick=True)
+    with captured() as events:
+        rush.together([(person, f"SM{person}") for person in range(PEOPLE)])
+    failed = [event["message_id"] for event in named(events, "responder_failed")]
+    assert sorted(failed) == sorted(["SM-ahead", *(f"SM{person}" for person in range(PEOPLE))])
 
 
 def test_who_is_alone_is_looked_up_once(rush, monkeypatch):
