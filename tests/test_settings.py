@@ -280,6 +280,47 @@ def test_a_wrong_value_inside_a_variable_names_the_variable(given, name, value):
     assert refusal(given, **{name: value}).startswith(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "written"),
+    [
+        (
+            "PUBLIC_URL",
+            "gateway.example.com",
+            "must begin with https:// or http:// and have no ? or #, as https://gateway",
+        ),
+        ("TWILIO_ACCOUNT_SID", "SM1", "must be an account's SID: AC and 32 digits and letters."),
+        ("MONGODB_URI", "localhost/gateway", "must begin with mongodb:// or mongodb+srv://, as mongodb://host/gateway"),
+        ("GATEWAY_BROKER__URL", "http://h", "must be written as redis://host:6379/0 or amqp://user:password@host//"),
+        ("GATEWAY_TWILIO__SIGNATURES", "off", "must be 'enforce', 'observe' or, in production, 'observe observe'"),
+        ("GATEWAY_TWILIO__MESSAGING_SERVICE_SID", "AC1", "must be a Messaging Service's SID: MG and"),
+        ("GATEWAY_VOICE__DIAL_TO", "5558675310", "must be a number with its country code, as +15558675310"),
+        ("GATEWAY_ALERTS__EMAIL_FROM", "gateway", "must be an e-mail address, as gateway@example.com"),
+    ],
+)
+def test_what_is_wrongly_written_is_told_in_words_how_to_write_it(given, name, value, written):
+    line = refusal(given, **{name: value})
+    assert f": {written}" in line
+    assert "pattern" not in line
+    assert "^" not in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "beginning"),
+    [
+        ("GATEWAY_REPLY__HOURS", '{"mo": ["09:00-17:00"]}', " has a wrong key, 'mo': Input should be 'mon'"),
+        ("GATEWAY_REPLY__HOURS", '{"mon": ["9-17"]}', " (mon, item 1) = '9-17': must be two times of day such as"),
+        ("GATEWAY_SESSIONS__IDLE_SECONDS_BY_TYPE", '{"fax": 3}', " has a wrong key, 'fax': Input should be 'sms'"),
+        ("GATEWAY_SESSIONS__IDLE_SECONDS_BY_TYPE", '{"sms": -3}', " (sms) = -3: must be 0 or more seconds"),
+        ("GATEWAY_CHAT__ORIGINS", "https://a.example.com,b", " (item 2) = 'b': 'b' is no origin"),
+        ("GATEWAY_CANNED__RULES", '[{"text": "a", "unknown": 1}]', " (item 1, unknown) is not a setting"),
+        ("GATEWAY_TWILIO__ACCOUNTS", '{"AC1": "t"}', " (AC1) = (hidden): "),
+        ("GATEWAY_TWILIO__ACCOUNTS", '{"' + "0123456789abcdef" * 2 + '": "t"}', " (hidden) = (hidden): "),
+    ],
+)
+def test_what_is_wrong_inside_a_variable_is_named_under_the_variable_there_is(given, name, value, beginning):
+    assert refusal(given, **{name: value}).startswith(name + beginning)
+
+
 def test_a_token_where_the_sid_belongs_is_not_shown(given):
     """The two stand beside each other in the Twilio console, and are easily swapped."""
     token = "0123456789abcdef" * 2
@@ -373,6 +414,7 @@ def test_a_secret_is_never_shown(given, name, value):
         ("GATEWAY_DATADIR", "GATEWAY_DATA_DIR"),
         ("GATEWAY_SESSION__SCOPE", "GATEWAY_SESSIONS"),
         ("GATEWAY_X", ""),
+        ("GATEWAY_IDLE", ""),
         ("GATEWAY_SESSIONS__IDLE", ""),
         ("GATEWAY_REPLY__RESPONDER__NAME", ""),
         ("GATEWAY_PORT", "PORT"),

@@ -48,7 +48,7 @@ from gateway.settings.sections import (
     Twilio,
     Voice,
 )
-from gateway.settings.values import Networks, PublicUrl, Secrets, idle_ms, known_as
+from gateway.settings.values import AccountSid, MongoUri, Networks, PublicUrl, Secrets, idle_ms, known_as
 
 __all__ = [
     "CONFIG_DIR",
@@ -80,8 +80,8 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".data")
     port: int = Field(8080, ge=1, le=65535, validation_alias=known_as("PORT"))
     public_url: PublicUrl = Field("", validation_alias=known_as("PUBLIC_URL"))
-    mongodb_uri: str = Field("", pattern=r"^$|^mongodb(\+srv)?://", validation_alias=known_as("MONGODB_URI"))
-    twilio_account_sid: str = Field("", pattern=r"^$|^AC[0-9a-zA-Z]+$", validation_alias=known_as("TWILIO_ACCOUNT_SID"))
+    mongodb_uri: MongoUri = Field("", validation_alias=known_as("MONGODB_URI"))
+    twilio_account_sid: AccountSid = Field("", validation_alias=known_as("TWILIO_ACCOUNT_SID"))
     twilio_auth_token: Secrets = Field([], validation_alias=known_as("TWILIO_AUTH_TOKEN"))
     secret_key: SecretStr = Field(SecretStr(""), validation_alias=known_as("SECRET_KEY"))
     web_concurrency: int = Field(2, ge=1, le=256, validation_alias=known_as("WEB_CONCURRENCY"))
@@ -177,7 +177,7 @@ def read(**overrides: Any) -> Settings:
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        raise ConfigError(one_line(error)) from None
+        raise ConfigError(one_line(error, Settings.model_fields)) from None
     except SettingsError as error:
         raise ConfigError(bad_json(os.environ, Settings.model_fields) or str(error)) from None
     except ValueError as error:  # tomllib's errors: they name line and column

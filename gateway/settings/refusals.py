@@ -4,7 +4,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -16,12 +16,31 @@ from gateway.core.errors import ConfigError
 # What Twilio's tokens look like: one that was put where a SID belongs is a secret there, too.
 _TOKEN = re.compile(r"\s*[0-9a-f]{32}\s*")
 
+# What pydantic puts after a key where that is wrong, and not what stands behind it.
+_KEY = "[key]"
 
-def _variable(location: tuple[int | str, ...]) -> str:
-    names = [str(part) for part in location]
-    if names[0].isupper():
-        return names[0]
-    return "GATEWAY_" + "__".join(name.upper() for name in names)
+Location = tuple[int | str, ...]
+
+
+def _variable(location: Location, settings: Mapping[str, FieldInfo]) -> tuple[str, Location]:
+    """Give the variable of a place in the settings, and where in its value that place is."""
+    top, *rest = location
+    if str(top).isupper():
+        return str(top), (*rest,)
+    field = settings.get(str(top))
+    if rest and field and _fields(field.annotation):
+        return f"GATEWAY_{top}__{rest[0]}".upper(), (*rest[1:],)
+    return f"GATEWAY_{top}".upper(), (*rest,)
+
+
+def _inside(location: Location) -> str:
+    """Say where in a value something is: lists are counted from 1, as people do."""
+    parts = [f"item {part + 1}" if isinstance(part, int) else _unless_token(part) for part in location]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _unless_token(text: str) -> str:
+    return "hidden" if _TOKEN.fullmatch(text) else text
 
 
 def broken_file(folder: Path) -> Path:
@@ -34,15 +53,18 @@ def broken_file(folder: Path) -> Path:
     return folder
 
 
-def one_line(error: ValidationError) -> str:
+def one_line(error: ValidationError, settings: Mapping[str, FieldInfo]) -> str:
     """Say the first thing that is wrong: variable, value (unless it is a secret), reason, remedy."""
     first = error.errors()[0]
-    name = _variable(first["loc"])
+    name, place = _variable(first["loc"], settings)
     if first["type"] == "extra_forbidden":
-        return f"{name} is not a setting of the gateway. Remove it, or see docs/settings.md."
+        return f"{name}{_inside(place)} is not a setting of the gateway. Remove it, or see docs/settings.md."
     shown = "(hidden)" if _is_secret(name, first["input"]) else repr(first["input"])
     reason = first["msg"].removeprefix("Value error, ")
-    return f"{name} = {shown}: {reason}. Correct it; docs/settings.md lists what is allowed."
+    remedy = "Correct it; docs/settings.md lists what is allowed."
+    if place and place[-1] == _KEY:
+        return f"{name}{_inside(place[:-2])} has a wrong key, {shown}: {reason}. {remedy}"
+    return f"{name}{_inside(place)} = {shown}: {reason}. {remedy}"
 
 
 def _is_secret(name: str, value: object) -> bool:
@@ -67,9 +89,16 @@ def refuse_unknown_variables(environ: Mapping[str, str], settings: Mapping[str, 
         if top in known and not too_deep:
             continue
         near = [other for other in elsewhere if other == top.removeprefix("GATEWAY_")]
-        near = near or difflib.get_close_matches(top, known, n=1)
+        near = near or _nearest(top, known)
         hint = f" Did you mean {near[0]}?" if near and not too_deep else ""
         raise ConfigError(f"{name} is not a setting of the gateway.{hint} See docs/settings.md.")
+
+
+def _nearest(name: str, known: Collection[str]) -> list[str]:
+    """Find what somebody may have meant, without the prefix: by that all names are near each other."""
+    prefix = "GATEWAY_"
+    bare = difflib.get_close_matches(name.removeprefix(prefix), [one.removeprefix(prefix) for one in known], n=1)
+    return [prefix + one for one in bare]
 
 
 def _is_mapping(section: Any, name: str) -> bool:

@@ -11,10 +11,19 @@ from gateway.core import identifiers
 from gateway.core.participant import EMAIL, address
 from gateway.settings.values import (
     AccountTokens,
+    ApiDate,
+    BaseUrl,
+    BrokerUrl,
+    ContentSid,
+    HookUrl,
     Hours,
     IdleMs,
+    Mailbox,
     Networks,
+    Number,
+    ServiceSid,
     SharedKeys,
+    Signatures,
     TimeOfDay,
     Timezone,
     Weekday,
@@ -96,7 +105,7 @@ class Voice(Section):
     voicemail_thanks: str = "Thank you. We will get back to you. Goodbye."
     voicemail_seconds: int = Field(120, ge=1, le=3600)
     transcribe: bool = True
-    dial_to: str = Field("", pattern=r"^$|^\+\d{7,15}$")
+    dial_to: Number = ""
     dial_seconds: int = Field(20, ge=5, le=600)
     text_back: str = ""
 
@@ -106,12 +115,12 @@ class Twilio(Section):
 
     accounts: AccountTokens = {}
     shared_keys: SharedKeys = {}
-    signatures: str = Field("enforce", pattern=r"^(enforce|observe|observe[ ,]+observe)$")
-    api_base_url: str = Field("", pattern=r"^$|^https?://[^\s#?]+$")
+    signatures: Signatures = "enforce"
+    api_base_url: BaseUrl = ""
     timeout_seconds: float = Field(10, gt=0, le=60)
     segments_per_second: float = Field(1, gt=0)
-    messaging_service_sid: str = Field("", pattern=r"^$|^MG[0-9a-zA-Z]+$")
-    content_sid: str = Field("", pattern=r"^$|^HX[0-9a-zA-Z]+$")
+    messaging_service_sid: ServiceSid = ""
+    content_sid: ContentSid = ""
 
 
 class Outbox(Section):
@@ -172,13 +181,13 @@ class Backfill(Section):
 class Broker(Section):
     """What hurries replies along; empty is the outbox alone."""
 
-    url: str = Field("", pattern=r"^$|^(redis|rediss|amqp|amqps)://")
+    url: BrokerUrl = ""
 
 
 class Llm(Section):
     """An OpenAI-compatible endpoint. `history` counts earlier messages of the session; budgets are in tokens."""
 
-    base_url: str = Field("", pattern=r"^$|^https?://[^\s#?]+$")
+    base_url: BaseUrl = ""
     model: str = ""
     api_key: SecretStr = SecretStr("")
     system_prompt: str = ""
@@ -206,7 +215,7 @@ class FlowSettings(Section):
 class HttpBot(Section):
     """The user's own bot."""
 
-    url: str = Field("", pattern=r"^$|^https?://[^\s#]+$")
+    url: HookUrl = ""
     secret: SecretStr = SecretStr("")
     history: int = Field(20, ge=0, le=500)
     timeout_seconds: float = Field(10, gt=0, le=300)
@@ -235,8 +244,8 @@ class Crm(Section):
 
     provider: Literal["", "hubspot"] = ""
     access_token: SecretStr = SecretStr("")
-    base_url: str = Field("", pattern=r"^$|^https?://[^\s#?]+$")
-    version: str = Field("2026-09", pattern=r"^\d{4}-\d{2}(-beta)?$")
+    base_url: BaseUrl = ""
+    version: ApiDate = "2026-09"
     min_interval_seconds: float = Field(60, ge=0, le=24 * 3600)
     timeout_seconds: float = Field(15, gt=0, le=60)
 
@@ -244,10 +253,10 @@ class Crm(Section):
 class Alerts(Section):
     """Who is told when somebody asks for a person: a webhook, a mailbox, or both."""
 
-    webhook_url: str = Field("", pattern=r"^$|^https?://[^\s#]+$")
+    webhook_url: HookUrl = ""
     webhook_secret: SecretStr = SecretStr("")
     email_to: Words = []
-    email_from: str = Field("", pattern=r"^$|^[^\s@]+@[^\s@]+$")
+    email_from: Mailbox = ""
     smtp_host: str = ""
     smtp_port: int = Field(587, ge=1, le=65535)
     smtp_user: str = ""

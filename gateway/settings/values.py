@@ -2,11 +2,12 @@
 
 import ipaddress
 import math
+import re
 import zoneinfo
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 # Thirty years; beyond that dates run out before thresholds do.
@@ -83,9 +84,64 @@ Networks = Annotated[list[IPNetwork], NoDecode, BeforeValidator(_networks)]
 
 Words = Annotated[list[str], NoDecode, BeforeValidator(split)]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+def _written(pattern: str, words: str) -> AfterValidator:
+    """Refuse texts that are not of a pattern, and say in words how they are written: few people read patterns."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value, re.DOTALL):
+            raise ValueError(words)
+        return value
+
+    return AfterValidator(check)
+
+
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
-TimeOfDay = Annotated[str, Field(pattern=rf"^{_CLOCK}$")]
-Hours = Annotated[str, Field(pattern=rf"^{_CLOCK}-({_CLOCK}|24:00)$")]
+TimeOfDay = Annotated[str, _written(_CLOCK, "must be a time of day such as 09:00")]
+Hours = Annotated[str, _written(rf"{_CLOCK}-({_CLOCK}|24:00)", "must be two times of day such as 09:00-17:00")]
+# What may be empty is not set then.
+BaseUrl = Annotated[
+    str,
+    _written(
+        r"|https?://[^\s#?]+", "must begin with https:// or http:// and have no ? or #, as https://api.example.com/v1"
+    ),
+]
+HookUrl = Annotated[
+    str,
+    _written(
+        r"|https?://[^\s#]+", "must begin with https:// or http:// and have no #, as https://www.example.com/hook"
+    ),
+]
+MongoUri = Annotated[
+    str, _written(r"|mongodb(\+srv)?://.*", "must begin with mongodb:// or mongodb+srv://, as mongodb://host/gateway")
+]
+BrokerUrl = Annotated[
+    str,
+    _written(
+        r"|(redis|rediss|amqp|amqps)://.*",
+        "must be written as redis://host:6379/0 or amqp://user:password@host// (or rediss://, amqps://)",
+    ),
+]
+AccountSid = Annotated[
+    str,
+    _written(r"|AC[0-9a-zA-Z]+", "must be an account's SID: AC and 32 digits and letters"),
+]
+ServiceSid = Annotated[
+    str, _written(r"|MG[0-9a-zA-Z]+", "must be a Messaging Service's SID: MG and 32 digits and letters")
+]
+ContentSid = Annotated[
+    str, _written(r"|HX[0-9a-zA-Z]+", "must be a content template's SID: HX and 32 digits and letters")
+]
+Number = Annotated[str, _written(r"|\+\d{7,15}", "must be a number with its country code, as +15558675310")]
+Mailbox = Annotated[str, _written(r"|[^\s@]+@[^\s@]+", "must be an e-mail address, as gateway@example.com")]
+Signatures = Annotated[
+    str,
+    _written(
+        "enforce|observe|observe[ ,]+observe", "must be 'enforce', 'observe' or, in production, 'observe observe'"
+    ),
+]
+ApiDate = Annotated[str, _written(r"\d{4}-\d{2}(-beta)?", "must be a year and a month, as 2026-09")]
 
 
 def _timezone(value: str) -> str:
@@ -110,7 +166,13 @@ def _public_url(value: str) -> str:
     return value
 
 
-PublicUrl = Annotated[str, Field(pattern=r"^$|^https?://[^\s#?]+$"), AfterValidator(_public_url)]
+PublicUrl = Annotated[
+    str,
+    _written(
+        r"|https?://[^\s#?]+", "must begin with https:// or http:// and have no ? or #, as https://gateway.example.com"
+    ),
+    AfterValidator(_public_url),
+]
 
 
 def known_as(name: str) -> AliasChoices:
