@@ -56,7 +56,7 @@ def resolve(
 
     `as_id` is the id a new one gets; where a contact has that already, it is this one. `line` is the number of ours
     whose country a number without one is read in. `shared` is left out where they are known by something else too.
-    `import_id` is the import that brings a new one.
+    `import_id` is the import that brings a new one; it names nobody who is here already, which could not be undone.
     """
     if sender.withheld:
         return None
@@ -68,10 +68,18 @@ def resolve(
     if not found:
         return None
     mine, *others = groups.distinct(found)
+    if person.name and not import_id and not mine.first("name"):
+        _take_name(mine, person.name)
     if not shared or set(forms.values()).isdisjoint(shared):
         said_stop = dict.fromkeys(line for group in (mine, *others) for line in group.opted_out)
         return replace(_contact(mine), opted_out=tuple(said_stop), others=tuple(one.id for one in others))
     return _contact(mine)
+
+
+def _take_name(group: Group, name: str) -> None:
+    """Give somebody without a name the first that comes; one that was given meanwhile stays."""
+    nameless = {"_id": group.head["_id"], "name": {"$in": [None, ""]}}
+    writing.update(ContactDocument, nameless, {"$set": {"name": name}}, last=False)
 
 
 def _found_or_made(person: Participant, forms: Mapping[str, str], new: Document) -> list[Document]:

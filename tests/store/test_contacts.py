@@ -229,3 +229,39 @@ def test_many_are_found_at_once_as_each_would_be_alone(db):
     assert found[senders["known"]].opted_out == (LINE,)
     assert {desk.id, one.id}.isdisjoint({known.id for known in found.values()})
     assert many.known([], ()) == {}
+
+
+@pytest.mark.parametrize("within", [contextlib.nullcontext, writing.together])
+def test_somebody_without_a_name_takes_the_first_that_comes(db, within):
+    for name in (None, "Ada", "Countess"):
+        with within():
+            contacts.resolve(participant("+15558675310", name=name), TEN)
+    assert [one["name"] for one in db.contacts.find()] == ["Ada"]
+
+
+def test_the_name_of_a_merged_contact_is_a_name(db):
+    mine = contacts.resolve(participant("+15558675310"), TEN)
+    other = contacts.resolve(participant("+15558675311", name="Ada"), TEN)
+    db.contacts.update_one({"_id": ObjectId(other.id)}, {"$set": {"merged_into": ObjectId(mine.id)}})
+    db.contacts.update_one({"_id": ObjectId(mine.id)}, {"$set": {"absorbed": [ObjectId(other.id)]}})
+    contacts.resolve(participant("+15558675310", name="Countess"), TEN)
+    assert [one["name"] for one in db.contacts.find().sort("_id")] == [None, "Ada"]
+
+
+def test_a_name_that_was_given_meanwhile_stays(db, monkeypatch):
+    contacts.resolve(participant("+15558675310"), TEN)
+    distinct = groups.distinct
+
+    def given_meanwhile(found):
+        db.contacts.update_one({}, {"$set": {"name": "Ada"}})
+        return distinct(found)
+
+    monkeypatch.setattr(groups, "distinct", given_meanwhile)
+    contacts.resolve(participant("+15558675310", name="Countess"), TEN)
+    assert db.contacts.find_one()["name"] == "Ada"
+
+
+def test_an_import_names_nobody_who_is_here_already(db):
+    contacts.resolve(participant("+15558675310"), TEN)
+    contacts.resolve(participant("+15558675310", name="Ada"), TEN, import_id=str(ObjectId()))
+    assert db.contacts.find_one()["name"] is None
