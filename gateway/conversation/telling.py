@@ -7,8 +7,9 @@ from gateway import metrics
 from gateway.channels import CHANNELS
 from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
+from gateway.core.explain import reason
 from gateway.core.messages import InboundMessage
-from gateway.core.sessions import Kind
+from gateway.core.sessions import Kind, Rule
 from gateway.core.times import short_seconds
 from gateway.logs import log, show_number
 
@@ -28,15 +29,13 @@ def tell_decision(runtime: Runtime, message: InboundMessage, filed: Filed, chann
         "message_sid": message.provider_sid,
         "rule": decision["rule"],
     }
-    gap = short_seconds(round((decision["gap_seconds"] or 0) * 1000))
     kind = decision["kind"]
     if kind == Kind.REUSED:
-        words = f"Reusing existing session {session.id} (last message {gap} ago)"
+        words = f"Reusing existing session {session.id} ({_why_joined(decision)})"
         log.info("session_reused", message=words, **facts)
     else:
         if kind == Kind.ROLLED_OVER:
-            words = f"Time gap of {gap} detected. Creating new session."
-            log.info("session_rolled_over", message=words, **facts)
+            log.info("session_rolled_over", message=_why_left(decision), **facts)
         name, number = CHANNELS[message.communication_type].name, show_number(message.sender.label)
         words = f"Created new {name} session: {session.id} for {number}"
         log.info("session_created", message=words, **facts)
@@ -44,6 +43,23 @@ def tell_decision(runtime: Runtime, message: InboundMessage, filed: Filed, chann
         words = f"Late message lies in reach of session {bridged} too; both stay as they are."
         log.warning("session_bridged", message=words, **facts)
     metrics.of(metrics.SESSIONS, kind, message.communication_type, str(restored).lower()).inc()
+
+
+def _why_joined(decision: Mapping[str, Any]) -> str:
+    """Say why a message joined a session; the gap tells nothing of one that arrived late."""
+    if decision["rule"] in (Rule.INSIDE_SESSION, Rule.JOINS_NEXT):
+        return reason(decision)
+    return f"last message {_gap(decision)} ago"
+
+
+def _why_left(decision: Mapping[str, Any]) -> str:
+    if decision["rule"] == Rule.PAST_THRESHOLD:
+        return f"Time gap of {_gap(decision)} detected. Creating new session."
+    return f"Creating new session: {reason(decision)}."
+
+
+def _gap(decision: Mapping[str, Any]) -> str:
+    return short_seconds(round((decision["gap_seconds"] or 0) * 1000))
 
 
 def tell_stored(message: InboundMessage, stored: Collection[str], facts: Mapping[str, Any]) -> None:

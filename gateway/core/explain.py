@@ -26,10 +26,10 @@ _UNANSWERED = {
 def explain(decision: Mapping[str, Any]) -> str:
     """Say a stored decision in one line, e.g. `reused: 2 min 0 s after the last message, threshold 5 min`."""
     kind = str(decision.get("kind", "")).replace("_", " ")
-    reason = _reason(decision)
-    if reason and decision.get("bridges_session_id"):
-        reason += "; in reach of the next session too"
-    return f"{kind}: {reason}" if reason else kind
+    because = reason(decision)
+    if because and decision.get("bridges_session_id"):
+        because += "; in reach of the next session too"
+    return f"{kind}: {because}" if because else kind
 
 
 def unanswered(answer: Mapping[str, Any]) -> str:
@@ -37,7 +37,8 @@ def unanswered(answer: Mapping[str, Any]) -> str:
     return _UNANSWERED.get(answer.get("reason") or "", "")
 
 
-def _reason(decision: Mapping[str, Any]) -> str:
+def reason(decision: Mapping[str, Any]) -> str:
+    """Say why a stored decision was made; nothing for a rule of a later version."""
     since = _AFTER if decision.get("anchor") != "inbound" else "the sender's last message"
     gap, limit = _span(decision.get("gap_seconds")), threshold(decision.get("threshold_seconds"))
     ahead = _span(decision.get("next_gap_seconds"))

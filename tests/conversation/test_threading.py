@@ -62,6 +62,45 @@ def test_a_message_past_the_threshold_rolls_over_to_a_linked_session(people):
     }
 
 
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [
+        (0.5, "arrived late, sent before this session's last message"),
+        (-4, "arrived late, sent 4 min 0 s before this session's first message, threshold 5 min"),
+    ],
+)
+def test_the_log_says_of_a_message_that_joins_a_session_late_that_it_is(people, minutes, words):
+    ada = people()
+    ada.say(minutes=0)
+    ada.say(minutes=1)
+    with capture_logs() as logged:
+        ada.say(minutes=minutes)
+    (reused,) = [line for line in logged if line["event"] == "session_reused"]
+    assert reused["message"] == f"Reusing existing session {sessions()[0]['_id']} ({words})"
+
+
+def rolled_over(logged):
+    return [line["message"] for line in logged if line["event"] == "session_rolled_over"]
+
+
+def test_the_log_speaks_of_no_gap_where_every_message_has_its_own_session(make_app, clock, channel):
+    ada = Person(Twilio(make_app(sessions={"idle_seconds": 0}).test_client()), clock, channel)
+    with capture_logs() as logged:
+        ada.say()
+        ada.say(seconds=10)
+    assert rolled_over(logged) == ["Creating new session: threshold 0, every message has its own session."]
+
+
+def test_the_log_speaks_of_no_gap_where_the_sender_asked_for_a_new_session(make_app, clock):
+    given = {"new_words": ["new topic"]}
+    twilio = Twilio(make_app(sessions=given).test_client())
+    with capture_logs() as logged:
+        twilio.sms("Hello")
+        clock.move_to(seconds=10)
+        twilio.sms("New topic")
+    assert rolled_over(logged) == ["Creating new session: the sender asked for a new session."]
+
+
 def test_the_log_names_channel_and_redacted_number_of_a_new_session(people, channel):
     with capture_logs() as logged:
         people().say()
