@@ -42,6 +42,7 @@ def parse(form: Form, received_at: datetime) -> InboundMessage:
         opt_out_type=form.text("OptOutType"),
         media=media,
         metadata=metadata,
+        again=bool(form.text("ErrorCode")),
     )
 
 

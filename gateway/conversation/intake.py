@@ -5,7 +5,6 @@ each is decided on in its turn. It is kept before anything is looked up; what it
 nothing but the settings.
 """
 
-import random
 from dataclasses import dataclass
 from datetime import datetime
 from typing import overload
@@ -19,6 +18,7 @@ from gateway.core.errors import SpoolUnavailable, StoreRefused, StoreUnavailable
 from gateway.core.events import Callback, Event, key_of, kind_of
 from gateway.core.messages import HOSTED, Attachment, CallEvent, Delivery, DialOutcome, InboundMessage, StatusUpdate
 from gateway.core.optout import keyword
+from gateway.core.webhooks import name_webhook
 from gateway.logs import log, where
 from gateway.store import connection, messages
 from gateway.store.connection import deadline
@@ -35,15 +35,16 @@ class Kept:
 
 
 @overload
-def take(runtime: Runtime, event: InboundMessage) -> Outcome | Kept: ...
+def take(runtime: Runtime, event: InboundMessage, token: str = "") -> Outcome | Kept: ...
 @overload
-def take(runtime: Runtime, event: Callback) -> None: ...
-def take(runtime: Runtime, event: Event) -> Outcome | Kept | None:
+def take(runtime: Runtime, event: Callback, token: str = "") -> None: ...
+def take(runtime: Runtime, event: Event, token: str = "") -> Outcome | Kept | None:
     """Take one event from a webhook. Whatever this returns, the event is on a disk and stays there.
 
+    `token` is what the provider repeats in its retries of this request, if anything.
     SpoolUnavailable where neither MongoDB nor the spool took it.
     """
-    webhook = f"{random.getrandbits(64):016x}"
+    webhook = name_webhook(event.received_at, token)
     if _waits_for_its_group_only(runtime, event):
         return _take(runtime, event, webhook)
     return runtime.aside(_take_in_turn, runtime, event, webhook)

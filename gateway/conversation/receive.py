@@ -29,6 +29,7 @@ from gateway.core.errors import StoreUnavailable
 from gateway.core.messages import AT_ONCE, CallTurn, Delivery, InboundMessage
 from gateway.core.replies import FLOW, answer_id
 from gateway.core.statuses import CALL_ENDS
+from gateway.core.webhooks import is_retry
 from gateway.store import answers, messages, sessions, writing
 from gateway.store import calls as store_calls
 from gateway.store.answers import PENDING, QUEUED
@@ -158,8 +159,8 @@ def _redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery, 
     lacking = claimed.answered and not answers.is_whole(claimed.id, claimed.pieces)
     if lacking and (missing := answers.finish(claimed.id, now)):
         sessions.touch_by_id(sessions.Touch(claimed.session_id, claimed.received_at, now, messages=missing))
-    if not delivery.waiting and not message.call:
-        _tell_at_last(runtime, message, claimed, delivery)
+    if not message.call:
+        claimed = _tell_again(runtime, message, claimed, delivery)
     if claimed.state == PENDING and claimed.responder != FLOW:
         queue.answer_call(runtime, claimed.session_id, claimed.contact_id, claimed.id, message.metadata)
     if message.media:
@@ -184,12 +185,28 @@ def _redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery, 
     )
 
 
-def _tell_at_last(runtime: Runtime, message: InboundMessage, claimed: Claimed, delivery: Delivery) -> None:
-    """Send what the failed webhook had stored as its answer; what another one stored, that one has told."""
-    place = Place(claimed.session_id, claimed.channel_id, message.communication_type, claimed.contact_id)
-    if claimed.webhook in delivery.webhooks:
-        answers.silence_twiml(message.id, CHANNELS[message.communication_type].no_answer)
+def _tell_again(runtime: Runtime, message: InboundMessage, claimed: Claimed, delivery: Delivery) -> Claimed:
+    """Tell an answer that was not told: by a retry, while that waits for it, else through the outbox; never by both.
+
+    Not told is what the failed webhook had stored itself, and what Twilio asks for once more (I9). What another one
+    stored, that one has told.
+    """
+    teller = next((one for one in delivery.webhooks if _is_to_tell(message, claimed, one)), None)
+    silence = CHANNELS[message.communication_type].no_answer
+    if teller is None or (delivery.waiting and claimed.twiml == silence):
+        return claimed
+    twiml = claimed.twiml if delivery.waiting else silence
+    if not answers.hand_on(message.id, claimed.webhook, teller, twiml):
+        return messages.find_claimed(message.id) or claimed
+    if not delivery.waiting:
+        place = Place(claimed.session_id, claimed.channel_id, message.communication_type, claimed.contact_id)
         unheard.answer(runtime, message, place, delivery, pieces=claimed.pieces)
+    return claimed
+
+
+def _is_to_tell(message: InboundMessage, claimed: Claimed, webhook: str) -> bool:
+    told_by = claimed.webhook
+    return bool(told_by) and (webhook == told_by or is_retry(webhook, told_by, fallback=message.again))
 
 
 def _still_on(claimed: Claimed, call_sid: str, runtime: Runtime) -> sessions.Touch:

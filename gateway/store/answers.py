@@ -81,9 +81,14 @@ def _read_reply(stored: Mapping[str, Any]) -> Reply:
     )
 
 
-def silence_twiml(message_id: str, twiml: str) -> None:
-    """Tell a redelivery no more what is sent through the outbox."""
-    collection(MessageDocument).update_one({"_id": message_id}, {"$set": {"answer.twiml": twiml}})
+def hand_on(message_id: str, teller: str, to: str, twiml: str) -> bool:
+    """Let another webhook tell an answer, or tell it no more in `twiml`; False where somebody else was faster.
+
+    So of all who were to tell it the last one does, and nobody does once it is sent through the outbox.
+    """
+    which = {"_id": message_id, "answer.webhook": teller}
+    changes = {"$set": {"answer.webhook": to, "answer.twiml": twiml}}
+    return collection(MessageDocument).update_one(which, changes).matched_count == 1
 
 
 def is_whole(message_id: str, pieces: int) -> bool:

@@ -70,10 +70,10 @@ def twilio_webhook(view: Callable[[Form, datetime], Outcome | Kept | str | None]
 
 def _begin(asked: Request) -> Noted:
     started = time.perf_counter()
-    # Twilio repeats this token when it retries, but does not sign it: good for reading logs, never for deciding.
-    token = asked.environ.get(_IDEMPOTENCY_TOKEN)
-    request_id = bind_request(asked.environ, **({"idempotency_token": token[:64]} if token else {}))
-    return noted.begin(Noted(started, request_id))
+    # Twilio repeats this token when it retries, but does not sign it: it never decides what is a duplicate.
+    token = asked.environ.get(_IDEMPOTENCY_TOKEN, "")[:64]
+    request_id = bind_request(asked.environ, **({"idempotency_token": token} if token else {}))
+    return noted.begin(Noted(started, request_id, token))
 
 
 def _verified_form(asked: Request, serving: Runtime, webhook: Noted) -> Form:

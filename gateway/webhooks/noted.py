@@ -11,10 +11,14 @@ from gateway.channels.signature import Verdict
 
 @dataclass(slots=True)
 class Noted:
-    """One webhook: when it `started` by the performance counter, what was read of it, and why it was refused."""
+    """One webhook: when it `started` by the performance counter, what was read of it, and why it was refused.
+
+    `token` is what Twilio repeats when it retries.
+    """
 
     started: float
     request_id: str
+    token: str = ""
     body_bytes: int = 0
     form: Form | None = None
     verdict: Verdict | None = None
@@ -30,6 +34,12 @@ def begin(noted: Noted) -> Noted:
 def current() -> Noted | None:
     """Give what is noted of this request; None for one that nobody guards."""
     return cast("Noted | None", g.get("webhook"))
+
+
+def token() -> str:
+    """Give what Twilio repeats in its retries of this request; empty where it sent nothing."""
+    webhook = current()
+    return webhook.token if webhook else ""
 
 
 def end() -> Noted | None:

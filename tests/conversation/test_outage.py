@@ -17,7 +17,7 @@ from gateway.core.errors import SpoolUnavailable, StoreRefused, StoreUnavailable
 from gateway.core.messages import InboundMessage
 from gateway.core.recent import Recent
 from gateway.responders import Responder
-from gateway.store import connection, messages, sessions, writing
+from gateway.store import answers, connection, messages, sessions, writing
 from tests.conftest import TEN, Twilio, fixture
 from tests.conversation.test_timelines import Oracle
 from tests.conversation.worker import Worker, slow_responder
@@ -241,6 +241,81 @@ def test_i3_a_redelivery_that_waited_in_the_spool_is_answered_no_second_time(sce
     assert scene.sent() == []
     assert texts(scene.twilio.sms("Hello", MessageSid="SM1")) == ["Hello"]
     assert scene.db.messages.count_documents({}) == scene.db.sessions.find_one()["message_count"] == 2
+
+
+# Retries: Twilio repeats its token with what it asks for again, since it took no answer
+
+
+TOKEN_HEADER = "I-Twilio-Idempotency-Token"
+FALLBACK = {"ErrorCode": "11200", "ErrorUrl": "https://gateway.example.com/webhooks/sms"}
+
+
+def ask(scene, token="its-token", **changes):
+    """Post the same message, a second after what was before it."""
+    scene.clock.tick(1)
+    form = fixture("sms/text") | {"MessageSid": "SM1", "Body": "Hello"} | changes
+    return scene.twilio.post("/webhooks/sms", form, **({TOKEN_HEADER: token} if token else {}))
+
+
+@pytest.mark.parametrize("again", [{}, {"token": "", **FALLBACK}], ids=["retry", "fallback"])
+def test_i9_an_answer_that_twilio_did_not_take_is_sent_though_mongodb_was_away_for_its_retry(scene, away, again):
+    assert texts(ask(scene)) == ["Hello"]
+    with away:
+        assert is_empty(ask(scene, **again))
+    scene.drain()
+    assert scene.sent() == ["re:SM1"]
+    assert is_empty(ask(scene)), "it is in the outbox"
+    with away:
+        ask(scene, **again)
+    scene.drain()
+    assert scene.sent() == ["re:SM1"]
+    assert scene.db.messages.count_documents({}) == scene.db.sessions.find_one()["message_count"] == 2
+
+
+@pytest.mark.parametrize("token", ["", "another"])
+def test_i9_what_is_no_retry_is_told_no_second_time(scene, away, token):
+    ask(scene)
+    with away:
+        ask(scene, token)
+    scene.drain()
+    assert scene.sent() == []
+    assert texts(ask(scene)) == ["Hello"]
+
+
+def test_i9_an_answer_that_twilio_took_is_told_no_second_time(scene, away):
+    ask(scene)
+    assert scene.twilio.post("/webhooks/status?m=re:SM1", fixture("status/sent")).status_code == 204
+    with away:
+        ask(scene)
+    scene.drain()
+    assert scene.sent() == []
+    assert scene.db.messages.find_one({"_id": "re:SM1"})["status"] == "sent"
+
+
+def test_i9_a_retry_that_hung_while_a_later_one_was_answered_tells_nothing(scene, away):
+    ask(scene)
+    with away:
+        ask(scene)
+    with scene.spool.using() as database:  # as if it hung on another host
+        (row,) = database.execute("SELECT * FROM events").fetchall()
+        database.execute("DELETE FROM events")
+    assert texts(ask(scene)) == ["Hello"]
+    with scene.spool.using() as database:
+        database.execute(f"INSERT INTO events VALUES ({','.join('?' * len(row))})", tuple(row))
+    scene.drain()
+    assert scene.sent() == []
+
+
+def test_i9_a_retry_gets_nothing_where_the_drainer_takes_the_answer_at_that_moment(scene, monkeypatch):
+    ask(scene)
+    real = answers.hand_on
+
+    def late(message_id, teller, to, twiml):
+        assert real(message_id, teller, "the drainer's", "<Response/>")
+        return real(message_id, teller, to, twiml)
+
+    monkeypatch.setattr(answers, "hand_on", late)
+    assert is_empty(ask(scene))
 
 
 def test_the_same_message_is_kept_once_however_often_it_comes(scene, away):
@@ -553,6 +628,49 @@ def _kill_at(module, name, when):
     setattr(module, name, crashing)
 
 
+def killed_at(step, make_app, clock):
+    """Let another process drain, and die at a step; gives the scene after it."""
+    connection.disconnect()
+    child = os.fork()
+    if child == 0:
+        try:
+            import pkgutil
+
+            again = Scene(make_app(reply={"responder": "echo"}), clock)
+            _kill_at(pkgutil.resolve_name(step[0]), *step[1:])
+            again.drain()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), "the step was never reached"
+    return Scene(make_app(reply={"responder": "echo"}), clock)
+
+
+RETRY_STEPS = [
+    ("gateway.store.answers", "hand_on", "before"),
+    ("gateway.store.answers", "hand_on", "after"),
+    ("gateway.store.outbound", "make_sendable", "before"),
+    ("gateway.store.outbound", "make_sendable", "after"),
+    ("gateway.store.outbox", "put", "after"),
+    ("gateway.store.spool.Spool", "remove", "before"),
+    ("gateway.store.spool.Spool", "remove", "after"),
+]
+
+
+@pytest.mark.parametrize("step", RETRY_STEPS, ids=lambda step: f"{step[2]} {step[1]}")
+def test_i9_a_drainer_killed_over_a_retry_is_completed_by_the_next(make_app, clock, away, step):
+    scene = Scene(make_app(reply={"responder": "echo"}), clock)
+    ask(scene)
+    with away:
+        ask(scene)
+    scene.spool.close()
+    scene = killed_at(step, make_app, clock)
+    scene.drain()
+    assert scene.sent() == ["re:SM1"]
+    assert is_empty(ask(scene))
+    assert scene.sent() == ["re:SM1"]
+
+
 STEPS = [
     ("gateway.conversation.filing", "find_session", "after"),
     ("gateway.store.messages", "insert", "before"),
@@ -572,21 +690,8 @@ def test_a_drainer_killed_at_any_step_is_completed_by_the_next(make_app, clock, 
     with away:
         scene.twilio.sms("one", MessageSid="SM1", From=ADA)
         scene.twilio.sms("two", MessageSid="SM2", From=BEN)
-    connection.disconnect()
     scene.spool.close()
-    child = os.fork()
-    if child == 0:
-        try:
-            import pkgutil
-
-            again = Scene(make_app(reply={"responder": "echo"}), clock)
-            _kill_at(pkgutil.resolve_name(step[0]), *step[1:])
-            again.drain()
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status), "the step was never reached"
-    scene = Scene(make_app(reply={"responder": "echo"}), clock)
+    scene = killed_at(step, make_app, clock)
     scene.drain()
     assert sorted(scene.sent()) == ["re:SM1", "re:SM2"]
     assert scene.db.messages.count_documents({}) == 4
