@@ -90,7 +90,7 @@ def _send(
     wanted: str | None = None,
     anew: bool = False,
 ) -> Queued:
-    if not draft.text.strip() and not draft.media and not draft.content_sid:
+    if not draft.media and not draft.content_sid and not _says_something(communication_type, draft.text):
         raise CannotSend("The message is empty. Write something.")
     if draft.content_sid and communication_type in HOSTED:
         raise CannotSend(NO_TEMPLATES)
@@ -175,7 +175,12 @@ def _repeated(runtime: Runtime, message: Outbound, to: Address, draft: Draft) ->
 
 
 def _pieces(place: Place, draft: Draft) -> list[str]:
-    return CHANNELS[place.communication_type].split(draft.text) or [draft.text]
+    return CHANNELS[place.communication_type].split(draft.text) or [""]
+
+
+def _says_something(communication_type: str, text: str) -> bool:
+    """Tell whether anything of a text is left where the channel leaves out what nobody can read."""
+    return any(piece.strip() for piece in CHANNELS[communication_type].split(text))
 
 
 def _queue(runtime: Runtime, place: Place, to: Address, draft: Draft, message_id: str, now: datetime) -> Queued:

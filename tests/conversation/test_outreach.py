@@ -54,6 +54,21 @@ def test_a_message_goes_into_the_open_session_and_anew_into_one_of_its_own(scene
     assert listing.one(begun, None)["previous_session_id"] == first
 
 
+@pytest.mark.parametrize("channel", [LINE, WHATSAPP])
+@pytest.mark.parametrize("text", ["", " \n", "\x01\x02", " \x1b "])
+def test_a_text_that_nobody_could_read_is_not_sent(scene, channel, text):
+    scene.at_whatsapp.say()
+    with pytest.raises(CannotSend, match="is empty"):
+        write(scene, text, channel)
+    assert scene.db.outbox.count_documents({}) == 0
+
+
+def test_a_file_goes_without_a_text_that_nobody_could_read(scene):
+    draft = Draft("\x01\x02", media=("https://shop.example.com/a.jpg",))
+    outreach.write(scene.runtime, LINE, ADA, draft, message_id="api:1")
+    assert scene.db.messages.find_one({"_id": "api:1"})["content"] == ""
+
+
 @pytest.mark.parametrize(
     ("given", "why"),
     [
