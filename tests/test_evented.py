@@ -15,20 +15,23 @@ from pathlib import Path
 
 import pytest
 
+from gateway.evented import LINGER_SECONDS
 from gateway.store.embedded import free_port
 from tests.brokers import is_open, wait_for
 
 CONFIG = """
+import contextvars
 import threading
 import time
 
 from gateway import pacing
 
 pacing.RECEIVE_SECONDS = 4.0
+asked = contextvars.ContextVar("asked")
 keepalive, threads, control_socket_disable, graceful_timeout, worker_connections = 30, 4, True, 9, 60
 
 def post_worker_init(worker):
-    worker.paths = ("/main", "/group", "/own", "/fails", "/aside", "/much")
+    worker.paths = ("/main", "/group", "/own", "/fails", "/aside", "/asked", "/much")
     gathering, own = worker.gathering(), worker.gathering()
     main = threading.get_ident()
 
@@ -58,6 +61,9 @@ def post_worker_init(worker):
                     return str(depth(error.__traceback__))
             case "/aside":
                 return worker.aside(wait)
+            case "/asked":
+                asked.set(query)
+                return worker.aside(asked.get)
             case "/much":
                 return "much" * 2_000_000
         return "main" if threading.get_ident() == main else "thread"
@@ -204,6 +210,10 @@ def test_what_waits_aside_holds_nobody_up(port):
         assert answer_on(slow) == (200, b"thread")
 
 
+def test_what_is_done_aside_knows_whose_it_is(served):
+    assert together(*served, [f"/asked?{number}" for number in range(7)]) == [(200, b"%d" % n) for n in range(7)]
+
+
 def test_a_request_that_comes_in_pieces_holds_nobody_up(port):
     whole = written("/main")
     for cut in (0, 3, 12, whole.index(b"\r\n\r\n") + 2, whole.index(b"\r\n\r\n") + 4, len(whole) - 3):
@@ -269,6 +279,23 @@ def test_who_does_not_hang_up_holds_nobody_up_and_takes_no_thread(port):
     for line in silent:
         assert answer_on(line) == (200, b"main")
         assert line.recv(1) == b""
+
+
+def test_who_does_not_hang_up_is_hung_up_on_and_not_at_once(port):
+    with opened(port) as line:
+        began = time.monotonic()
+        line.sendall(written("/main", "Connection: close"))
+        assert answer_on(line) == (200, b"main")
+        wait_for(lambda: is_hung_up_on(line), what="the end of a connection that says it goes on")
+        assert time.monotonic() - began > LINGER_SECONDS
+
+
+def is_hung_up_on(line: socket.socket) -> bool:
+    try:
+        line.send(b"and another thing")
+    except ConnectionError:
+        return True
+    return False
 
 
 def test_who_is_answered_while_still_sending_is_told_so(port):

@@ -41,6 +41,9 @@ class Rush:
         turn = fixture("voice/gather_speech") | {"From": number(person), "CallSid": sid, "SpeechResult": said}
         return Twilio(self.app.test_client()).post("/webhooks/voice/turn?turn=1", turn)
 
+    def write(self, who, sid, body="Hi", **also):
+        return Twilio(self.app.test_client()).whatsapp(body, From=f"whatsapp:{who}", MessageSid=sid, **also)
+
     def meet(self, seconds=0.0):
         """Let everybody have a session, then some time pass."""
         for person in range(PEOPLE):
@@ -48,7 +51,10 @@ class Rush:
         self.clock.tick(seconds)
 
     def together(self, arrivals):
-        """Give what each (person, sid, body) was answered; what has the sid of a call is said in it."""
+        """Give what each (person, sid, body) was answered; what has the sid of a call is said in it.
+
+        Who is not one of the people, but has a name, writes by WhatsApp.
+        """
         real, begun, on = group_commit._commit, threading.Event(), threading.Event()
 
         def held(runtime, group):
@@ -65,6 +71,7 @@ class Rush:
             for arrival in arrivals:
                 waiting = len(self.commits._waiting)
                 bring = self.speak if arrival[1].startswith("CA") else self.say
+                bring = self.write if isinstance(arrival[0], str) else bring
                 others.append(pool.submit(bring, *arrival))
                 while len(self.commits._waiting) == waiting and not others[-1].done():
                     pass
@@ -182,6 +189,16 @@ def test_whatever_comes_together_becomes_what_it_would_have_become_alone(rush):
     }
     assert rush.stored("SM2")["metadata"]["keyword"] == "stop"
     assert mongoengine.get_db().messages.count_documents({"direction": "outbound"}) == 8 + 4 + 1 + 7 - 1
+    assert_counts_are_right()
+
+
+def test_who_writes_under_two_names_comes_along_under_one(rush):
+    """The other message is judged by what the first has made of their session."""
+    rush.write("+15558675310", "SM-both", ExternalUserId="whatsapp:US.13491208655302741918")
+    rush.clock.tick(60)
+    rush.together([("+15558675310", "SM-one"), ("US.13491208655302741918", "SM-other")])
+    assert [rush.stored(f"SM-{which}")["decision"]["gap_seconds"] for which in ("one", "other")] == [60, 0]
+    assert len({rush.stored(f"SM-{which}")["session_id"] for which in ("both", "one", "other")}) == 1
     assert_counts_are_right()
 
 
@@ -343,6 +360,26 @@ def test_with_mongodb_away_the_whole_group_is_kept_and_who_comes_next_waits_for_
     }  # fmt: skip
     # Only who led the first group asked MongoDB at all.
     assert asked.count(False) == 1
+    connection.breaker.reset()
+
+
+def test_that_mongodb_is_away_is_known_before_another_group_begins(rush, monkeypatch):
+    real, known = group_commit._commit, []
+
+    def commit(runtime, group):
+        try:
+            return real(runtime, group)
+        finally:
+            known.append(connection.breaker.is_open)
+
+    def away(*_):
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr(group_commit, "_commit", commit)
+    monkeypatch.setattr(connection.breaker, "_probe", away)
+    monkeypatch.setattr(finding, "find_neighbours", away)
+    rush.say(0, "SM0")
+    assert known == [True]
     connection.breaker.reset()
 
 
