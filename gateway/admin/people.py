@@ -6,7 +6,7 @@ from typing import cast
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from gateway.admin import login
+from gateway.admin import login, sure
 from gateway.admin.blueprint import bp
 from gateway.admin.login import runtime
 from gateway.conversation import people
@@ -71,6 +71,8 @@ def reset_password(name: str) -> ResponseReturnValue:
 @login.needs("admin")
 def remove_person(name: str) -> ResponseReturnValue:
     """Take a user away."""
+    if not sure.is_sure():
+        return sure.ask(url_for(".people_list"))
     try:
         with deadline():
             people.remove(runtime(), login.name(), name)

@@ -156,6 +156,18 @@ def test_all_of_a_kind_are_retried(console, failed):
     assert [row["state"] for row in failed.outbox.find().sort("_id", 1)] == ["waiting", "waiting", "failed"]
 
 
+def test_all_of_a_kind_are_canceled_by_whoever_is_sure(console, failed):
+    chosen, wanted = f"{HERE}/outbox?step=fetch&reason=21211", {"act": "cancel", "step": "fetch", "reason": "21211"}
+    asked = console.post(chosen, form_on=chosen, **wanted, question="Cancel all 2 of these?")
+    assert "<h1>Cancel all 2 of these?</h1>" in asked.text
+    assert f'href="{chosen}"'.replace("&", "&amp;") in asked.text
+    assert failed.outbox.count_documents({"state": "canceled"}) == 0
+    again = dict(re.findall(r'name="(\w+)" value="([^"]*)"', asked.text))
+    assert again == wanted | {"csrf_token": again["csrf_token"], "sure": "yes"}
+    console.post(chosen, form_on=chosen, **again)
+    assert [row["state"] for row in failed.outbox.find().sort("_id", 1)] == ["canceled", "canceled", "failed"]
+
+
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 
 
@@ -247,7 +259,10 @@ def test_a_key_is_shown_once_and_ended(console, db):
     found = api_keys.authenticate(key, TEN)
     assert (found.access.role, found.expires_at) == ("agent", TEN + timedelta(days=30))
     assert key not in console.page(path)
-    console.post(f"{path}/{found.prefix}/revoke", form_on=path)
+    asked = console.post(f"{path}/{found.prefix}/revoke", form_on=path, question="Revoke crm?")
+    assert "<h1>Revoke crm?</h1>" in asked.text
+    assert api_keys.authenticate(key, TEN)
+    console.post(f"{path}/{found.prefix}/revoke", form_on=path, sure="yes")
     assert api_keys.authenticate(key, TEN) is None
     assert "revoked" in console.page(path)
 

@@ -3,6 +3,8 @@
 import dataclasses
 import re
 
+import pytest
+
 from gateway.channels.signature import sign
 from gateway.clients.twilio import Twilio as Client
 from gateway.store import api_keys
@@ -104,6 +106,7 @@ def _a_key_is_shown_once(page, base):
     assert api_keys.authenticate(key, TEN).name == "crm"
     page.get_by_role("link", name="I have it").click()
     assert key not in page.content()
+    page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Revoke crm").click()
     page.get_by_text("The key crm works no more.").wait_for()
     assert api_keys.authenticate(key, TEN) is None
@@ -112,3 +115,26 @@ def _a_key_is_shown_once(page, base):
         page.goto(f"{base}/admin/operations{path}")
         width_of = "document.documentElement.{}"
         assert page.evaluate(width_of.format("scrollWidth")) <= page.evaluate(width_of.format("clientWidth")), path
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["asked by the script", "asked without scripts"])
+def test_a_key_is_revoked_only_by_whoever_says_yes(serve, open_page, scripts):
+    _, base = serve(public_url=HOST)
+    api_keys.add("crm", ["read"], TEN, by="admin")
+    page, asked = open_page(java_script_enabled=scripts, viewport={"width": 390, "height": 844}), []
+    log_in(page, base)
+    page.goto(f"{base}/admin/operations/keys")
+    for answer in ("No, go back", "Yes"):
+        if scripts:
+            page.once("dialog", lambda dialog, yes=answer == "Yes": _answer(dialog, asked, yes=yes))
+        page.get_by_role("button", name="Revoke crm").click()
+        if not scripts:
+            asked.append(page.get_by_role("heading", level=1).inner_text())
+            page.get_by_text(answer, exact=True).click()
+        assert page.get_by_text("works no more").count() == (answer == "Yes")
+    assert asked == ["Revoke crm? Whoever uses it is refused from then on. This cannot be undone."] * 2
+
+
+def _answer(dialog, asked, *, yes):
+    asked.append(dialog.message)
+    dialog.accept() if yes else dialog.dismiss()

@@ -83,7 +83,7 @@ def test_the_only_admin_stays_one(console):
     answer = console.post("/admin/people/admin", form_on="/admin/people", role="viewer", sees="all")
     assert answer.status_code == 409
     assert "admin is the only admin" in answer.text
-    assert console.post("/admin/people/admin/remove", form_on="/admin/people").status_code == 409
+    assert console.post("/admin/people/admin/remove", form_on="/admin/people", sure="yes").status_code == 409
     assert users.get("admin").access.role == "admin"
 
 
@@ -92,7 +92,7 @@ def test_who_is_changed_notices_at_once_and_who_is_removed_is_out(console, log_i
     console.post("/admin/people/ben", form_on="/admin/people", role="viewer", sees="some", channels=WHATSAPP)
     assert users.get("ben").access == users.Access("ben", "viewer", frozenset({WHATSAPP}))
     assert ben.get().status_code == 200
-    console.post("/admin/people/ben/remove", form_on="/admin/people")
+    console.post("/admin/people/ben/remove", form_on="/admin/people", sure="yes")
     assert ben.get().status_code == 302
     entries = [(entry["by"], entry["action"], entry["details"]["user"]) for entry in db.audit.find().sort("_id", 1)]
     assert entries == [("admin", "user_changed", "ben"), ("admin", "user_removed", "ben")]
@@ -100,8 +100,15 @@ def test_who_is_changed_notices_at_once_and_who_is_removed_is_out(console, log_i
 
 def test_another_admin_may_be_removed(console, log_in):
     log_in("eve", "admin")
-    assert console.post("/admin/people/eve/remove", form_on="/admin/people").status_code == 302
+    assert console.post("/admin/people/eve/remove", form_on="/admin/people", sure="yes").status_code == 302
     assert [user.access.name for user in users.everybody()] == ["admin"]
+
+
+def test_nobody_is_removed_unasked(console, log_in):
+    log_in("eve", "admin")
+    asked = console.post("/admin/people/eve/remove", form_on="/admin/people", question="Remove eve?")
+    assert "<h1>Remove eve?</h1>" in asked.text
+    assert users.exists("eve")
 
 
 def test_a_password_that_is_reset_ends_the_logins(console, log_in):
@@ -181,6 +188,6 @@ def test_what_was_somebodys_is_nobodys_once_they_may_not_see_it_or_are_gone(cons
     db.sessions.update_many({}, {"$set": {"assigned_to": "ben"}})
     console.post("/admin/people/ben", form_on="/admin/people", role="agent", sees="some", channels=WHATSAPP)
     assert db.sessions.distinct("channel_id", {"assigned_to": "ben"}) == [WHATSAPP]
-    console.post("/admin/people/ben/remove", form_on="/admin/people")
+    console.post("/admin/people/ben/remove", form_on="/admin/people", sure="yes")
     assert db.sessions.count_documents({"assigned_to": {"$exists": True}}) == 0
     assert console.page("/admin/?assigned=nobody").count('class="row ') == 2

@@ -3,7 +3,7 @@
 from flask import flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from gateway.admin import login
+from gateway.admin import login, sure
 from gateway.admin.blueprint import bp
 from gateway.admin.login import runtime
 from gateway.admin.operations.rooms import operators, show
@@ -59,6 +59,8 @@ def add_api_key() -> ResponseReturnValue:
 @operators
 def revoke_api_key(prefix: str) -> ResponseReturnValue:
     """End a key."""
+    if not sure.is_sure():
+        return sure.ask(url_for(".api_keys"))
     key = use.revoke(prefix, runtime().clock.now(), by=login.name())
     flash(f"The key {key.name} works no more." if key else "That key was ended before.")
     return redirect(url_for(".api_keys"))

@@ -3,7 +3,7 @@
 from flask import abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from gateway.admin import login
+from gateway.admin import login, sure
 from gateway.admin.blueprint import bp
 from gateway.admin.login import runtime
 from gateway.admin.operations.rooms import operators, show
@@ -76,7 +76,10 @@ def act_on_outbox() -> ResponseReturnValue:
     again, row_id = request.form.get("act") == "retry", request.form.get("row")
     if not again and request.form.get("act") != "cancel":
         abort(400, "Choose what to do: retry or cancel.")
-    by = login.name()
+    chosen = {name: request.args[name] for name in ("step", "reason") if name in request.args}
+    back, by = url_for(".outbox", **chosen), login.name()  # type: ignore[arg-type]
+    if row_id is None and not again and not sure.is_sure():
+        return sure.ask(back)
     if row_id is not None:
         done = (failed.retry if again else failed.cancel)(runtime(), row_id, by)
         flash(_TOLD[done])
@@ -84,5 +87,4 @@ def act_on_outbox() -> ResponseReturnValue:
         step, reason = request.form.get("step", ""), request.form.get("reason", "")
         count = failed.all_of(runtime(), step, reason, by, again=again)
         flash(f"{count:,} {'will be tried again' if again else 'were set aside'}.")
-    chosen = {name: request.args[name] for name in ("step", "reason") if name in request.args}
-    return redirect(url_for(".outbox", **chosen))  # type: ignore[arg-type]
+    return redirect(back)
