@@ -6,7 +6,7 @@ from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
-from gateway.admin import limits
+from gateway.admin import here, limits
 from gateway.core.errors import StoreUnavailable
 from gateway.core.times import spoken
 from gateway.logs import log
@@ -39,7 +39,7 @@ def register(bp: Blueprint) -> None:
 
 
 def _page(status: int, title: str, words: str, **headers: str) -> ResponseReturnValue:
-    page = render_template("error.html", status=status, title=title, words=words)
+    page = render_template("error.html", status=status, title=title, words=words, here=here.page())
     return page, status, {name.replace("_", "-"): value for name, value in headers.items()}
 
 

@@ -141,3 +141,18 @@ def test_where_the_server_mounts_it_every_link_says_so(app, twilio, session_id):
 
 def test_the_console_starts_without_its_slash(console):
     assert "<h1>Sessions</h1>" in console.page("/admin")
+
+
+@pytest.mark.parametrize(
+    ("part", "whole"),
+    [
+        ("/admin/list?q=blue", "/admin/?q=blue"),
+        ("/admin/list?q=blue&open=65f0", "/admin/sessions/65f0?q=blue"),
+        ("/admin/sessions/65f0/messages?q=blue&messages_since=1", "/admin/sessions/65f0?q=blue"),
+    ],
+)
+def test_while_mongodb_is_away_a_part_of_a_page_leads_to_the_page(console, monkeypatch, part, whole):
+    monkeypatch.setattr(connection.breaker, "_reason", "away")
+    answer = console.get(part)
+    assert answer.status_code == 503
+    assert f'href="{whole}">Reload</a>' in answer.text

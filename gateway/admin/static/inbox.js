@@ -22,10 +22,9 @@
     stale = false;
     htmx.trigger("#list", "changed");
     const all = concerned.has("*");
-    if (opened && (all || concerned.has(opened.dataset.open))) {
-      if (document.getElementById("messages")) htmx.trigger("#messages", "changed");
-      sayseen();
-    }
+    const shown = opened && (all || concerned.has(opened.dataset.open));
+    if (shown && document.getElementById("messages")) htmx.trigger("#messages", "changed");
+    if (shown && !away) sayseen();
     concerned.clear();
   };
 
@@ -41,23 +40,39 @@
     }
   };
 
-  const poll = (on) => {
-    if (on) polling ??= setInterval(() => soon([]), POLL);
+  // News are asked for while nothing tells of them, and while what was asked for last did not come.
+  let linked = true, away = false;
+
+  const keepup = () => {
+    if (!linked || away) polling ??= setInterval(() => soon([]), POLL);
     else if (polling) polling = clearInterval(polling) ?? null;
     showlive();
   };
 
   const showlive = () => { const mark = document.getElementById("live"); if (mark) mark.hidden = polling !== null; };
 
+  // What was shown stays, though it is of before, until there is something newer.
+  const heard = (status) => {
+    const was = away;
+    away = status < 200 || status > 299;
+    if (was && !away) soon([]);
+    const mark = document.getElementById("away");
+    const why = status === 503 ? "The database is away" : "The gateway does not answer";
+    if (away) mark.textContent = `${why}: this is how it was before. What is new appears by itself.`;
+    mark.hidden = !away;
+    keepup();
+  };
+
   let missed = false;
 
   const listen = () => {
     const source = new EventSource(inbox.dataset.live);
-    source.onopen = () => { poll(false); if (missed) soon([]); missed = false; };
+    source.onopen = () => { linked = true; keepup(); if (missed) soon([]); missed = false; };
     source.addEventListener("changed", (event) => soon(JSON.parse(event.data)));
     source.onerror = () => {
       missed = true;
-      poll(true);
+      linked = false;
+      keepup();
       // No seat is free, or the login ended. A stream that merely ended is opened again by the browser.
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, RETRY);
     };
@@ -70,12 +85,17 @@
   let sent = 0;
   addEventListener("submit", (event) => { if (!event.defaultPrevented) sent = Date.now(); });
 
-  // A login that ended answers with the login page: show it instead of putting it into the list.
+  // A login that ended answers with the login page, and a session that is gone with a page that says so: show those
+  // instead of putting them into the list. What is wrong for a while is no reason to lose what is shown.
   document.addEventListener("htmx:before:response", (event) => {
-    if (!event.detail.ctx.response.raw.redirected) return;
+    const answer = event.detail.ctx.response.raw;
+    const leads = answer.redirected || answer.status === 404;
+    if (!leads) heard(answer.status);
+    if (answer.ok && !leads) return;
     event.preventDefault();
-    if (Date.now() - sent > LEADS_ON) location.reload();
+    if (leads && Date.now() - sent > LEADS_ON) location.reload();
   });
+  document.addEventListener("htmx:error", (event) => { if (!event.detail.ctx?.response) heard(0); });
 
   document.addEventListener("htmx:after:swap", () => { showlive(); title(); notify(); });
 
