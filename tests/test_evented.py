@@ -361,8 +361,8 @@ def test_who_sends_slowly_is_let_go_and_no_webhook_waits_for_them(port, begun):
 
 def test_with_too_many_open_files_idle_connections_make_room_and_nothing_is_kept_from_coming_in_later(started):
     port, process = started()
-    worker = worker_of(process)
     asking(port)()
+    worker = worker_of(process)
     before = resource.prlimit(worker, resource.RLIMIT_NOFILE)
     resource.prlimit(worker, resource.RLIMIT_NOFILE, (len(list(Path(f"/proc/{worker}/fd").iterdir())) + 5, before[1]))
     assert [asking(port)() for _ in range(20)] == [b"main"] * 20
