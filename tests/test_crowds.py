@@ -242,7 +242,7 @@ def test_what_is_delivered_twice_at_once_is_stored_once_and_answered_alike(crowd
 
 def test_what_was_taken_while_a_web_process_and_mongod_were_killed_is_there_once(crowd, own_mongo, twilio, tmp_path):
     people, chance = crowd.people("+1555333"), random.Random(8)
-    sent = [crowd.text(chance.choice(people)) for _ in range(18 * CONNECTIONS // 2)]
+    sent = [crowd.text(chance.choice(people)) for _ in range(9 * CONNECTIONS // 2)]
     third, before = len(sent) // 3, crowd.gateway.pids()["web"]
     crowd.twice(sent[:third], halfway=crowd.gateway.kill_one_web_process)
     wait_for(lambda: len(set(crowd.gateway.pids()["web"]) - set(before)) == 1, what="another web process")
