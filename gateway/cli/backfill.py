@@ -11,13 +11,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from gateway import logs
-from gateway.cli import running, stopping
+from gateway.cli import running, spans, stopping
 from gateway.clients.twilio_log import TwilioLog
 from gateway.conversation import runtime
 from gateway.conversation.backfill import YOUNG
 from gateway.conversation.backfill import backfill as bring_up_to_date
 from gateway.core.drift import Drift
-from gateway.core.spans import moment_of
 from gateway.settings import Settings
 from gateway.store import connection
 
@@ -71,7 +70,8 @@ def _run(configured: Settings, since: str, until: str | None, numbers: tuple[str
         )
     serving.clock.correct()
     now = serving.clock.now()
-    begin, end = moment_of(since, now), min(moment_of(until, now) if until else now, now - YOUNG)
+    begin, end = spans.read("--since", since, now) or now, spans.read("--until", until, now) or now
+    end = min(end, now - YOUNG)
     with _progress(begin, end) as bar:
 
         def tell(done: datetime, drift: Drift) -> None:

@@ -18,6 +18,9 @@ from gateway.store.connection import deadline
 
 INHERIT = "inherit"
 
+# What `use.CannotSet` names, and by which option it was given; all else is a --setting, but for a channel that is gone.
+_OPTIONS, _CHANNEL = {"threshold": "--threshold", "responder": "--responder"}, "channel"
+
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
@@ -100,6 +103,10 @@ def _addressed(account: TwilioAccount, written: str, unchecked: bool) -> list[tu
     """Give type, address and account of each channel that somebody means."""
     kinds, line = numbers.meant(written)
     if unchecked:
+        if not address(line).number:
+            raise click.UsageError(
+                f"{line[:40]!r} is no number. Write one as +15017122661, or a short code as sms:12345."
+            )
         own = account.accounts[0] if account.accounts else None
         if line.isdecimal() and VOICE in kinds:
             raise click.UsageError(f"{line} is a short code, which takes no calls. Add sms:{line}.")
@@ -167,12 +174,13 @@ def _pair(written: str) -> tuple[str, str | None]:
 
 def _known(written: str) -> Sequence[dict[str, Any]]:
     """Find the channels that somebody means among ours."""
-    kinds, line = numbers.meant(written)
-    identities = {address(line).identity, line}
     with deadline(10):
         listed = stored.listed()
-    by_id = [row for row in listed if row["id"] == written.strip()]
-    found = by_id or [
+    if by_id := [row for row in listed if row["id"] == written.strip()]:
+        return by_id
+    kinds, line = numbers.meant(written)
+    identities = {address(line).identity, line}
+    found = [
         row
         for row in listed
         if row.get("phone_number") in identities and row.get("communication_type") in (kinds or (SMS, VOICE))
@@ -186,7 +194,12 @@ def _known(written: str) -> Sequence[dict[str, Any]]:
 
 
 def _set(runtime: Runtime, row: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    changed = use.configure(runtime, row["id"], use.amended(row, given), changing.who())
+    try:
+        changed = use.configure(runtime, row["id"], use.amended(row, given), changing.who())
+    except use.CannotSet as error:
+        if error.name == _CHANNEL:
+            raise
+        raise click.BadParameter(str(error), param_hint=_OPTIONS.get(error.name, "--setting")) from None
     return {"id": row["id"], "changed": list(changed)}
 
 

@@ -11,11 +11,10 @@ from typing import BinaryIO
 import click
 from rich.console import Console
 
-from gateway.cli import serving, stopping
+from gateway.cli import serving, spans, stopping
 from gateway.conversation import export as exporting
 from gateway.conversation.export import Order, Written
 from gateway.core.errors import GatewayError
-from gateway.core.spans import moment_of
 from gateway.store import listing
 from gateway.store.connection import deadline
 from gateway.store.exporting import Selected
@@ -68,7 +67,7 @@ def export(
     if media and file_format != "jsonl":
         raise click.UsageError("--media: files are written as JSONL only.")
     runtime = serving.build()
-    begin = moment_of(since, runtime.clock.now()) if since else None
+    begin = spans.read("--since", since, runtime.clock.now())
     wanted = Wanted(communication_type=communication_type or "", since=begin)
     selected = Selected(None, wanted, _known(session_id) if session_id else "")
     everything = file_format == "jsonl" and not (session_id or communication_type or since)

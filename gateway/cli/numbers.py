@@ -72,6 +72,9 @@ def public_url(configured: Settings) -> str:
 def meant(written: str) -> tuple[tuple[str, ...], str]:
     """Read how people name a channel: its types, none for whatever the number takes, and the address at Twilio."""
     kind, colon, rest = written.strip().partition(":")
+    kind = kind.lower()
+    if colon and kind not in FIRST:
+        raise click.UsageError(f"{written[:40]!r} is of no type there is. Write {', '.join(FIRST)} before the number.")
     if not rest and colon:
         raise click.UsageError(f"{written[:40]!r} names no number. Write one as sms:+15017122661.")
     if colon and kind in (SMS, VOICE):

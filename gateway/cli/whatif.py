@@ -10,14 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.channels import CHANNELS
-from gateway.cli import serving, stopping
+from gateway.cli import serving, spans, stopping
 from gateway.conversation import whatif as use_case
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.whatif import History, Line, Question
 from gateway.conversation.whatif_json import as_json
 from gateway.core.gaps import BadThreshold, Tally, in_words, read_threshold
 from gateway.core.participant import address
-from gateway.core.spans import BadSpan, moment_of
 from gateway.core.whatif import USUAL, cut, suggest
 from gateway.store.connection import deadline
 
@@ -82,10 +81,8 @@ def whatif(
 
 
 def _day(since: str | None, runtime: Runtime) -> date | None:
-    try:
-        return moment_of(since, runtime.clock.now()).date() if since else None
-    except BadSpan as error:
-        raise click.BadParameter(str(error), param_hint="--since") from None
+    begin = spans.read("--since", since, runtime.clock.now())
+    return begin.date() if begin else None
 
 
 def _look(runtime: Runtime, question: Question) -> History:

@@ -73,7 +73,7 @@ def test_a_number_and_an_end_narrow_it(stand_in, environ):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--since", "soon"], "Error: 'soon' is neither a span such as 30m, 2h or 3d nor a time"),
+        (["--since", "soon"], "Error: Invalid value for --since: 'soon' is neither a span such as 30m, 2h or 3d"),
         (["--since", "900d"], "Error: That is more than 400 days at once"),
         (["--since", "1m"], "Error: There is nothing between"),
         ([], "Missing option '--since'"),

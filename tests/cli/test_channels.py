@@ -223,6 +223,32 @@ def test_a_channel_of_an_adopted_collection_is_known_whatever_its_id_and_prefix(
     assert [one["id"] for one in told(channels("list", "--json"))] == [str(adopted)]
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (
+            "fax:+15017122669",
+            "'fax:+15017122669' is of no type there is. Write sms, voice, whatsapp before the number.",
+        ),
+        ("sms:nobody", "'nobody' is no number. Write one as +15017122661, or a short code as sms:12345."),
+        ("+1501", "'+1501' is no number."),
+        ("whatsapp:nobody", "'whatsapp:nobody' is no number."),
+    ],
+)
+def test_a_channel_that_twilio_was_not_asked_about_is_no_typo(channels, db, written, said):
+    done = channels("add", written, "--unchecked")
+    assert (done.exit_code, db.channels.count_documents({})) == (2, 0)
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("wrong", [("--responder", "cannned"), ("--threshold", "abc"), ("--setting", "mode=dail")])
+def test_a_value_that_a_channel_cannot_have_is_one_of_its_option(channels, wrong):
+    channels("add", f"voice:{OURS}", "--unchecked")
+    done = channels("set", f"voice:{OURS}", *wrong)
+    assert done.exit_code == 2
+    assert f"Invalid value for {wrong[0]}: " in done.stderr
+
+
 def test_one_that_fails_stands_in_the_way_of_no_other(stand_in, channels):
     rows = [stand_in.own(OURS), stand_in.own(OTHER)]
     stand_in.faults.append(Fault(400, 21502, "SmsUrl is not a valid URL", on="update"))

@@ -60,7 +60,7 @@ def test_type_and_time_choose_and_a_file_is_never_overwritten_unasked(gateway, t
     [
         (["--session", "65f000000000000000000000"], "There is no session 65f000000000000000000000"),
         (["--session", "65f000000000000000000000", "--type", "sms"], "--session names one"),
-        (["--since", "soon"], "neither a span such as 30m"),
+        (["--since", "soon"], "Invalid value for --since: 'soon' is neither a span such as 30m"),
         (["--output", "/nowhere/all.jsonl"], "cannot be written: No such file or directory"),
         (["--json"], "give --output"),
     ],
