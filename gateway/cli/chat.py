@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from gateway.channels.chat import DEFAULT_SITE
 from gateway.cli import running, serving
 from gateway.conversation import chat_sites
 from gateway.conversation.runtime import Runtime
@@ -59,7 +60,7 @@ def sites(as_json: bool) -> None:
         return
     table = Table(box=box.SIMPLE)
     for column in ("site", "channel", "publishable key"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column == "publishable key", overflow="fold")
     for one in found:
         table.add_row(one["site"], one["channel"], one["publishable_key"] or "none")
     Console().print(table)
@@ -88,6 +89,9 @@ def publish(site: str, as_json: bool) -> None:
     Example:  gateway chat publish web
     """
     runtime = serving.build()
+    with deadline(10):
+        if site != DEFAULT_SITE and chat_sites.find(site) is None:
+            raise click.ClickException(f"There is no chat site {site[:60]!r}. `gateway chat add` makes one.")
     key = chat_sites.publish(runtime, site, _who())
     if as_json:
         click.echo(json.dumps({"site": site, "publishable_key": key, "script": _script(runtime, key)}))

@@ -50,7 +50,8 @@ def list_contacts(words: tuple[str, ...], limit: int, as_json: bool) -> None:
         )
         return
     table = Table(box=box.SIMPLE)
-    for column in ("id", "name", "known by", "opted out of"):
+    table.add_column("id", no_wrap=True)
+    for column in ("name", "known by", "opted out of"):
         table.add_column(column, overflow="fold")
     for person in found:
         table.add_row(person.id, person.name, ", ".join(person.ways), ", ".join(out.line for out in person.opted_out))

@@ -81,7 +81,7 @@ def list_keys(as_json: bool) -> None:
         return
     table = Table(box=box.SIMPLE)
     for column in ("prefix", "name", "scopes", "channels", "state", "last used (UTC)"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column == "prefix", overflow="fold")
     for key in found:
         limited = "all" if key.access.channels is None else ", ".join(sorted(key.access.channels))
         scopes = ", ".join(sorted(key.scopes))

@@ -45,6 +45,14 @@ def test_a_name_that_is_none_is_refused(run):
     assert "There is no chat site" in run("unpublish", "nowhere").output
 
 
+def test_no_key_is_published_for_a_site_that_nobody_added(run):
+    done = run("publish", "nope")
+    assert done.exit_code == 1
+    assert "There is no chat site 'nope'. `gateway chat add` makes one." in done.output
+    assert mongoengine.get_db().channels.count_documents({}) == 0
+    assert run("publish").stdout.startswith("pk_web_")
+
+
 @pytest.fixture
 def simulate(serve, monkeypatch, tmp_path):
     app, url = serve()

@@ -35,6 +35,12 @@ def test_contacts_are_found_merged_opted_out_and_parted(gateway, db):
     assert db.audit.distinct("by")[0].endswith("(command line)")
 
 
+def test_an_id_is_never_broken(gateway, db):
+    db.contacts.update_one({"phones": ADA}, {"$set": {"name": "A" * 90, "emails": ["ada@" + "example." * 12 + "com"]}})
+    ids = {str(one["_id"]) for one in db.contacts.find()}
+    assert all(one in gateway("list").stdout for one in ids)
+
+
 def test_an_address_proved_in_a_chat_is_named_once(gateway, db):
     chat = {"external_ids": ["chat:web:alice", "email:ada@example.com"], "emails": ["ada@example.com"]}
     db.contacts.update_one({"phones": ADA}, {"$set": chat})
