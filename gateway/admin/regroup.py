@@ -61,7 +61,7 @@ def _tried(do: Callable[..., Regrouping]) -> Regrouping:
     except NotThere as refusal:
         abort(404, str(refusal))
     except CannotRegroup as refusal:
-        abort(409, str(refusal))
+        abort(409, f"{refusal} This page is older: load it anew.")
 
 
 def _token() -> str:

@@ -9,12 +9,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from gateway.cli import serving
+from gateway.cli import serving, spans
 from gateway.conversation.runtime import Runtime
 from gateway.core.explain import explain, unanswered
 from gateway.core.jsonlike import plain
 from gateway.core.searching import number_starts
-from gateway.core.spans import moment_of
 from gateway.store import groups, listing, searching, transcripts
 from gateway.store.connection import deadline
 from gateway.store.listing import Wanted
@@ -63,7 +62,7 @@ def list_sessions(as_json: bool, **asked: Any) -> None:
                 oldest_first=asked["oldest_first"],
             )
         except ValueError as error:
-            raise click.ClickException(f"{error}.") from None
+            raise click.BadParameter(f"{error}.", param_hint="--cursor") from None
     if as_json:
         click.echo(json.dumps({"items": plain(page.sessions), "next_cursor": page.next_cursor}))
         return
@@ -80,13 +79,13 @@ def _wanted(runtime: Runtime, asked: Mapping[str, Any]) -> Wanted:
     now, number = runtime.clock.now(), asked["number"]
     starts = number_starts(number) if number else ()
     if number and not starts:
-        raise click.ClickException(f"{number!r} is no number. Write it as +15558675310.")
+        raise click.BadParameter(f"{number!r} is no number. Write it as +15558675310.", param_hint="--number")
     plain = Wanted(
         communication_type=asked["communication_type"] or "",
         status=asked["status"] or "",
         channel_id=asked["channel"] or "",
-        since=moment_of(asked["since"], now) if asked["since"] else None,
-        until=moment_of(asked["until"], now) if asked["until"] else None,
+        since=spans.read("--since", asked["since"], now),
+        until=spans.read("--until", asked["until"], now),
         tag=asked["tag"] or "",
         assigned_to="" if asked["assigned"] in (None, NOBODY) else asked["assigned"],
         unassigned=asked["assigned"] == NOBODY,
@@ -157,13 +156,15 @@ def show(session: str, limit: int, as_json: bool) -> None:
 
 
 def _print_session(found: Mapping[str, Any]) -> None:
-    state = f"{found.get('status') or 'merged'}{' by ' + found['closed_reason'] if found.get('closed_reason') else ''}"
-    click.echo(f"{found.get('title') or found['id']}: {state}, {found.get('message_count') or 0:,} messages")
+    named = found.get("title") or found["id"]
+    if found.get("merged_into"):
+        click.echo(f"{named}: merged, its messages are in {found['merged_into']}")
+    else:
+        state = f"{found.get('status')}{' by ' + found['closed_reason'] if found.get('closed_reason') else ''}"
+        click.echo(f"{named}: {state}, {found.get('message_count') or 0:,} messages")
     for name, label in (("channel_id", "channel"), ("contact_id", "contact"), ("previous_session_id", "after session")):
         if found.get(name):
             click.echo(f"  {label}: {found[name]}")
-    if found.get("merged_into"):
-        click.echo(f"  it was merged into {found['merged_into']}")
 
 
 def _print_message(row: Mapping[str, Any]) -> None:

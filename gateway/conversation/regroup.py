@@ -25,7 +25,7 @@ from gateway.store.sessions import new_id
 PATIENCE_SECONDS, LOOK_SECONDS = 3.0, 0.1
 
 ON_A_CALL = "A call is on. Wait until it is over: a call stays in one session."
-CHANGED = "The session changed meanwhile. Reload the page and look again."
+CHANGED = "The session changed meanwhile. Look again."
 
 
 class NotThere(GatewayError):
@@ -50,7 +50,7 @@ def split(
     def plan(token: str) -> _Plan:
         session, spot = _session(runtime, session_id, channels), moving.spot(message_id, channels)
         if spot is None:
-            raise NotThere("There is no such message. It may have been deleted since.")
+            raise NotThere(f"There is no message {message_id[:80]}. It may have been deleted since.")
         _check_spot(session, spot)
         now = runtime.clock.now()
         wanted = Regrouping(token, SPLIT, CLAIMED, session.id, new_id(), by, now, spot.at, message_id)
@@ -61,7 +61,7 @@ def split(
 
 def _check_spot(session: Side, spot: Spot) -> None:
     if spot.session_id != session.id:
-        raise CannotRegroup("That message is in another session by now. Reload the page and look again.")
+        raise CannotRegroup(f"That message is in session {spot.session_id} by now. Look again.")
     if not spot.inbound:
         raise CannotRegroup("A session is split at a message that came in. Choose one of those.")
     if spot.part.head != spot.part.id:
@@ -110,7 +110,7 @@ def _session(runtime: Runtime, session_id: str, channels: Channels) -> Side:
     if found is None:
         raise NotThere("There is no session of that id. It may have been deleted since.")
     if found.merged_into:
-        raise CannotRegroup("The session was merged with another one meanwhile. Reload the page and look again.")
+        raise CannotRegroup(f"Session {session_id} was merged, and is in session {found.merged_into} now.")
     return found
 
 

@@ -25,7 +25,7 @@ LEASE = timedelta(seconds=40)
 # So long stragglers are looked for: an answer that was being thought about is stored where its question was.
 WATCH = timedelta(minutes=15)
 
-BUSY = "Somebody is splitting or merging this session right now. Reload the page in a moment."
+BUSY = "Somebody is splitting or merging this session right now. Try again in a moment."
 
 
 class CannotRegroup(GatewayError):

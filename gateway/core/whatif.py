@@ -113,7 +113,7 @@ def suggest(gaps: Counter[int]) -> Suggestion:
         return Suggestion(
             None,
             "No clear value: the pauses inside conversations and those between them run into each other, so any "
-            "threshold would cut some conversations and join others. Look at the sessions below before you choose.",
+            "threshold would cut some conversations and join others.",
         )
     lowest = min(valleys)[0]
     same = [value for share, value in valleys if share <= lowest + _AS_LOW]

@@ -44,6 +44,9 @@ def test_a_session_is_merged_and_one_of_its_own_again(gateway, db):
     told = json.loads(gateway("merge", newest, "--json").stdout)
     assert (told["kind"], told["state"], told["later"]) == ("merge", "done", newest)
     assert sizes(db) == [8]
+    into = told["earlier"]
+    assert f"Session {newest} was merged, and is in session {into} now.\n" in gateway("merge", newest).stderr
+    assert f": merged, its messages are in {into}\n" in gateway("show", newest).stdout
     assert "one of its own again" in gateway("merge", newest, "--undo").stdout
     assert sizes(db) == [4, 4]
 
@@ -52,6 +55,7 @@ def test_what_cannot_be_done_is_said_in_a_line(gateway, db):
     newest = str(db.sessions.find_one({"status": "active"})["_id"])
     for arguments, why in [
         (("split", newest, sid(2)), "nothing to split off"),
+        (("split", newest, "nope"), "There is no message nope."),
         (("split", "nonsense", sid(2)), "no session of that id"),
         (("merge", "nonsense", "--undo"), "no merge of nonsense"),
         (("split", newest), "Say at which MESSAGE"),
@@ -82,7 +86,8 @@ def test_sessions_are_listed_and_filtered(gateway, db):
         (("--since", "x"), "span"),
     ]:
         done = gateway("list", *arguments)
-        assert done.returncode == 1
+        assert done.returncode == 2
+        assert f"Invalid value for {arguments[0]}: " in done.stderr
         assert why in done.stderr
 
 

@@ -176,7 +176,7 @@ class TestSplit:
         assert db.sessions.count_documents({}) == 2
 
     @pytest.mark.parametrize(
-        ("number", "why"), [(0, "nothing to split off"), (7, "no such message")], ids=["first", "unknown"]
+        ("number", "why"), [(0, "nothing to split off"), (7, "There is no message")], ids=["first", "unknown"]
     )
     def test_it_is_refused_with_a_reason(self, db, runtime, talked, number, why):
         with pytest.raises((CannotRegroup, NotThere), match=why):
@@ -188,7 +188,7 @@ class TestSplit:
         with pytest.raises(CannotRegroup, match="came in"):
             split(runtime, first, f"re:{sid(2)}", by="ada")
         split(runtime, first, sid(2), by="ada")
-        with pytest.raises(CannotRegroup, match="another session by now"):
+        with pytest.raises(CannotRegroup, match=r"in session .* by now"):
             split(runtime, first, sid(2), by="bob")
 
     def test_it_is_written_into_the_audit_of_both_sessions(self, db, runtime, talked):
