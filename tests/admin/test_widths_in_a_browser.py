@@ -1,0 +1,34 @@
+"""What must fit: at a desk and on a phone."""
+
+import pytest
+
+from tests.admin.conftest import log_in
+
+WIDTHS = [1280, 390]
+
+
+@pytest.fixture
+def open_at(serve, open_page):
+    """Open a page of the console in a window of a width."""
+    _, base = serve()
+
+    def opened(path, width):
+        page = open_page(viewport={"width": width, "height": 860})
+        log_in(page, base)
+        page.goto(base + path)
+        return page
+
+    return opened
+
+
+def box(page, selector):
+    """Tell where something is, of which a page has one."""
+    return page.locator(selector).bounding_box()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_ones_account_fits_and_its_button_is_below_the_fields(open_at, width):
+    page = open_at("/admin/account", width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    field, button = box(page, "#again"), page.get_by_role("button", name="Change password").bounding_box()
+    assert button["y"] >= field["y"] + field["height"]
