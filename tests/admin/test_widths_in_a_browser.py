@@ -32,3 +32,13 @@ def test_ones_account_fits_and_its_button_is_below_the_fields(open_at, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     field, button = box(page, "#again"), page.get_by_role("button", name="Change password").bounding_box()
     assert button["y"] >= field["y"] + field["height"]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("path", ["/admin/", "/admin/people", "/admin/phone"])
+def test_all_tabs_are_in_sight(open_at, width, path):
+    page = open_at(path, width)
+    for bar in page.locator(".bar nav, nav.tabs").all():
+        assert bar.evaluate("bar => bar.scrollWidth <= bar.clientWidth"), bar.inner_text()
+    current = page.locator(".bar nav [aria-current]").bounding_box()
+    assert 0 <= current["x"] <= current["x"] + current["width"] <= width
