@@ -51,7 +51,7 @@ def reply(session_id: str) -> ResponseReturnValue:
         return thread.page(session_id, refusal=str(refusal), wrong=_wrong(refusal)), 409
     shown = _shown(queued.session_id, session_id)
     flash("On its way. It is in this session." if queued.session_id == shown != session_id else "On its way.")
-    return _back(shown, queued.message_ids[-1] if queued.session_id == shown else "")
+    return _back(shown, queued.message_ids[-1])
 
 
 def _note(session_id: str) -> ResponseReturnValue:

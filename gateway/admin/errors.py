@@ -39,7 +39,10 @@ def register(bp: Blueprint) -> None:
 
 
 def _page(status: int, title: str, words: str, **headers: str) -> ResponseReturnValue:
-    page = render_template("error.html", status=status, title=title, words=words, here=here.page())
+    # Of other answers the form may be too much to read, which is why they are given.
+    written = request.form.get("text", "") if status == 503 else ""
+    known = {"status": status, "title": title, "words": words, "here": here.page(), "written": written}
+    page = render_template("error.html", **known)
     return page, status, {name.replace("_", "-"): value for name, value in headers.items()}
 
 

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_user, logout_user
 from flask_wtf.csrf import CSRFProtect
 
+from gateway.admin import here
 from gateway.admin.hooks import hooks_of
 from gateway.conversation.runtime import Runtime
 from gateway.core.access import Access, Role
@@ -135,10 +136,8 @@ def require() -> ResponseReturnValue | None:
 
 
 def _here() -> str | None:
-    """Give the page to come back to after the login; None for what is not a page."""
-    if request.method != "GET" or (request.endpoint == "admin.sessions" and not request.query_string):
-        return None
-    return request.script_root + request.full_path.rstrip("?")
+    """Give the page to come back to after the login; None for the listing, where it leads anyway."""
+    return None if request.endpoint == "admin.sessions" and not request.query_string else here.page()
 
 
 def destination() -> str:

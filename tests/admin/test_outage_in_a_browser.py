@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from gateway.store import connection
-from tests.admin.conftest import log_in
+from tests.admin.conftest import PASSWORD, log_in
 from tests.conftest import Twilio
 
 ADA = "+15550000001"
@@ -73,3 +73,39 @@ def test_a_session_that_is_gone_says_so(office, open_page):
     page.evaluate("htmx.trigger('#messages', 'changed')")
     page.get_by_role("heading", name="Not found").wait_for(timeout=SOON)
     assert page.locator("main").count() == 1
+
+
+def test_a_reply_that_could_not_be_stored_is_still_there(office, open_page):
+    _, base = office
+    page = open_page()
+    session_of(page, base)
+    write(page, "It was <blue>.")
+    page.get_by_label("Private note").check()
+    goes_away()
+    page.get_by_role("button", name="Keep the note").click()
+    expect(page.locator("#written")).to_have_value("It was <blue>.", timeout=SOON)
+    assert page.get_by_text("Go to the login").count() == 0
+    connection.breaker.reset()
+    page.get_by_role("button", name="Back to the session").click()
+    expect(page.locator("#reply textarea")).to_have_value("It was <blue>.", timeout=SOON)
+    expect(page.get_by_label("Private note")).to_be_checked()
+    page.get_by_role("button", name="Keep the note").click()
+    page.locator(".messages").get_by_text("It was <blue>.").wait_for(timeout=SOON)
+    expect(page.locator("#reply textarea")).to_have_value("")
+    page.reload()
+    expect(page.locator("#reply textarea")).to_have_value("")
+
+
+def test_a_reply_written_over_the_end_of_a_login_is_there_after_the_next(office, open_page):
+    _, base = office
+    page = open_page()
+    session_of(page, base)
+    session = page.url
+    write(page, "It was blue.")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Send").click()
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("#reply textarea")).to_have_value("It was blue.", timeout=SOON)
+    assert page.url.split("#")[0] == session

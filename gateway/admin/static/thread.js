@@ -2,18 +2,32 @@
 "use strict";
 
 (() => {
-  const drafts = { key: (form) => `draft:${form.dataset.draft}` };
+  const drafts = { key: (form) => `written:${form.dataset.draft}`, sent: (form) => `sent:${form.dataset.draft}` };
 
   // A message that is being written outlives a reload and a page that is refreshed around it.
   drafts.keep = (form) => {
     const field = form.querySelector("textarea[name=text]");
-    if (field.value) sessionStorage.setItem(drafts.key(form), field.value);
+    const kind = form.querySelector("[name=kind]:checked").value;
+    if (field.value) sessionStorage.setItem(drafts.key(form), JSON.stringify({ kind, text: field.value }));
     else sessionStorage.removeItem(drafts.key(form));
   };
   drafts.bring = () => {
     for (const form of document.querySelectorAll("form[data-draft]")) {
       const field = form.querySelector("textarea[name=text]");
-      if (!field.value) field.value = sessionStorage.getItem(drafts.key(form)) || "";
+      const kept = JSON.parse(sessionStorage.getItem(drafts.key(form)) || "null");
+      if (field.value || !kept) continue;
+      field.value = kept.text;
+      // A note for ourselves must not come back as something to send.
+      if (kept.kind === "note") form.querySelector("[name=kind][value=note]").checked = true;
+    }
+  };
+  // It is dropped when the message is there, which may be in another session: its id holds the form's nonce.
+  drafts.drop = () => {
+    for (const key of Object.keys(sessionStorage).filter((name) => name.startsWith("sent:"))) {
+      const nonce = sessionStorage.getItem(key);
+      if (!location.hash.includes(nonce) && !document.querySelector(`.message[id*="${nonce}"]`)) continue;
+      sessionStorage.removeItem(key);
+      sessionStorage.removeItem(key.replace("sent:", "written:"));
     }
   };
 
@@ -54,12 +68,15 @@
   });
   document.addEventListener("input", (event) => {
     const form = event.target.closest("form[data-draft]");
-    if (form && event.target.name === "text") drafts.keep(form);
+    if (!form || !["text", "kind"].includes(event.target.name)) return;
+    sessionStorage.removeItem(drafts.sent(form));
+    drafts.keep(form);
   });
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (!form.matches("form[data-draft]")) return;
-    sessionStorage.removeItem(drafts.key(form));
+    drafts.keep(form);
+    sessionStorage.setItem(drafts.sent(form), form.elements.nonce.value);
     // Pressed twice, it would be sent once anyway; this shows that it was heard.
     setTimeout(() => { form.querySelector("button[type=submit]").disabled = true; });
   });
@@ -79,6 +96,7 @@
     if (followed && !document.activeElement.matches("textarea, input")) goToEnd();
   });
 
+  drafts.drop();
   drafts.bring();
   joinDays();
   // What is to be put right is looked at first.
