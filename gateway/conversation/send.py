@@ -97,9 +97,15 @@ def _send(
     if is_withheld(address(to.to).identity) or not address(to.sender).identity:
         raise CannotSend("There is no address to write to and from, or it is withheld. Text the number instead.")
     with deadline():
-        if repeated := outbound.get(message_id):
-            return _repeated(runtime, repeated, to, draft)
-        place, to = _place(runtime, communication_type, to, message_id, wanted, anew=anew)
+        if repeated := _repeated(runtime, message_id, to, draft):
+            return repeated
+        try:
+            place, to = _place(runtime, communication_type, to, message_id, wanted, anew=anew)
+        except CannotSend:
+            # The same request, made at once, may have been faster.
+            if repeated := _repeated(runtime, message_id, to, draft):
+                return repeated
+            raise
         if optouts.has_opted_out(place.contact_id, to):
             raise CannotSend(OPTED_OUT)
         return _queue(runtime, place, to, draft, message_id, runtime.clock.now())
@@ -165,8 +171,11 @@ def _joined(keys: tuple[str, ...], now: datetime, wanted: str | None) -> Session
     return seen if seen and seen.is_open and not set(seen.keys).isdisjoint(keys) else None
 
 
-def _repeated(runtime: Runtime, message: Outbound, to: Address, draft: Draft) -> Queued:
-    """Give what was queued under this id, and store and queue what a crash left out."""
+def _repeated(runtime: Runtime, message_id: str, to: Address, draft: Draft) -> Queued | None:
+    """Give what was queued under this id, if anything, and store and queue what a crash left out."""
+    message = outbound.get(message_id)
+    if message is None:
+        return None
     if message.text == _pieces(message.place, draft)[0]:
         return replace(_queue(runtime, message.place, to, draft, message.id, message.at), fresh=False)
     if message.place.communication_type not in HOSTED:

@@ -10,7 +10,7 @@ from gateway.conversation.idempotency import KeyReused
 from gateway.conversation.operators import CannotDo
 from gateway.conversation.send import Draft
 from gateway.conversation.ways import CannotSend
-from gateway.store import audit, listing
+from gateway.store import audit, finding, listing
 from tests.conftest import Twilio
 from tests.conversation.conftest import Person
 
@@ -178,6 +178,22 @@ def test_racing_requests_send_once_and_get_one_answer(scene):
     assert len(answers) == 6
     assert all(answer == answers[0] for answer in answers)
     assert scene.db.messages.count_documents({"direction": "outbound"}) == 1
+    assert scene.db.outbox.count_documents({}) == 1
+
+
+def test_a_request_that_is_overtaken_by_itself_gets_what_was_sent(scene, monkeypatch):
+    real, sent = finding.find_neighbours, []
+
+    def overtaken(*args):
+        found = real(*args)
+        monkeypatch.undo()
+        sent.append(write(scene, anew=True))
+        return found
+
+    monkeypatch.setattr(finding, "find_neighbours", overtaken)
+    again = write(scene, anew=True)
+    assert (again.message_ids, again.session_id) == (sent[0].message_ids, sent[0].session_id)
+    assert (sent[0].fresh, again.fresh) == (True, False)
     assert scene.db.outbox.count_documents({}) == 1
 
 
