@@ -57,7 +57,7 @@ def events(follow: bool, limit: int, as_json: bool) -> None:
     for entry in last:
         printer.entry(entry)
     if not follow:
-        if not last and not as_json:
+        if limit and not last and not as_json:
             click.echo("Nothing came yet. `gateway simulate sms` sends a text.", err=True)
         return
     try:

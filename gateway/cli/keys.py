@@ -101,7 +101,10 @@ def revoke(prefix: str, as_json: bool) -> None:
     _connect()
     key = use.revoke(prefix.removeprefix("gw_").partition("_")[0], Clock().now(), by=_who())
     if key is None:
-        raise click.ClickException(f"There is no active key {prefix[:20]!r}. `gateway keys list` shows them.")
+        raise click.ClickException(
+            f"There is no active key whose PREFIX is {prefix[:20]!r}; a name is not enough, since several may have it. "
+            "`gateway keys list` shows them."
+        )
     click.echo(json.dumps({"revoked": key.prefix}) if as_json else f"{key.name} ({key.prefix}) works no more.")
 
 

@@ -83,7 +83,7 @@ def _wanted(runtime: Runtime, asked: Mapping[str, Any]) -> Wanted:
     plain = Wanted(
         communication_type=asked["communication_type"] or "",
         status=asked["status"] or "",
-        channel_id=asked["channel"] or "",
+        channel_id=_channel(runtime, asked["channel"]),
         since=spans.read("--since", asked["since"], now),
         until=spans.read("--until", asked["until"], now),
         tag=asked["tag"] or "",
@@ -100,6 +100,12 @@ def _wanted(runtime: Runtime, asked: Mapping[str, Any]) -> Wanted:
     if found is None:
         raise click.ClickException("Nearly every message holds these words. Add another one.")
     return found
+
+
+def _channel(runtime: Runtime, channel_id: str | None) -> str:
+    if channel_id and runtime.channels.get(channel_id) is None:
+        raise click.ClickException(f"There is no channel {channel_id[:60]}. `gateway channels list` shows them.")
+    return channel_id or ""
 
 
 def _contact(contact_id: str | None) -> tuple[str, ...]:

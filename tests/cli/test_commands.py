@@ -93,6 +93,12 @@ def test_simulating_without_a_gateway_says_how_to_start_one(folder):
     assert "No gateway answers at http://127.0.0.1:18997" in done.stderr
 
 
+def test_what_is_no_address_of_a_gateway_is_told_how_one_is_written(folder):
+    done = run("simulate", "sms", "--url", "nowhere", **folder)
+    assert done.returncode == 1
+    assert "nowhere is no address of a gateway. Write it as http://localhost:8080" in done.stderr
+
+
 def test_check_config_shows_what_is_in_force_and_hides_secrets(folder):
     done = run("check-config", TWILIO_AUTH_TOKEN="do-not-show", SECRET_KEY="nor-this", **folder)
     assert done.returncode == 0

@@ -30,6 +30,7 @@ def test_a_key_is_made_shown_once_listed_and_ended(run):
     again = run("revoke", made["prefix"])
     assert again.exit_code == 1
     assert "There is no active key" in again.output
+    assert "a name is not enough" in run("revoke", "crm").output
 
 
 def test_only_the_key_is_on_standard_output(run):

@@ -80,6 +80,9 @@ def test_sessions_are_listed_and_filtered(gateway, db):
     assert newest in shown
     assert oldest not in shown
     assert "There are none." in gateway("list", "--type", "voice").stdout
+    nowhere = gateway("list", "--channel", "sms:nowhere")
+    assert nowhere.returncode == 1
+    assert "There is no channel sms:nowhere. `gateway channels list` shows them." in nowhere.stderr
     for arguments, why in [
         (("--number", "ada"), "no number"),
         (("--cursor", "x"), "no page"),

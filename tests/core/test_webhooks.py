@@ -7,32 +7,33 @@ import pytest
 from gateway.core.webhooks import is_retry, name_webhook
 
 TEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
-FIRST = name_webhook(TEN, "a")
-
-
-def later(token: str, milliseconds: int = 1) -> str:
-    return name_webhook(TEN + timedelta(milliseconds=milliseconds), token)
 
 
 @pytest.mark.parametrize(
-    ("webhook", "earlier", "fallback", "is_one"),
+    ("token", "milliseconds", "fallback", "is_one"),
     [
-        (later("a"), FIRST, False, True),
-        (later("b"), FIRST, False, False),
-        (later(""), FIRST, False, False),
-        (later(""), name_webhook(TEN), False, False),
-        (later("a", 0), FIRST, False, False),
-        (later("a", -1), FIRST, False, False),
-        (later("b"), FIRST, True, True),
-        (later(""), FIRST, True, True),
-        (later("b", -1), FIRST, True, False),
-        # As webhooks were named before they had a time.
-        (later("a"), "00000000000000ff", False, False),
-        (later("a"), "00000000000000ff", True, True),
+        ("a", 1, False, True),
+        ("b", 1, False, False),
+        ("", 1, False, False),
+        ("a", 0, False, False),
+        ("a", -1, False, False),
+        ("b", 1, True, True),
+        ("", 1, True, True),
+        ("b", -1, True, False),
     ],
 )
-def test_a_retry_comes_later_with_the_same_token_or_as_the_fallback(webhook, earlier, fallback, is_one):
-    assert is_retry(webhook, earlier, fallback=fallback) is is_one
+def test_a_retry_comes_later_with_the_same_token_or_as_the_fallback(token, milliseconds, fallback, is_one):
+    webhook = name_webhook(TEN + timedelta(milliseconds=milliseconds), token)
+    assert is_retry(webhook, name_webhook(TEN, "a"), fallback=fallback) is is_one
+
+
+def test_what_came_without_a_token_has_no_retries():
+    assert not is_retry(name_webhook(TEN + timedelta(seconds=1)), name_webhook(TEN), fallback=False)
+
+
+@pytest.mark.parametrize("fallback", [False, True])
+def test_the_names_of_earlier_versions_have_no_time(fallback):
+    assert is_retry(name_webhook(TEN, "a"), "00000000000000ff", fallback=fallback) is fallback
 
 
 def test_a_name_is_one_word_whatever_the_token():

@@ -75,6 +75,10 @@ class Line:
             return requests.request(method, self.url + path, timeout=timeout, **given)
         except requests.exceptions.SSLError as error:
             raise SimulationFailed(_untrusted(self.url, certificate_fault(error))) from None
+        except (requests.exceptions.MissingSchema, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
+            raise SimulationFailed(
+                f"{self.url} is no address of a gateway. Write it as http://localhost:8080 or https://sms.example.com."
+            ) from None
         except requests.RequestException as error:
             raise SimulationFailed(
                 f"No gateway answers at {self.url} ({type(error).__name__}). Start one with `make run`."
