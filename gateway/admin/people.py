@@ -35,8 +35,7 @@ def add_person() -> ResponseReturnValue:
     """Add a user with a password that is made up and shown once, on the answer to this very request."""
     name, password = request.form.get("name", "").strip(), secrets.token_urlsafe(12)
     try:
-        with deadline():
-            people.add(runtime(), login.name(), name, password, _role(), _channels())
+        people.add(runtime(), login.name(), name, password, _role(), _channels())
     except CannotChange as refusal:
         return _page(refusal=str(refusal), of=""), 409
     return _page(made=(name, password))
@@ -60,8 +59,7 @@ def reset_password(name: str) -> ResponseReturnValue:
     """Make up a new password for a user, who is logged out by it."""
     password = secrets.token_urlsafe(12)
     try:
-        with deadline():
-            people.reset_password(runtime(), login.name(), name, password)
+        people.reset_password(runtime(), login.name(), name, password)
     except CannotChange as refusal:
         return _page(refusal=str(refusal)), 409
     return _page(made=(name, password))

@@ -132,12 +132,11 @@ def _prepare_database(configured: Settings) -> str:
             f"MONGODB_URI: no MongoDB takes writes there ({str(error)[:200]}). Start it, or correct it."
         ) from None
     migrating.run("gateway serve")
-    with deadline(10):
-        if given := configured.admin.password.get_secret_value():
-            if not users.set_password("admin", given):
-                users.add("admin", given, Clock().now())
-            return _AS_GIVEN
-        return _login_made_up(configured) if configured.is_development else _login_of_others()
+    if given := configured.admin.password.get_secret_value():
+        if not users.set_password("admin", given):
+            users.add("admin", given, Clock().now())
+        return _AS_GIVEN
+    return _login_made_up(configured) if configured.is_development else _login_of_others()
 
 
 _AS_GIVEN = "admin / the password it was given (`gateway users add admin --replace` makes a new one)"
@@ -145,14 +144,18 @@ _AS_GIVEN = "admin / the password it was given (`gateway users add admin --repla
 
 def _login_made_up(configured: Settings) -> str:
     password = keep_secret(configured.data_dir / "admin-password")
-    if not users.exists("admin"):
+    with deadline(10):
+        is_there = users.exists("admin")
+    if not is_there:
         users.add("admin", password, Clock().now())
     return f"admin / {password}" if users.authenticate("admin", password) else _AS_GIVEN
 
 
 def _login_of_others() -> str:
     """Say who may log in where no password may be printed, for logs are kept and read by many."""
-    if users.everybody():
+    with deadline(10):
+        somebody = users.everybody()
+    if somebody:
         return "who `gateway users list` names (`gateway users add NAME` makes another)"
     return "nobody has one yet: `gateway users add NAME` makes one"
 

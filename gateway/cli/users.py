@@ -59,12 +59,13 @@ def add(
     people.check_password(password)
     runtime = serving.build()
     with deadline(_PATIENCE_SECONDS):
-        if replace and stored.exists(name):
-            if role or channels:
-                raise click.UsageError("--replace changes the password only; `gateway users set` changes the rest.")
-            people.reset_password(runtime, COMMAND_LINE, name, password)
-        else:
-            people.add(runtime, COMMAND_LINE, name, password, cast(Role, role or "admin"), list(channels) or None)
+        is_there = stored.exists(name)
+    if replace and is_there:
+        if role or channels:
+            raise click.UsageError("--replace changes the password only; `gateway users set` changes the rest.")
+        people.reset_password(runtime, COMMAND_LINE, name, password)
+    else:
+        people.add(runtime, COMMAND_LINE, name, password, cast(Role, role or "admin"), list(channels) or None)
     shown = {} if password_stdin else {"password": password}
     if as_json:
         click.echo(json.dumps({"name": name, **shown}))

@@ -1,4 +1,7 @@
-"""Who may use the console: adding, limiting and removing its users, each with an entry in the audit."""
+"""Who may use the console: adding, limiting and removing its users, each with an entry in the audit.
+
+What gives somebody a password has deadlines of its own, as `store.users` says; the rest keeps its caller's.
+"""
 
 from collections.abc import Collection
 from typing import Any, get_args
@@ -8,6 +11,7 @@ from gateway.core.access import Role
 from gateway.core.errors import GatewayError
 from gateway.logs import log
 from gateway.store import audit, triage, users
+from gateway.store.connection import deadline
 from gateway.store.users import UserExists
 
 NAME_LIMIT = 80
@@ -31,7 +35,8 @@ def add(
         users.add(name, password, runtime.clock.now(), role=role, channels=channels)
     except UserExists as error:
         raise CannotChange(str(error)) from None
-    _note(runtime, by, "user_added", name, role, channels)
+    with deadline():
+        _note(runtime, by, "user_added", name, role, channels)
 
 
 def change(runtime: Runtime, by: str, name: str, role: Role, channels: Collection[str] | None) -> None:
@@ -68,7 +73,8 @@ def reset_password(runtime: Runtime, by: str, name: str, password: str) -> None:
     check_password(password)
     if not users.set_password(name, password):
         raise _nobody(name)
-    _note(runtime, by, "password_reset", name)
+    with deadline():
+        _note(runtime, by, "password_reset", name)
 
 
 def change_password(runtime: Runtime, name: str, current: str, password: str) -> users.User:
@@ -77,7 +83,8 @@ def change_password(runtime: Runtime, name: str, current: str, password: str) ->
         raise CannotChange("The current password is not right. Check it and try again.")
     check_password(password)
     users.set_password(name, password)
-    _note(runtime, name, "password_changed", name)
+    with deadline():
+        _note(runtime, name, "password_changed", name)
     user = users.authenticate(name, password)
     if user is None:
         raise _nobody(name)

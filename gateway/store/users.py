@@ -1,4 +1,8 @@
-"""The people who may log in to the admin page."""
+"""The people who may log in to the admin page.
+
+Hashing a password takes long on purpose, on a busy machine longer than MongoDB is waited for: what hashes one here
+waits in deadlines of its own, and is called outside any other.
+"""
 
 import secrets
 from collections.abc import Collection, Mapping
@@ -14,9 +18,12 @@ from pymongo.errors import DuplicateKeyError
 
 from gateway.core.access import Access, Role
 from gateway.core.errors import GatewayError
-from gateway.store.connection import collection
+from gateway.store.connection import collection, deadline
 from gateway.store.documents import UserDocument
 from gateway.store.isolation import Channels
+
+# A person waits, at a form or for the gateway to start.
+PATIENCE_SECONDS = 5
 
 
 class UserExists(GatewayError):
@@ -65,7 +72,8 @@ def add(
         "createdAt": now,
     }
     try:
-        collection(UserDocument).insert_one(document)
+        with deadline(PATIENCE_SECONDS):
+            collection(UserDocument).insert_one(document)
     except DuplicateKeyError:
         raise UserExists(f"There is a user {name!r} already. Choose another name.") from None
 
@@ -73,7 +81,8 @@ def add(
 def set_password(name: str, password: str) -> bool:
     """Give a user a new password and end all their logins; False if there is nobody of that name."""
     changes = {"password_hash": _hasher().hash(password), "session_token": secrets.token_urlsafe(24)}
-    return collection(UserDocument).update_one({"name": name}, {"$set": changes}).matched_count == 1
+    with deadline(PATIENCE_SECONDS):
+        return collection(UserDocument).update_one({"name": name}, {"$set": changes}).matched_count == 1
 
 
 def change(name: str, role: Role, channels: Collection[str] | None) -> bool:
@@ -152,7 +161,8 @@ def who_see(channel_id: str | None) -> list[str]:
 
 def authenticate(name: str, password: str) -> User | None:
     """Check a password, in the same time whether or not there is such a user."""
-    found = collection(UserDocument).find_one({"name": name})
+    with deadline():
+        found = collection(UserDocument).find_one({"name": name})
     try:
         _hasher().verify(found["password_hash"] if found else _nobody(), password)
     except (VerifyMismatchError, InvalidHashError):

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from pymongo import _csot
 
 from gateway.store import audit, users
 from tests.admin.conftest import PASSWORD, Console
@@ -109,6 +110,28 @@ def test_nobody_is_removed_unasked(console, log_in):
     asked = console.post("/admin/people/eve/remove", form_on="/admin/people", question="Remove eve?")
     assert "<h1>Remove eve?</h1>" in asked.text
     assert users.exists("eve")
+
+
+def test_no_password_is_hashed_while_mongodb_is_waited_for(console, app, monkeypatch):
+    """On a busy machine hashing takes longer than that, and the answer would be that the database is away."""
+    usual, left = users._hasher(), []
+
+    class Hasher:
+        def hash(self, password):
+            left.append(_csot.remaining())
+            return usual.hash(password)
+
+        def verify(self, kept, password):
+            left.append(_csot.remaining())
+            return usual.verify(kept, password)
+
+    monkeypatch.setattr(users, "_hasher", Hasher)
+    console.post("/admin/people", form_on="/admin/people", name="ada", role="agent", sees="all")
+    console.post("/admin/people/ada/password", form_on="/admin/people")
+    fields = {"current": PASSWORD, "wanted": "another good one", "again": "another good one"}
+    assert "is changed" in console.post("/admin/account/password", form_on="/admin/account", **fields).text
+    assert Console(app.test_client()).log_in(password="another good one").status_code == 302
+    assert left == [None] * 6
 
 
 def test_a_password_that_is_reset_ends_the_logins(console, log_in):
