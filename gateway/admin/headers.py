@@ -57,4 +57,4 @@ def file_url(name: str) -> str:
     return url_for("admin.static", filename=name, v=_version(name))
 
 
-_IN_TEMPLATES: dict[str, Any] = {"file_url": file_url, "utc": listed.utc}
+_IN_TEMPLATES: dict[str, Any] = {"file_url": file_url, "utc": listed.utc, "type_name": listed.type_name}

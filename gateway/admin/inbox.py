@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask import abort, g, redirect, render_template, request, url_for
+from flask import abort, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from gateway.admin import filters, listed, login
@@ -94,7 +94,6 @@ def beside(open_id: str = "", known: Around | None = None) -> dict[str, Any]:
         "more_matches": searched.more,
         "calling": [listed.row(session, now) for session in calling],
         "lines": sorted(ours, key=lambda line: (line.name, line.communication_type)),
-        "types_by_name": listed.TYPES,
         "colleagues": known.readers.of(channels),
         "now": now,
         "open_id": open_id,
@@ -186,10 +185,12 @@ def mark_unread(session_id: str) -> ResponseReturnValue:
 @bp.post("/sessions/<session_id>/assign")
 def assign(session_id: str) -> ResponseReturnValue:
     """Leave a session to somebody, or to nobody."""
+    to = request.form.get("to", "")
     with deadline():
         seen(session_id)
         try:
-            attention.assign(runtime(), session_id, request.form.get("to", ""), by=login.name())
+            attention.assign(runtime(), session_id, to, by=login.name())
         except CannotAssign as refusal:
             abort(409, str(refusal))
+    flash(f"Assigned to {'you' if to == login.name() else to or 'nobody'}.")
     return redirect(filters.read().url("admin.session", session_id=session_id))

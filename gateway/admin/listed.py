@@ -67,6 +67,11 @@ class Tab:
     chosen: bool
 
 
+def type_name(kind: str) -> str:
+    """Name a type of channel, the same way on every page."""
+    return TYPES.get(kind, kind)
+
+
 def row(session: Mapping[str, Any], now: datetime, *, name: str = "", last: Mapping[str, Any] | None = None) -> Row:
     """Show a session as stored, with the person's name and the last message where they are known."""
     kind = session["communication_type"]
@@ -78,7 +83,7 @@ def row(session: Mapping[str, Any], now: datetime, *, name: str = "", last: Mapp
         said=_said(last or {}),
         by=_BY.get((last or {}).get("sender", ""), ""),
         type=kind,
-        channel=TYPES.get(kind, kind),
+        channel=type_name(kind),
         number=_number(session),
         messages=session.get("message_count") or 0,
         at=at,

@@ -156,3 +156,12 @@ def test_while_mongodb_is_away_a_part_of_a_page_leads_to_the_page(console, monke
     answer = console.get(part)
     assert answer.status_code == 503
     assert f'href="{whole}">Reload</a>' in answer.text
+
+
+@pytest.mark.parametrize("path", ["", "people", "operations", "operations/channels", "operations/keys", "analytics"])
+def test_a_type_of_channel_has_one_name_everywhere(console, twilio, path):
+    twilio.sms()
+    twilio.whatsapp()
+    shown = re.sub(r"<[^>]*>", " ", console.page(f"/admin/{path}"))
+    assert {"SMS", "WhatsApp"} <= set(re.findall(r"\w+", shown))
+    assert not re.search(r"\bWhatsapp\b|\b(?:sms|whatsapp)\b(?!:\+)", shown)

@@ -165,6 +165,7 @@ def test_a_session_is_assigned_with_an_entry_and_stays_so_in_the_next(console, a
     twilio.sms(From=ADA)
     first, path = session_id(), f"/admin/sessions/{session_id()}"
     assert console.post(f"{path}/assign?q=1555", form_on=path, to="bea").location == f"{path}?q=1555"
+    assert "Assigned to bea." in console.page(path)
     entry = db.audit.find_one()
     assert (entry["by"], entry["action"], str(entry["session_id"])) == ("admin", "session_assigned", first)
     assert entry["details"] == {"to": "bea"}

@@ -10,7 +10,6 @@ from gateway.admin import login
 from gateway.admin.blueprint import bp
 from gateway.admin.login import runtime
 from gateway.admin.operations.rooms import operators, show
-from gateway.channels import CHANNELS
 from gateway.conversation import channels as use
 from gateway.conversation.channels import CannotSet, Changes
 from gateway.core.messages import VOICE
@@ -39,7 +38,7 @@ def all_channels() -> str:
     """List our numbers."""
     with deadline():
         rows = [_row(document) for document in stored.listed()]
-    return show("channels", rows=rows, names=CHANNELS)
+    return show("channels", rows=rows)
 
 
 @bp.get("/operations/channels/<path:channel_id>")
@@ -111,7 +110,6 @@ def _form(channel_id: str, refusal: CannotSet | None = None) -> str:
         responders=sorted(serving.responders),
         usual=serving.settings.reply.responder,
         modes=MODES,
-        names=CHANNELS,
         refusal=refusal,
     )
 
