@@ -13,8 +13,9 @@ from gateway.admin.login import access, runtime
 from gateway.conversation import media, outlook
 from gateway.conversation.outlook import Outlook
 from gateway.core.fetching import MediaFailed, MediaNotThere, MediaRefused
-from gateway.store import finding, listing, people, transcripts
+from gateway.store import finding, listing, people, transcripts, users
 from gateway.store.connection import deadline
+from gateway.store.people import Person
 from gateway.store.transcripts import Page
 
 PAGE_SIZE = 100
@@ -39,7 +40,11 @@ def session_messages(session_id: str) -> str:
     with deadline():
         found = inbox.seen(session_id)
         shown = _messages(found)
-    return render_template("_earlier.html" if BEFORE in request.args else "_messages.html", **shown)
+        if shown["is_past"]:
+            return render_template("_earlier.html", **shown)
+        readers = users.readers().of([found.get("channel_id") or ""])
+        standing = _standing(found, shown["person"])
+    return render_template("_news.html", people=readers, now=runtime().clock.now(), **standing, **shown)
 
 
 def page(session_id: str, *, refusal: str = "", wrong: str = "", stands: str = "") -> str:
@@ -58,15 +63,12 @@ def page(session_id: str, *, refusal: str = "", wrong: str = "", stands: str = "
         panel=beside,
         flow=flow_shown.of(found, runtime().clock.now()),
         flows=flow_shown.startable(),
-        outlook=_as_theirs(outlook.of(runtime(), finding.numbered(found), shown["person"]))
-        if access().has("agent")
-        else None,
         draft=_draft(wrong),
         refusal=refusal,
         wrong=wrong,
         given=request.form,
         stands=stands,
-        has_bot=_has_bot(found),
+        **_standing(found, shown["person"]),
         **inbox.opened(found, around),
         **shown,
     )
@@ -76,6 +78,13 @@ def _draft(wrong: str) -> dict[str, str]:
     """Give what stands in the form for messages: nothing, or what was written there and refused."""
     written = {name: request.form.get(name, "") for name in _WRITTEN} if wrong in _WRITTEN else {}
     return {"kind": "reply", "nonce": secrets.token_hex(16)} | written
+
+
+def _standing(found: dict[str, Any], person: Person | None) -> dict[str, Any]:
+    """Give what can be done about a session now, for whoever may do it."""
+    may_write = access().has("agent")
+    ahead = _as_theirs(outlook.of(runtime(), finding.numbered(found), person)) if may_write else None
+    return {"outlook": ahead, "has_bot": _has_bot(found)}
 
 
 def outlook_for(session_id: str) -> Outlook:

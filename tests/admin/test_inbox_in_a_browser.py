@@ -2,6 +2,7 @@
 
 import re
 
+import mongoengine
 import pytest
 from playwright.sync_api import expect
 
@@ -150,3 +151,28 @@ def test_streams_leave_threads_for_everybody_else(serve):
     finally:
         for _ in taken:
             live._seats.release()
+
+
+def test_what_a_colleague_does_to_a_session_is_seen_beside_what_one_writes(office, open_page):
+    _, base = office
+    page = open_page()
+    log_in(page, base)
+    page.get_by_role("link", name=re.compile(ADA.replace("+", r"\+"))).click()
+    page.locator("#live").wait_for(timeout=20_000)
+    page.locator("#reply textarea").fill("I am looking into")
+    page.get_by_text("More", exact=True).click()
+    page.get_by_label("Title").fill("A parcel")
+    users.add("bea", PASSWORD, TEN, role="agent")
+    sessions = mongoengine.get_db().sessions
+    sessions.update_one({}, {"$set": {"tags": ["kettle"], "assigned_to": "bea"}})
+    expect(page.locator(".subject .tags")).to_have_text("kettle", timeout=20_000)
+    expect(page.locator("#to")).to_have_value("bea", timeout=20_000)
+    page.locator("#to").select_option("admin")
+    sessions.update_one({}, {"$set": {"status": "closed", "closed_reason": "agent"}})
+    expect(page.locator(".subject .badges")).to_contain_text("Closed", timeout=20_000)
+    expect(page.get_by_role("button", name="Reopen")).to_be_visible()
+    expect(page.locator("#outlook")).to_contain_text("a reply begins a new one")
+    assert page.locator("#to").input_value() == "admin"
+    assert page.get_by_label("Title").input_value() == "A parcel"
+    assert page.locator("#reply textarea").input_value() == "I am looking into"
+    assert page.said == []
