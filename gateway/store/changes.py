@@ -20,8 +20,10 @@ MOST_GATHERED = 1000
 AGAIN_SECONDS = 1.0
 
 _COLLECTIONS = (SessionDocument._get_collection_name(), MessageDocument._get_collection_name())
+_WRITTEN = {"ns.coll": {"$in": _COLLECTIONS}, "operationType": {"$in": ["insert", "update", "replace"]}}
+_DELETED = {"ns.coll": _COLLECTIONS[0], "operationType": "delete"}
 _PIPELINE: list[dict[str, Any]] = [
-    {"$match": {"ns.coll": {"$in": _COLLECTIONS}, "operationType": {"$in": ["insert", "update", "replace"]}}},
+    {"$match": {"$or": [_WRITTEN, _DELETED]}},
     {"$project": {"documentKey": 1, "ns.coll": 1}},
 ]
 
@@ -34,7 +36,7 @@ class Changed:
     channel_id: str
 
 
-# None says that changes were missed, so anything may have changed.
+# None says that changes were missed or a session is gone, so anything may have changed.
 Batch = frozenset[Changed] | None
 Told = SimpleQueue[Batch]
 
@@ -114,9 +116,11 @@ def _gathered(stream: Any) -> dict[str, set[Any]]:
     return found
 
 
-def _sessions_of(found: dict[str, set[Any]]) -> frozenset[Changed]:
+def _sessions_of(found: dict[str, set[Any]]) -> Batch:
     sessions, messages = (list(found.get(name, ())) for name in _COLLECTIONS)
     rows = [(row["_id"], row) for row in _find(SessionDocument, sessions, {"channel_id": 1})]
+    if len(rows) < len(sessions):
+        return None  # nobody can tell any more who saw a session that was deleted
     said = _find(MessageDocument, messages, {"channel_id": 1, "session_id": 1})
     rows += [(row.get("session_id"), row) for row in said]
     return frozenset(Changed(str(session_id), str(row.get("channel_id"))) for session_id, row in rows)

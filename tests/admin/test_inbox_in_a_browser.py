@@ -176,3 +176,15 @@ def test_what_a_colleague_does_to_a_session_is_seen_beside_what_one_writes(offic
     assert page.get_by_label("Title").input_value() == "A parcel"
     assert page.locator("#reply textarea").input_value() == "I am looking into"
     assert page.said == []
+
+
+def test_a_session_that_is_deleted_leaves_the_list(office, open_page):
+    twilio, base = office
+    page = open_page()
+    log_in(page, base)
+    page.locator("#live").wait_for(timeout=20_000)
+    twilio.sms("Second", From=BEA)
+    page.locator(".row", has_text=BEA).wait_for(timeout=20_000)
+    mongoengine.get_db().sessions.delete_many({"metadata.fromNumber": ADA})
+    expect(page.locator(".row", has_text=ADA)).to_have_count(0, timeout=20_000)
+    expect(page.locator(".row")).to_have_count(1)
