@@ -46,3 +46,32 @@ def test_the_page_itself_never_scrolls(busy, open_page, width):
     tops = "[scrollY, ...[...document.querySelectorAll('main, .panes, .opened')].map(one => one.scrollTop)]"
     assert page.evaluate(tops)[:3] == [0, 0, 0]
     assert page.locator("header.bar").bounding_box()["y"] == 0
+
+
+@pytest.fixture
+def long_session(busy, clock):
+    """A session of a few messages that are longer than a window together."""
+    twilio, base = busy
+    for number in range(3):
+        clock.tick(5)
+        twilio.sms(f"{number}: " + "It is still not here. " * 30, From=PERSON)
+    clock.tick(5)
+    twilio.sms("And that was all.", From=PERSON)
+    return base
+
+
+@pytest.mark.parametrize("size", [(390, 844), (820, 800), (1280, 800)])
+def test_a_session_opens_on_its_newest_message(long_session, open_page, size):
+    page = open_page(viewport={"width": size[0], "height": size[1]})
+    log_in(page, long_session)
+    open_session(page)
+    said = page.locator(".messages .message").last
+    said.wait_for(timeout=SOON)
+    low = "one => one.getBoundingClientRect().bottom <= document.getElementById('reply').getBoundingClientRect().top"
+    assert said.evaluate(low)
+    first = page.locator(".messages .message").first
+    page.goto("about:blank")
+    page.go_back()
+    page.goto(f"{page.url}#{first.get_attribute('id')}")
+    page.reload()
+    expect(first).to_be_in_viewport()

@@ -31,14 +31,16 @@
     }
   };
 
-  const isAtEnd = () => {
-    const last = [...document.querySelectorAll("#messages .message")].pop();
-    return Boolean(last) && last.getBoundingClientRect().top < innerHeight;
+  const newest = () => [...document.querySelectorAll("#messages .message")].pop();
+  // What is written covers the end of what is read.
+  const bottom = () => {
+    const composer = document.querySelector(".composer");
+    const covers = composer && getComputedStyle(composer).position === "sticky";
+    return covers ? composer.getBoundingClientRect().top : innerHeight;
   };
-  const goToEnd = () => {
-    const last = [...document.querySelectorAll("#messages .message")].pop();
-    if (last) last.scrollIntoView({ block: "center" });
-  };
+  const isAtEnd = () => Boolean(newest()) && newest().getBoundingClientRect().top < bottom();
+  const isShown = () => !newest() || newest().getBoundingClientRect().bottom <= bottom();
+  const goToEnd = () => newest()?.scrollIntoView({ block: "center" });
 
   // A page of earlier messages may end on the day the next one begins with.
   const joinDays = () => {
@@ -101,5 +103,5 @@
   joinDays();
   // What is to be put right is looked at first.
   const isElsewhere = location.hash || document.querySelector("[autofocus]");
-  if (!isElsewhere && document.querySelectorAll("#messages .message").length > 8) goToEnd();
+  if (!isElsewhere && !isShown()) goToEnd();
 })();
