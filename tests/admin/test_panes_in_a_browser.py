@@ -75,3 +75,16 @@ def test_a_session_opens_on_its_newest_message(long_session, open_page, size):
     page.goto(f"{page.url}#{first.get_attribute('id')}")
     page.reload()
     expect(first).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("width", [820, 1280])
+def test_nothing_is_read_below_what_is_being_written(long_session, open_page, width):
+    page = open_page(viewport={"width": width, "height": 800})
+    log_in(page, long_session)
+    open_session(page)
+    page.locator(".messages .message").first.scroll_into_view_if_needed()
+    below = """() => {
+        const box = document.getElementById("reply").getBoundingClientRect();
+        return document.elementFromPoint(box.left + box.width / 2, innerHeight - 2).closest("#reply") !== null;
+    }"""
+    assert page.evaluate(below)
