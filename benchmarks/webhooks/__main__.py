@@ -49,14 +49,14 @@ def main() -> None:
 def _profile(given: argparse.Namespace) -> None:
     profiling.require()
     connections = given.connections[-1]
-    with _bench(given.seconds + 2) as bench:
+    with _bench(given.seconds + 2, given.first_texts) as bench:
         print(profiling.run(bench, connections=connections, seconds=given.seconds, kept=given.profile.resolve()))
 
 
 def _measure(given: argparse.Namespace) -> list[Measured]:
     """Let each server and ours take turns over one mongod on disk, while no other runs."""
     measured = []
-    with _bench(given.rounds * len(given.connections) * given.seconds) as bench:
+    with _bench(given.rounds * len(given.connections) * given.seconds, given.first_texts) as bench:
         print(report.HEAD)
         for servers in _compared(server for server in given.only if _can_run(server)):
             for number, one in _rounds(bench, servers, given):
@@ -91,13 +91,14 @@ def _can_run(server: Server) -> bool:
 
 
 @contextlib.contextmanager
-def _bench(seconds: float) -> Iterator[Bench]:
+def _bench(seconds: float, first_texts: int) -> Iterator[Bench]:
     """Start a mongod on disk, and sign enough texts for so many seconds."""
     DATA.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=DATA, prefix="bench-") as name:
         folder = Path(name).resolve()
         texts = folder / "texts"
-        written = signed.write(texts, ADDRESS, islice(signed.texts(), trial.WARM_UP + round(seconds * FASTEST)))
+        sent = signed.texts(first_texts=first_texts)
+        written = signed.write(texts, ADDRESS, islice(sent, trial.WARM_UP + round(seconds * FASTEST)))
         mongo = EmbeddedMongo(folder / "mongo", cache_gb=1)
         mongo.start()
         try:
@@ -114,6 +115,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--connections", type=_numbers, default=[1, 16, 64], help="1,16,64")
     parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=8, help="how often two servers take turns")
+    parser.add_argument(
+        "--first-texts", type=int, default=signed.FIRST_TEXTS, metavar="N", help="one text in N is its sender's first"
+    )
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="only profile `ours` with py-spy, stacks to FILE")
     return parser.parse_args()

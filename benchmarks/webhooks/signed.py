@@ -61,11 +61,11 @@ def sign_form(url: str, form: Mapping[str, str]) -> str:
     return base64.b64encode(hmac.digest(TOKEN.encode(), signed.encode(), "sha1")).decode()
 
 
-def texts(seed: int = 8) -> Iterator[Webhook]:
-    """Give texts without end: first one of each sender, then of any of them, and now and then of somebody new."""
+def texts(seed: int = 8, *, first_texts: int = FIRST_TEXTS) -> Iterator[Webhook]:
+    """Give texts without end: first one of each sender, then of any of them, and one in `first_texts` of a new one."""
     rng, form = random.Random(seed), shape("sms/text")
     for number in itertools.count():
-        is_first = number < SENDERS or number % FIRST_TEXTS == 0
+        is_first = number < SENDERS or number % first_texts == 0
         sender = number if is_first else rng.randrange(SENDERS)
         sid = f"SM{number:032x}"
         own = {"MessageSid": sid, "SmsMessageSid": sid, "SmsSid": sid, "From": f"+1555{sender:07d}"}
