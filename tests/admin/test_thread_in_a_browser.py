@@ -159,7 +159,7 @@ def test_an_opt_out_and_a_closed_window_are_seen_before_anything_is_written(scen
     expect(page.get_by_text("The contact opted out (STOP)")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     page.goto(f"{scene.base}/admin/")
-    page.get_by_role("link", name="WhatsApp from").click()
+    page.locator(".row a").filter(has_text="WhatsApp").click()
     expect(page.get_by_text("24-hour window is closed")).to_be_visible()
     page.get_by_label("Template", exact=True).fill("HX" + "1" * 32)
     page.get_by_label("Variables").fill("1=Ada")
