@@ -1,4 +1,4 @@
-"""What else is sent than texts: turns of calls and delivery statuses. How each begins, and what it leaves behind."""
+"""What else is sent: calls' turns, delivery statuses, texts of new senders only. How each begins, what it leaves."""
 
 import http.client
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +17,7 @@ from benchmarks.webhooks.servers import SECRET_KEY, Place
 from benchmarks.webhooks.signed import Webhook
 
 CALLS, TURNS = 500, 40
+STRANGERS = 40_000
 SENT_EACH = 10
 SENT = signed.SENDERS * SENT_EACH
 _LINE = "+15017122661"
@@ -35,6 +36,18 @@ class Kind:
 def stored_texts(db: Db) -> int:
     """Count the texts that are stored."""
     return db.messages.count_documents({"_id": {"$regex": "^SM"}})
+
+
+def _first_texts(_place: Place, _db: Db) -> Iterator[Webhook]:
+    """Let people write who never did before, as when many answer a campaign."""
+    form = signed.shape("sms/text")
+    for number in range(STRANGERS):
+        sid = f"MM{number:032x}"
+        yield Webhook("/webhooks/sms", form | {"MessageSid": sid, "SmsSid": sid, "From": f"+1666{number:07d}"})
+
+
+def _stored_first_texts(db: Db) -> int:
+    return db.messages.count_documents({"_id": {"$regex": "^MM"}})
 
 
 def _turns(place: Place, _db: Db) -> Iterator[Webhook]:
@@ -112,4 +125,8 @@ def _applied(db: Db) -> int:
     return int(found["all"] - found["sent"])
 
 
-KINDS = {"turns": Kind(_turns, _spoken), "status": Kind(_statuses, _applied)}
+KINDS = {
+    "turns": Kind(_turns, _spoken),
+    "status": Kind(_statuses, _applied),
+    "firsts": Kind(_first_texts, _stored_first_texts),
+}

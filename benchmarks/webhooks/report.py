@@ -42,6 +42,7 @@ TARGETS = (
     Target("requests/s of echo against none", _rate, "echo", "ours", False, {1: 0.7, 16: 0.7, 64: 0.7}),
     Target("turns: requests/s against floor", _rate, "ours", "floor", False, {16: None}, "turns"),
     Target("status: requests/s against floor", _rate, "ours", "floor", False, {16: None}, "status"),
+    Target("firsts: requests/s against floor", _rate, "ours", "floor", False, {16: None}, "firsts"),
 )
 
 

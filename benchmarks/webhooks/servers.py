@@ -84,8 +84,8 @@ def _express(_place: Place) -> Mapping[str, str]:
 SERVERS = {
     server.name: server
     for server in (
-        Server("floor", _gunicorn("floor"), takes=("turns", "status")),
-        Server("ours", _serve, _gateway("none"), ready="/readyz", takes=("turns", "status")),
+        Server("floor", _gunicorn("floor"), takes=("turns", "status", "firsts")),
+        Server("ours", _serve, _gateway("none"), ready="/readyz", takes=("turns", "status", "firsts")),
         Server("express", lambda _place: ["node", str(node.SERVER)], _express, counts_hold=False, missing=node.missing),
         Server("echo", _serve, _gateway("echo"), ready="/readyz", stores=2),
         Server("naive", _gunicorn("naive"), counts_hold=False),
