@@ -7,8 +7,7 @@ that names something in its path fails here until `known` says what to ask it fo
 import functools
 import io
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -16,11 +15,9 @@ import mongoengine
 import pytest
 from bson import ObjectId
 from flask import Flask
-from greenlet import greenlet
 from pymongo.monitoring import CommandListener
 
 from gateway.core.pointing import Layer, Layers
-from gateway.gathering import Gathering
 from gateway.store import (
     api_keys,
     connection,
@@ -40,7 +37,8 @@ from tests.admin.conftest import Console
 from tests.api.chatting import Visitor
 from tests.api.conftest import Program
 from tests.browser import PASSWORD
-from tests.conftest import ACCOUNT, TEN, Twilio, fixture
+from tests.conftest import ACCOUNT, TEN, StoppedClock, Twilio, fixture
+from tests.conversation.rushing import together
 from tests.conversation.test_importing import message, session, written
 
 EXPLAINED = ("find", "aggregate", "count", "distinct", "findAndModify", "update", "delete")
@@ -264,35 +262,28 @@ def webhooks(app: Flask, clock: Any, twilio: Twilio) -> None:
     app.extensions["inspector"].flush()
 
 
-def groups(app: Flask) -> None:
-    """Send texts of several senders as one group, and then what is said in several calls."""
+def groups(app: Flask, clock: StoppedClock) -> None:
+    """Send texts of several senders as one group, known ones and new ones, and then what is said in several calls."""
     people = [f"+1555000{number:04}" for number in range(GROUP)]
     calls = [f"CA{number:032x}" for number in range(9000, 9000 + GROUP)]
     for person, call in zip(people, calls, strict=True):
         Twilio(app.test_client()).sms(From=person, MessageSid=f"SMfirst{person}")
         Twilio(app.test_client()).call(From=person, CallSid=call)
 
-    def text(person: str) -> None:
-        Twilio(app.test_client()).sms(From=person, MessageSid=f"SMthen{person}")
+    def text(person: str, when: str = "then") -> None:
+        Twilio(app.test_client()).sms(From=person, MessageSid=f"SM{when}{person}")
 
     def speak(call: str, person: str) -> None:
         said = fixture("voice/gather_speech") | {"CallSid": call, "From": person}
         Twilio(app.test_client()).post("/webhooks/voice/turn?turn=1", said)
 
     together(app, [functools.partial(text, person) for person in people])
+    clock.tick(301)
+    together(app, [functools.partial(text, person, "over") for person in people])
+    clock.tick(301 * 12)
+    together(app, [functools.partial(text, person, "long-over") for person in people])
+    together(app, [functools.partial(text, f"+1555900{number:04}") for number in range(GROUP)])
     together(app, [functools.partial(speak, *one) for one in zip(calls, people, strict=True)])
-
-
-def together(app: Flask, posts: Sequence[Callable[[], None]]) -> None:
-    """Let webhooks gather as in the main thread of a web process, and be stored at once."""
-    serving, gathering = app.extensions["gateway"], Gathering[Any, Any]()
-    app.extensions["gateway"] = replace(serving, commits=gathering)
-    for post in posts:
-        greenlet(post).switch()
-    assert len(gathering) == len(posts)
-    for here, result in gathering.serve():
-        here.switch(result)
-    app.extensions["gateway"] = serving
 
 
 def known(db: Any, owner: Program) -> dict[str, str]:
@@ -384,8 +375,9 @@ def test_no_command_of_a_webhook_a_page_or_the_api_reads_a_collection_or_sorts_o
     sent.asked = "a webhook"
     webhooks(app, clock, twilio)
     sent.asked = "a group"
-    groups(app)
-    assert {("sessions", "keys"), ("messages", "_id")} <= set(sent.looked_up("a group", GROUP))
+    groups(app, clock)
+    looked_up = {("sessions", "keys"), ("messages", "_id"), ("contacts", "identifiers")}
+    assert looked_up <= set(sent.looked_up("a group", GROUP))
     sent.asked = "the command line"
     newest = db.messages.find_one({"communication_type": "sms"}, sort=[("storedAt", -1)])
     watch_and_point(db, newest["_id"], str(newest["session_id"]))

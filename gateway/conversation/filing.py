@@ -133,10 +133,7 @@ def _open(
     before, after = neighbours.before, neighbours.after
     policy = decision.policy
     contact = contacts.resolve(message.sender, now, line=message.recipient.number, shared=policy.shared)
-    if contact and policy.scope is Scope.CONTACT:
-        # Who writes by several numbers, or two spellings of one, has one open session all the same.
-        own = (one for one in contact.identities if canonical(one) not in policy.shared)
-        keys = tuple(dict.fromkeys((*keys, *own)))
+    keys = all_keys(keys, contact, policy)
     to_merge = contact.id if contact and _turned_out_one(contact, message, now) else ""
     every, reason = decision.rule is Rule.EVERY_MESSAGE, "requested" if decision.rule is Rule.ASKED_FOR else IDLE
     # With threshold 0 sessions of one sender stand beside each other, so the message is part of the key.
@@ -146,17 +143,28 @@ def _open(
         closed = sessions.close_idle(before, message.received_at, now, reason=reason)
         if not closed and not every:
             return None
-    new = _new_session(message, channel, contact, keys, open_keys, neighbours, decision, now)
+    new = new_session(message, channel, contact, keys, open_keys, neighbours, decision, now)
     context = carrying.carried(new, before, decision) if open_keys and before else {}
     if context is None:
         return None
     new = replace(new, context=context)
     if not sessions.open_session(new):
         return _give_way(message, open_keys, policy, now)
-    return Filed(_view(new, message, now), decision.as_stored(), message.received_at, opened=True, to_merge=to_merge)
+    session = as_opened(new, message, now)
+    return Filed(session, decision.as_stored(), message.received_at, opened=True, to_merge=to_merge)
 
 
-def _view(new: sessions.NewSession, message: InboundMessage, now: datetime) -> SessionView:
+def all_keys(keys: tuple[str, ...], contact: Contact | None, policy: Policy) -> tuple[str, ...]:
+    """Give the keys of a contact's session: those of the message that opens it and, in scope contact, all others."""
+    if contact is None or policy.scope is not Scope.CONTACT:
+        return keys
+    # Who writes by several numbers, or two spellings of one, has one open session all the same.
+    own = (one for one in contact.identities if canonical(one) not in policy.shared)
+    return tuple(dict.fromkeys((*keys, *own)))
+
+
+def as_opened(new: sessions.NewSession, message: InboundMessage, now: datetime) -> SessionView:
+    """Give a session as it is found once it is opened."""
     return SessionView(
         id=new.id,
         first_message_at=message.received_at,
@@ -202,7 +210,7 @@ def _give_way(message: InboundMessage, open_keys: tuple[str, ...], policy: Polic
     return None
 
 
-def _new_session(
+def new_session(
     message: InboundMessage,
     channel: Channel,
     contact: Contact | None,
@@ -212,6 +220,7 @@ def _new_session(
     decision: SessionDecision,
     now: datetime,
 ) -> sessions.NewSession:
+    """Give the session that is to be opened for a message, between its neighbours."""
     before, after = neighbours.before, neighbours.after
     metadata = {
         "fromNumber": message.sender.number,

@@ -7,30 +7,30 @@ and the busier the process is the more of them share. Measured against one messa
 benchmarks/webhooks/README.md.
 
 Nothing is believed that one message alone would not have looked up, and every write is the same and in the same order:
-first the messages, whose ids are the claim, then their sessions (rule T2), which wait for both (`store.writing`). Only
-what goes on in an open session may come along, and later turns of calls, and of each sender one message: whatever else
-there is to do, for a first text, a call, a rollover, a keyword, a duplicate, is done by `storing.store`, one by one.
+first the messages, whose ids are the claim, then their sessions (rule T2), which wait for both (`store.writing`). What
+goes on in an open session comes along, later turns of calls, and what needs a new session and nothing else
+(`openings`); of each sender one message. Whatever else there is to do, for a call, a keyword, a duplicate, somebody who
+was overtaken, is done by `storing.store`, one by one.
 """
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from gateway.conversation import filing, guards, optouts, storing
+from gateway.conversation import filing, guards, openings, optouts, storing
 from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.storing import Arrival, Stored
 from gateway.core.errors import StoreRefused, StoreUnavailable
-from gateway.core.sessions import Neighbours, SessionView, decide
+from gateway.core.sessions import Neighbours, SessionView, decide, newest_first
 from gateway.logs import log, where
 from gateway.store import connection, finding, messages, sessions
 from gateway.store.connection import deadline
 from gateway.store.writing import together
 
-# How long ago, in thresholds, a session may have begun that a group looks for, so that nobody's thousands of old ones
-# are read. Only silence of a threshold ends one, so it may go on for longer: its messages are then stored alone. The
-# second one is for channels where no silence ends a session.
+# How long ago, in thresholds, a session may have begun that a group looks for at first, so that nobody's thousands of
+# old ones are read: only silence of a threshold ends one. The second one is for channels where no silence does.
 REACH = 12
 REACH_WITHOUT_THRESHOLD = timedelta(days=1)
 
@@ -43,7 +43,8 @@ class _Committed:
     counted: bool
 
 
-# What became of an arrival in its group; one that did not come along, but was alone, knows its sender's sessions.
+# What became of an arrival in its group. Of one that did not come along its sender's sessions may be known, as they
+# were when the group began; whatever changed since is a race to `filing`.
 _Outcome = _Committed | Neighbours | None
 
 
@@ -94,12 +95,10 @@ def _commit(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_Outcome]
 
 def _store_together(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_Outcome]:
     results: list[_Outcome] = [None] * len(arrivals)
-    if len(arrivals) == 1 and not arrivals[0].is_later_turn:
-        results[0] = alone = finding.find_neighbours(arrivals[0].keys, arrivals[0].message.received_at)
-        goes_on = _goes_on(runtime, arrivals[0], _by_key([one for one in (alone.after, alone.before) if one]))
-        filed = {0: goes_on} if goes_on else {}
-    else:
-        filed = dict(_file(runtime, arrivals))
+    filed, others = _file(runtime, arrivals)
+    filed |= openings.open_all(runtime, others)
+    for number in others.keys() - filed.keys():
+        results[number] = others[number][1]
     turns = {number: storing.answered(runtime, arrivals[number], one) for number, one in filed.items()}
     new = messages.insert(list(turns.values())) if turns else set()
     stored = {
@@ -114,19 +113,31 @@ def _store_together(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_
     return results
 
 
-def _file(runtime: Runtime, arrivals: Sequence[Arrival]) -> Iterator[tuple[int, Filed]]:
-    """Give where those go that go on in an open session or a call, by their positions; of each sender the first one."""
+def _file(
+    runtime: Runtime, arrivals: Sequence[Arrival]
+) -> tuple[dict[int, Filed], dict[int, tuple[Arrival, Neighbours]]]:
+    """Give where those go that go on in an open session or a call, by their positions; of each sender the first one.
+
+    Then those that do not go on, of senders whose sessions are known, with these.
+    """
     turns = _turns([arrival for arrival in arrivals if arrival.is_later_turn])
-    newest = _newest([arrival for arrival in arrivals if not arrival.is_later_turn])
+    known = _look_up([arrival for arrival in arrivals if not arrival.is_later_turn])
+    filed: dict[int, Filed] = {}
+    others: dict[int, tuple[Arrival, Neighbours]] = {}
     taken = set[str]()
     for number, arrival in enumerate(arrivals):
         if not taken.isdisjoint(arrival.keys):
             continue
         taken.update(arrival.keys)
-        filed = turns.get(arrival.message.id) if arrival.is_later_turn else _goes_on(runtime, arrival, newest)
-        if filed:
-            taken.update(filed.session.keys)
-            yield number, filed
+        neighbours = known.get(arrival.message.id)
+        goes_on = _goes_on(runtime, arrival, neighbours) if neighbours else turns.get(arrival.message.id)
+        if goes_on:
+            filed[number] = goes_on
+            taken.update(goes_on.session.keys)
+        elif neighbours:
+            others[number] = arrival, neighbours
+            taken.update(neighbours.before.keys if neighbours.before else ())
+    return filed, others
 
 
 def _turns(arrivals: Sequence[Arrival]) -> Mapping[str, Filed]:
@@ -138,16 +149,34 @@ def _turns(arrivals: Sequence[Arrival]) -> Mapping[str, Filed]:
     return {message.id: one for message, one in zip(messages, filed, strict=True) if one}
 
 
-def _newest(arrivals: Sequence[Arrival]) -> Mapping[str, SessionView]:
-    """Look up the newest session of each key."""
+def _look_up(arrivals: Sequence[Arrival]) -> Mapping[str, Neighbours]:
+    """Look up the sessions of senders, by the messages' ids; who is left out is to be looked up alone."""
     if not arrivals:
         return {}
-    keys = [key for arrival in arrivals for key in arrival.keys]
-    found = finding.find_newest(keys, min(arrival.message.received_at - _reach(arrival) for arrival in arrivals))
-    return _by_key(found)
+    if len(arrivals) == 1:
+        (alone,) = arrivals
+        return {alone.message.id: finding.find_neighbours(alone.keys, alone.message.received_at)}
+    keys = {key for arrival in arrivals for key in arrival.keys}
+    since = min(arrival.message.received_at - _reach(arrival) for arrival in arrivals)
+    newest = _by_key(finding.find_newest(sorted(keys), since))
+    missing, are_all = sorted(keys - newest.keys()), True
+    if missing:
+        older, are_all = finding.find_newest_ever(missing)
+        # An older one may have keys of a newer one.
+        newest = _by_key(older) | newest
+    known = {}
+    for arrival in arrivals:
+        message, found = arrival.message, [newest[key] for key in arrival.keys if key in newest]
+        if found:
+            before = newest_first(found)[0]
+            if before.first_message_at <= message.received_at:
+                known[message.id] = Neighbours(before)
+        elif are_all:
+            known[message.id] = Neighbours()
+    return known
 
 
-def _by_key(found: Sequence[SessionView]) -> Mapping[str, SessionView]:
+def _by_key(found: Sequence[SessionView]) -> dict[str, SessionView]:
     """Give the first of these that each key has."""
     return {key: session for session in reversed(found) for key in session.keys}
 
@@ -157,18 +186,17 @@ def _reach(arrival: Arrival) -> timedelta:
     return REACH_WITHOUT_THRESHOLD if threshold is None else timedelta(milliseconds=threshold) * REACH
 
 
-def _goes_on(runtime: Runtime, arrival: Arrival, newest: Mapping[str, SessionView]) -> Filed | None:
+def _goes_on(runtime: Runtime, arrival: Arrival, neighbours: Neighbours) -> Filed | None:
     """File a message in its sender's open session; None where there is more to it than that."""
-    message, found = arrival.message, [newest[key] for key in arrival.keys if key in newest]
-    session = max(found, key=lambda one: one.first_message_at, default=None)
+    message, session = arrival.message, neighbours.before
     if (
         session is None
+        or neighbours.after
         or not session.is_open
         or not set(arrival.keys).issubset(session.keys)
-        or session.first_message_at > message.received_at
         or session.opened_by == message.id
-        or optouts.read(runtime, message, session)
+        or optouts.read(runtime, message, session.opted_out)
     ):
         return None
-    decision = decide(Neighbours(before=session), message.received_at, arrival.policy)
+    decision = decide(neighbours, message.received_at, arrival.policy)
     return Filed(session, decision.as_stored(), message.received_at) if decision.session_id else None

@@ -1,6 +1,6 @@
 """STOP, START and HELP: recorded, and never answered by us, because Twilio has answered already."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from gateway.conversation.runtime import Runtime
@@ -20,21 +20,21 @@ def lines(message: InboundMessage) -> tuple[str, ...]:
     return (message.recipient.identity, *([message.service_sid] if message.service_sid else []))
 
 
-def is_out(message: InboundMessage, session: SessionView) -> bool:
-    """Tell whether the sender said STOP to the line this came in on; whoever phones wants to be spoken to."""
+def is_out(message: InboundMessage, opted_out: Collection[str]) -> bool:
+    """Tell whether the line this came in on is one its sender said STOP to; whoever phones wants to be spoken to."""
     if message.call:
         return False
-    return not set(lines(message)).isdisjoint(session.opted_out)
+    return not set(lines(message)).isdisjoint(opted_out)
 
 
-def read(runtime: Runtime, message: InboundMessage, session: SessionView) -> Keyword | None:
-    """Read a message's keyword, on the channels that have them."""
+def read(runtime: Runtime, message: InboundMessage, opted_out: Collection[str]) -> Keyword | None:
+    """Read a message's keyword, on the channels that have them, by the lines that its sender said STOP to."""
     listens = message.communication_type == SMS or (
         message.communication_type == WHATSAPP and runtime.settings.reply.whatsapp_opt_out
     )
     if not listens:
         return None
-    return keyword(message.content, message.opt_out_type, opted_out=is_out(message, session))
+    return keyword(message.content, message.opt_out_type, opted_out=is_out(message, opted_out))
 
 
 def record(runtime: Runtime, message: InboundMessage, session: SessionView, word: Keyword) -> None:

@@ -58,7 +58,7 @@ def store(runtime: Runtime, arrival: Arrival, *, seen: Neighbours | None = None)
     filed = _file(runtime, arrival, seen)
     if filed is None:
         return None
-    word = optouts.read(runtime, message, filed.session)
+    word = optouts.read(runtime, message, filed.session.opted_out)
     if word:
         if messages.find_claimed(message.id):
             return None
@@ -89,7 +89,7 @@ def answered(runtime: Runtime, arrival: Arrival, filed: Filed, word: Keyword | N
         message = dataclasses.replace(message, metadata={**message.metadata, "keyword": str(word)})
     answer = (
         respond.silence(runtime, message, filed.session.id, reason=delivery.unanswered)
-        if delivery.unanswered or word is not None or optouts.is_out(message, filed.session)
+        if delivery.unanswered or word is not None or optouts.is_out(message, filed.session.opted_out)
         else respond.compose(runtime, message, arrival.channel, filed, delivery)
     )
     return StoredTurn(

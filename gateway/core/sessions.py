@@ -135,10 +135,14 @@ class Neighbours:
     after: SessionView | None = None
 
 
-def last_of(tied: Sequence[SessionView]) -> SessionView:
-    """Give that one of the sessions of a sender, begun at the same moment, which none of the others follows."""
-    followed = {one.previous_session_id for one in tied}
-    return max(tied, key=lambda one: (one.id not in followed, one.is_open, one.created_at, one.id))
+def newest_first(found: Sequence[SessionView]) -> list[SessionView]:
+    """Put sessions of a sender in order; of those that began at the same moment one that another follows is older."""
+    followed = {one.previous_session_id for one in found}
+    return sorted(
+        found,
+        key=lambda one: (one.first_message_at, one.id not in followed, one.is_open, one.created_at, one.id),
+        reverse=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)

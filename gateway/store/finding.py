@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING
 
-from gateway.core.sessions import Anchor, Neighbours, SessionView, last_of
+from gateway.core.sessions import Anchor, Neighbours, SessionView, newest_first
 from gateway.store import held
 from gateway.store.connection import collection
 from gateway.store.documents import SessionDocument
@@ -104,7 +104,7 @@ def _last_begun_with(document: Mapping[str, Any], among: Mapping[str, Any]) -> S
     if document.get("status") == "active":
         return view(document)
     tied = held.find_all(SessionDocument, {**among, "first_message_at": document["first_message_at"]}, VIEWED)
-    return last_of([view(one) for one in tied] or [view(document)])
+    return newest_first([view(one) for one in tied] or [view(document)])[0]
 
 
 def find_newest(keys: Sequence[str], since: datetime) -> list[SessionView]:
@@ -113,12 +113,24 @@ def find_newest(keys: Sequence[str], since: datetime) -> list[SessionView]:
     A sender's newest among them is the newest of all; who has none here may have an older one.
     """
     began = {"keys": {"$in": list(keys)}, "first_message_at": {"$gte": since}}
-    return sorted(map(view, held.find_all(SessionDocument, began, VIEWED)), key=_order, reverse=True)
+    return newest_first([view(one) for one in held.find_all(SessionDocument, began, VIEWED)])
 
 
-def _order(session: SessionView) -> tuple[datetime, bool]:
-    # Of two that began in the same millisecond the open one is the newer.
-    return session.first_message_at, session.is_open
+# So many sessions of all who come back after long are read at once: some 20 us each, while others wait.
+_READ_AT_MOST = 250
+
+
+def find_newest_ever(keys: Sequence[str]) -> tuple[list[SessionView], bool]:
+    """Find the sessions of any number of senders, however old, the newest first, in one indexed lookup.
+
+    Then whether these are all: if not, only the newest of whoever is among them is sure to be here.
+    """
+    among, newest = {"keys": {"$in": list(keys)}}, {"first_message_at": DESCENDING}
+    found = [view(one) for one in held.find_all(SessionDocument, among, VIEWED, sort=newest, most=_READ_AT_MOST)]
+    if len(found) < _READ_AT_MOST:
+        return newest_first(found), True
+    # What began in the same millisecond as the last of them may not be here.
+    return newest_first([one for one in found if one.first_message_at > found[-1].first_message_at]), False
 
 
 def newest_ids(keys: Sequence[str], *, limit: int) -> list[str]:

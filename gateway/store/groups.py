@@ -162,10 +162,11 @@ def ids_of(contact_ids: Sequence[ObjectId]) -> list[ObjectId]:
 
 def ids_from(contacts: Iterable[Document]) -> list[ObjectId]:
     """Give the same of stored contacts, of which LINKS are enough."""
-    return list({one: None for found in contacts for one in (of(found).ids if _linked(found) else (found["_id"],))})
+    return list({one: None for found in contacts for one in (of(found).ids if is_linked(found) else (found["_id"],))})
 
 
-def _linked(contact: Mapping[str, Any]) -> bool:
+def is_linked(contact: Mapping[str, Any]) -> bool:
+    """Tell whether a stored contact was merged, or others with it; LINKS of it are enough."""
     return bool(contact.get("merged_into") or contact.get("absorbed"))
 
 

@@ -98,19 +98,22 @@ def find_all(
     fields: Mapping[str, Any] | None = None,
     *,
     confirmed: bool = False,
+    sort: Mapping[str, int] | None = None,
+    most: int = 0,
 ) -> list[dict[str, Any]]:
-    """Find all documents that fit, in no order; what fails, or comes in parts, is left to the driver.
+    """Find all documents that fit, or the first so many in an order; what fails, or comes in parts, is the driver's.
 
     With `confirmed` only what no new primary can be without.
     """
     found = collection(document)
     if confirmed:
         found = found.with_options(read_concern=ReadConcern("majority"))
-    cursor = _find(found, {"filter": which, "projection": fields or {}, "batchSize": _IN_ONE})
+    asked = {"filter": which, "projection": fields or {}, "sort": sort or {}, "limit": most, "batchSize": _IN_ONE}
+    cursor = _find(found, asked)
     if cursor is not None and not cursor["id"]:
         batch: list[dict[str, Any]] = cursor["firstBatch"]
         return batch
-    return list(found.find(which, fields))
+    return list(found.find(which, fields, sort=list(sort.items()) if sort else None, limit=most))
 
 
 def _find(found: Collection[dict[str, Any]], asked: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -143,6 +143,21 @@ def last_received_at(session_id: str) -> datetime | None:
     return found["createdAt"] if found else None
 
 
+def stored_among(message_ids: Sequence[str]) -> set[str]:
+    """Tell which of many provider's ids something is stored under."""
+    found = held.find_all(MessageDocument, {"_id": {"$in": list(message_ids)}}, {"_id": 1})
+    return {one["_id"] for one in found}
+
+
+def received_since(moments: Mapping[str, datetime]) -> set[str]:
+    """Tell which of many sessions have inbound messages later than a moment each, counted there or not yet."""
+    later = [{"session_id": ObjectId(one), "createdAt": {"$gt": moment}} for one, moment in moments.items()]
+    if not later:
+        return set()
+    found = held.find_all(MessageDocument, {"$or": later, "direction": "inbound"}, {"session_id": 1})
+    return {str(one["session_id"]) for one in found}
+
+
 def claimed(document: Mapping[str, Any]) -> Claimed:
     """Read a stored message as what a redelivery is answered from."""
     answer = document.get("answer") or {}

@@ -54,6 +54,16 @@ class NewSession:
 
 def open_session(new: NewSession) -> bool:
     """Insert a session, still without messages; False where somebody else holds its slot or its keys."""
+    return not open_each([new])
+
+
+def open_each(new: Sequence[NewSession]) -> set[str]:
+    """Insert sessions in one round trip; gives the ids of those whose slot or keys somebody else holds."""
+    taken = writing.insert(SessionDocument, [_document(one) for one in new], ordered=False)
+    return {new[position].id for position in taken}
+
+
+def _document(new: NewSession) -> dict[str, Any]:
     document: dict[str, Any] = {
         "_id": ObjectId(new.id),
         "channel_id": new.channel_id,
@@ -85,7 +95,7 @@ def open_session(new: NewSession) -> bool:
         document["open_keys"] = list(new.open_keys)
     else:
         document |= {"closed_reason": IDLE, "closed_at": new.closed_at}
-    return not writing.insert(SessionDocument, [document], ordered=True)
+    return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +165,21 @@ _NEVER, _IMMUTABLE = {"$setOnInsert": {"_id": ""}}, 66
 
 
 def touch(turns: Sequence[Touch]) -> set[str]:
-    """Count turns, each in its open session, in one round trip; gives the sessions of those that are open no more.
+    """Count turns, each in its open session, in one round trip; gives the sessions of those that are open no more."""
+    updates = [({"_id": ObjectId(one.session_id), "status": "active"}, _changes(one)) for one in turns]
+    return {turns[position].session_id for position in _change_each(updates, last=True)}
+
+
+def _change_each(updates: Sequence[tuple[dict[str, Any], dict[str, Any]]], *, last: bool) -> Sequence[int]:
+    """Change sessions in one round trip; gives the positions of those that are not as they are looked for.
 
     MongoDB says how many of many updates found their document, and not which. So each is an upsert of a document that
     cannot be: whichever would be inserted fails, and that is told by its position.
     """
-    updates = [({"_id": ObjectId(one.session_id), "status": "active"}, _changes(one)) for one in turns]
     if len(updates) == 1:
-        return set() if writing.update(SessionDocument, *updates[0], last=True) else {turns[0].session_id}
+        return () if writing.update(SessionDocument, *updates[0], last=last) else (0,)
     never = [(which, changes | _NEVER) for which, changes in updates]
-    missed = writing.upsert_each(SessionDocument, never, may_fail=_IMMUTABLE)
-    return {turns[position].session_id for position in missed}
+    return writing.upsert_each(SessionDocument, never, may_fail=_IMMUTABLE, last=last)
 
 
 def touch_closed(touched: Touch) -> bool:
@@ -230,6 +244,16 @@ def add_keys(session_id: str, keys: Sequence[str]) -> None:
 
 def close_idle(seen: SessionView, moment: datetime, now: datetime, *, reason: str = IDLE) -> bool:
     """Close a session for idleness as it was seen; False where it had another message since."""
+    return not close_each([(seen, moment)], now, reason=reason)
+
+
+def close_each(seen: Sequence[tuple[SessionView, datetime]], now: datetime, *, reason: str = IDLE) -> set[str]:
+    """Close sessions as they were seen, at a moment each; gives the ids of those that had another message since."""
+    failed = _change_each([_closing(one, moment, now, reason) for one, moment in seen], last=False)
+    return {seen[position][0].id for position in failed}
+
+
+def _closing(seen: SessionView, moment: datetime, now: datetime, reason: str) -> tuple[dict[str, Any], dict[str, Any]]:
     which = {
         "_id": ObjectId(seen.id),
         "status": "active",
@@ -240,7 +264,7 @@ def close_idle(seen: SessionView, moment: datetime, now: datetime, *, reason: st
         "$set": {"status": "closed", "closed_reason": reason, "closed_at": moment, "updatedAt": now},
         "$unset": {"open_keys": ""},
     }
-    return writing.update(SessionDocument, which, changes, last=False)
+    return which, changes
 
 
 def end_call(session_id: str, call_sid: str, moment: datetime, now: datetime) -> bool:

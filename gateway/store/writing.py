@@ -69,9 +69,11 @@ def confirm() -> None:
     _send("update", SessionDocument, _updates([({"_id": None}, {"$unset": {"none": ""}})]), last=True)
 
 
-def find_all(document: type[mongoengine.Document], which: Mapping[str, Any]) -> list[dict[str, Any]]:
+def find_all(
+    document: type[mongoengine.Document], which: Mapping[str, Any], fields: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Find all that fit; inside `together` those only that no new primary can be without, whoever wrote them."""
-    return held.find_all(document, which, confirmed=_together.get() is not None)
+    return held.find_all(document, which, fields, confirmed=_together.get() is not None)
 
 
 def insert(document: type[mongoengine.Document], rows: Sequence[Mapping[str, Any]], *, ordered: bool) -> list[int]:
@@ -95,9 +97,13 @@ def upsert_each(
     changes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
     *,
     may_fail: int,
+    last: bool,
 ) -> list[int]:
-    """Change a document each, or insert it, and wait for all before; gives the positions that failed with this code."""
-    return _send("update", document, _updates(changes, upsert=True), may_fail=may_fail, last=True)[1]
+    """Change a document each, or insert it; gives the positions that failed with this code.
+
+    With `last`, all before it is waited for as well.
+    """
+    return _send("update", document, _updates(changes, upsert=True), may_fail=may_fail, last=last)[1]
 
 
 def _updates(changes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], *, upsert: bool = False) -> dict[str, Any]:

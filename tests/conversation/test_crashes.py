@@ -10,7 +10,7 @@ import pytest
 
 from gateway.conversation import calls, upkeep
 from gateway.conversation.runtime import build
-from gateway.store import connection, contacts, finding, messages, sessions, settling
+from gateway.store import connection, contacts, finding, messages, senders, sessions, settling
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument
 from tests.conftest import Twilio
@@ -19,9 +19,11 @@ from tests.conversation.conftest import Person
 STEPS = [
     (finding, "find_neighbours", "after"),
     (contacts, "resolve", "after"),
-    (sessions, "close_idle", "after"),
-    (sessions, "open_session", "before"),
-    (sessions, "open_session", "after"),
+    (senders, "known", "after"),
+    (senders, "make", "after"),
+    (sessions, "close_each", "after"),
+    (sessions, "open_each", "before"),
+    (sessions, "open_each", "after"),
     (messages, "insert", "before"),
     (messages, "insert", "halfway"),
     (messages, "insert", "after"),
@@ -162,14 +164,14 @@ def test_i6_a_message_that_its_writer_did_not_count_still_keeps_its_session_aliv
 
 
 def test_a_message_whose_other_copy_opens_the_session_first_is_still_the_one_that_began_it(app, monkeypatch, clock):
-    real = sessions.open_session
+    real = sessions.open_each
 
     def other_copy_first(new):
-        monkeypatch.setattr(sessions, "open_session", real)
-        assert real(dataclasses.replace(new, id=sessions.new_id()))
+        monkeypatch.setattr(sessions, "open_each", real)
+        assert not real([dataclasses.replace(one, id=sessions.new_id()) for one in new])
         return real(new)
 
-    monkeypatch.setattr(sessions, "open_session", other_copy_first)
+    monkeypatch.setattr(sessions, "open_each", other_copy_first)
     Person(Twilio(app.test_client()), clock, "sms").say(sid="A" * 34)
     decision = mongoengine.get_db().messages.find_one({"_id": "A" * 34})["decision"]
     assert (decision["kind"], decision["rule"]) == ("created", "first_message")
@@ -182,6 +184,7 @@ def test_every_step_is_reached_by_some_delivery(make_app, clock):
         ada = Person(Twilio(app.test_client()), clock, "sms")
         ada.say(sid="A" * 34)
         ada.say(minutes=10, sid="B" * 34)
+        Person(Twilio(app.test_client()), clock, "voice").say(sid="C" * 34)
 
     make_app()
     for step in STEPS:

@@ -1,7 +1,5 @@
 """Webhooks that arrive together are stored together, and nobody could tell from what is stored."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import mongoengine
@@ -12,86 +10,14 @@ from gateway.core.errors import StoreRefused, StoreUnavailable
 from gateway.responders import Responder
 from gateway.store import calls as store_calls
 from gateway.store import connection, finding, messages, sessions
-from tests.conftest import Twilio, fixture
+from tests.conftest import Twilio
+from tests.conversation.rushing import PEOPLE, Rush, assert_counts_are_right, number, spy
 from tests.webhooks.conftest import captured, is_empty, named
-
-PEOPLE = 8
-
-
-def number(person):
-    return f"+1555000{person:04d}"
-
-
-class Rush:
-    """Lets webhooks arrive while one is on its way, so that all of them make one group."""
-
-    def __init__(self, app, clock, monkeypatch):
-        self.app, self.clock, self.monkeypatch = app, clock, monkeypatch
-        self.twilio = Twilio(app.test_client())
-        self.commits = app.extensions["gateway"].commits
-
-    def say(self, person, sid, body="Hi"):
-        twilio = Twilio(self.app.test_client())
-        return twilio.sms(body, From=number(person), MessageSid=sid)
-
-    def phone(self, person):
-        return self.twilio.call(From=number(person), CallSid=f"CA{person}")
-
-    def speak(self, person, sid, said="Hi"):
-        turn = fixture("voice/gather_speech") | {"From": number(person), "CallSid": sid, "SpeechResult": said}
-        return Twilio(self.app.test_client()).post("/webhooks/voice/turn?turn=1", turn)
-
-    def write(self, who, sid, body="Hi", **also):
-        return Twilio(self.app.test_client()).whatsapp(body, From=f"whatsapp:{who}", MessageSid=sid, **also)
-
-    def meet(self, seconds=0.0):
-        """Let everybody have a session, then some time pass."""
-        for person in range(PEOPLE):
-            assert self.say(person, f"SM-first-{person}").status_code == 200
-        self.clock.tick(seconds)
-
-    def together(self, arrivals):
-        """Give what each (person, sid, body) was answered; what has the sid of a call is said in it.
-
-        Who is not one of the people, but has a name, writes by WhatsApp.
-        """
-        real, begun, on = group_commit._commit, threading.Event(), threading.Event()
-
-        def held(runtime, group):
-            if not begun.is_set():
-                begun.set()
-                assert on.wait(30)
-            return real(runtime, group)
-
-        self.monkeypatch.setattr(group_commit, "_commit", held)
-        with ThreadPoolExecutor(len(arrivals) + 1) as pool:
-            first = pool.submit(self.say, PEOPLE + 1, "SM-ahead")
-            assert begun.wait(30)
-            others = []
-            for arrival in arrivals:
-                waiting = len(self.commits._waiting)
-                bring = self.speak if arrival[1].startswith("CA") else self.say
-                bring = self.write if isinstance(arrival[0], str) else bring
-                others.append(pool.submit(bring, *arrival))
-                while len(self.commits._waiting) == waiting and not others[-1].done():
-                    pass
-            on.set()
-            assert first.result().status_code == 200
-            return [other.result() for other in others]
-
-    def stored(self, sid):
-        return mongoengine.get_db().messages.find_one({"_id": sid})
 
 
 @pytest.fixture
 def rush(make_app, clock, monkeypatch):
     return Rush(make_app(reply={"responder": "echo"}), clock, monkeypatch)
-
-
-def assert_counts_are_right():
-    db = mongoengine.get_db()
-    for session in db.sessions.find():
-        assert session["message_count"] == db.messages.count_documents({"session_id": session["_id"]})
 
 
 def test_a_group_shares_one_find_one_insert_and_one_update(rush, monkeypatch):
@@ -133,7 +59,7 @@ def test_turns_of_calls_come_along_and_stay_in_their_calls(rush, monkeypatch):
     answers = rush.together([*spoken, (0, "SM0"), *((person, f"SM{person}") for person in range(3, PEOPLE))])
     assert {answer.status_code for answer in answers} == {200}
     shared = [call for call in calls if call[1] > 1]
-    assert shared == [("homes", 3), ("find_newest", PEOPLE - 2), ("insert", PEOPLE), ("touch", PEOPLE)]
+    assert shared == [("homes", 3), ("find_newest", PEOPLE - 2), ("insert", PEOPLE + 1), ("touch", PEOPLE + 1)]
     for person in range(3):
         turn = rush.stored(f"CA{person}:1")
         assert turn["session_id"] == rush.stored(f"CA{person}:0")["session_id"]
@@ -148,16 +74,6 @@ def test_a_turn_of_a_call_that_is_not_known_goes_alone(rush):
     assert {answer.status_code for answer in answers} == {200}
     assert rush.stored("CA0:1")["decision"]["kind"] == "created"
     assert_counts_are_right()
-
-
-def spy(monkeypatch, module, name, calls):
-    real = getattr(module, name)
-
-    def spying(first, *args, **kwargs):
-        calls.append((name, len(first)))
-        return real(first, *args, **kwargs)
-
-    monkeypatch.setattr(module, name, spying)
 
 
 def test_whatever_comes_together_becomes_what_it_would_have_become_alone(rush):
@@ -327,17 +243,17 @@ def test_who_is_alone_is_looked_up_once(rush, monkeypatch):
     ]  # fmt: skip
 
 
-def test_who_is_alone_is_looked_up_again_where_somebody_was_faster(rush, monkeypatch):
-    real = sessions.close_idle
+def test_who_is_alone_is_looked_up_again_where_somebody_was_faster(rush, make_app, monkeypatch):
+    real, other_process = sessions.close_each, Twilio(make_app(reply={"responder": "echo"}).test_client())
 
     def beaten(*given, **named):
-        monkeypatch.setattr(sessions, "close_idle", real)
-        rush.say(0, "SM-faster")
+        monkeypatch.setattr(sessions, "close_each", real)
+        assert other_process.sms(From=number(0), MessageSid="SM-faster").status_code == 200
         return real(*given, **named)
 
     rush.say(0, "SM-before")
     rush.clock.tick(1000)
-    monkeypatch.setattr(sessions, "close_idle", beaten)
+    monkeypatch.setattr(sessions, "close_each", beaten)
     rush.say(0, "SM-slower")
     assert rush.stored("SM-slower")["session_id"] == rush.stored("SM-faster")["session_id"]
     assert mongoengine.get_db().sessions.count_documents({}) == 2

@@ -192,7 +192,7 @@ def test_a_long_answer_is_sent_in_all_its_pieces(scene, away):
     assert sorted(sent) == ["re:SM1", "re:SM1:2"]
 
 
-@pytest.mark.parametrize(("module", "name"), [(messages, "insert"), (sessions, "open_session"), (sessions, "touch")])
+@pytest.mark.parametrize(("module", "name"), [(messages, "insert"), (sessions, "open_each"), (sessions, "touch")])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_what_failed_midway_is_completed_and_answered_once(scene, away, monkeypatch, module, name, after):
     real = getattr(module, name)
@@ -560,7 +560,7 @@ def test_a_record_nobody_can_read_is_set_aside_and_holds_up_nobody(scene, away):
 
 def test_a_fault_of_ours_costs_no_message(scene, away, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(storing.filing, "find_session", lambda *_, **__: 1 / 0)
+        patch.setattr(storing, "answered", lambda *_, **__: 1 / 0)
         with captured() as events:
             assert is_empty(scene.twilio.sms("Hello", MessageSid="SM1"))
         assert named(events, "event_failed")

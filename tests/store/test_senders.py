@@ -44,6 +44,14 @@ def test_two_spellings_of_one_number_are_one_contact(db):
     assert db.contacts.count_documents({}) == 1
 
 
+def test_who_writes_on_two_channels_has_the_name_that_came_on_one_of_them(db):
+    people = [f"+1555867{number:04}" for number in range(20)]
+    bare = [Sender(participant(one), LINE) for one in people]
+    named = [Sender(participant(f"whatsapp:{one}", name="Ada"), LINE) for one in people]
+    assert len(senders.make([*bare, *named], TEN, shared=())) == 40
+    assert [row["name"] for row in db.contacts.find()] == ["Ada"] * 20
+
+
 def test_whoever_was_met_meanwhile_is_left_out(db, monkeypatch):
     asked = everybody("+15558675310", "+15558675311")
     faster = contacts.resolve(participant("+15558675310"), TEN, line=LINE)
