@@ -116,7 +116,7 @@ def find_newest(keys: Sequence[str], since: datetime) -> list[SessionView]:
     return newest_first([view(one) for one in held.find_all(SessionDocument, began, VIEWED)])
 
 
-# So many sessions of all who come back after long are read at once: some 20 us each, while others wait.
+# So many sessions of all who come back after long are read at once: some 30 us each, while others wait.
 _READ_AT_MOST = 250
 
 
