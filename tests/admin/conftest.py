@@ -11,7 +11,10 @@ from werkzeug.test import TestResponse
 
 from gateway.store import users
 from tests.browser import PASSWORD
-from tests.conftest import TEN
+from tests.conftest import TEN, StoppedClock, Twilio
+
+# Who wrote to the office.
+ADA = "+15550000001"
 
 _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
@@ -67,3 +70,13 @@ def log_in(page: Page, base: str) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url(f"{base}/admin/")
+
+
+@pytest.fixture
+def office(serve: Any, clock: StoppedClock) -> tuple[Twilio, str]:
+    """A served gateway with one session, and Twilio's side of it."""
+    app, base = serve(public_url="http://gateway.example.com")
+    twilio = Twilio(app.test_client(), base="http://gateway.example.com")
+    twilio.sms("Where is my parcel?", From=ADA)
+    clock.tick(5)
+    return twilio, base

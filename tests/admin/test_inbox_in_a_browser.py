@@ -8,21 +8,11 @@ from playwright.sync_api import expect
 
 from gateway.admin import live
 from gateway.store import users
-from tests.admin.conftest import PASSWORD, log_in
+from tests.admin.conftest import ADA, PASSWORD, log_in
 from tests.conftest import TEN, Twilio
 
-ADA, BEA = "+15550000001", "+15550000002"
+BEA = "+15550000002"
 SOON = 8000  # milliseconds, on a machine that may stand still
-
-
-@pytest.fixture
-def office(serve, clock):
-    """A served gateway with one session, and Twilio's side of it."""
-    app, base = serve(public_url="http://gateway.example.com")
-    twilio = Twilio(app.test_client(), base="http://gateway.example.com")
-    twilio.sms("Where is my parcel?", From=ADA)
-    clock.tick(5)
-    return twilio, base
 
 
 @pytest.mark.parametrize("way", ["stream", "polling"])

@@ -7,21 +7,14 @@ import pytest
 from playwright.sync_api import expect
 
 from gateway.store import connection
-from tests.admin.conftest import PASSWORD, log_in
-from tests.conftest import Twilio
+from tests.admin.conftest import ADA, PASSWORD, log_in
 
-ADA = "+15550000001"
 SOON = 30_000  # milliseconds, on a machine that may stand still
 
 
-@pytest.fixture
-def office(serve, clock):
-    """A served gateway with one session, and Twilio's side of it."""
-    app, base = serve(public_url="http://gateway.example.com")
-    twilio = Twilio(app.test_client(), base="http://gateway.example.com")
-    twilio.sms("Where is my parcel?", From=ADA)
-    clock.tick(5)
-    yield twilio, base
+@pytest.fixture(autouse=True)
+def comes_back():
+    yield
     connection.breaker.reset()
 
 

@@ -646,14 +646,19 @@ def killed_at(step, make_app, clock):
     return Scene(make_app(reply={"responder": "echo"}), clock)
 
 
-RETRY_STEPS = [
-    ("gateway.store.answers", "hand_on", "before"),
-    ("gateway.store.answers", "hand_on", "after"),
+# What comes last for everything that a drainer has answered.
+LAST_STEPS = [
     ("gateway.store.outbound", "make_sendable", "before"),
     ("gateway.store.outbound", "make_sendable", "after"),
     ("gateway.store.outbox", "put", "after"),
     ("gateway.store.spool.Spool", "remove", "before"),
     ("gateway.store.spool.Spool", "remove", "after"),
+]
+
+RETRY_STEPS = [
+    ("gateway.store.answers", "hand_on", "before"),
+    ("gateway.store.answers", "hand_on", "after"),
+    *LAST_STEPS,
 ]
 
 
@@ -676,11 +681,7 @@ STEPS = [
     ("gateway.store.messages", "insert", "before"),
     ("gateway.store.messages", "insert", "after"),
     ("gateway.store.sessions", "touch", "after"),
-    ("gateway.store.outbound", "make_sendable", "before"),
-    ("gateway.store.outbound", "make_sendable", "after"),
-    ("gateway.store.outbox", "put", "after"),
-    ("gateway.store.spool.Spool", "remove", "before"),
-    ("gateway.store.spool.Spool", "remove", "after"),
+    *LAST_STEPS,
 ]
 
 
