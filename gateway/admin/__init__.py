@@ -22,6 +22,7 @@ from gateway.admin import (
     whatif,
 )
 from gateway.admin.blueprint import bp
+from gateway.store.capped import Capped
 
 # Each adds its pages to the blueprint.
 PAGES = (
@@ -46,5 +47,6 @@ PAGES = (
 def register(app: Flask) -> None:
     """Put the console under /admin, and nothing of it (cookies, tokens, headers) on any other path."""
     login.register(app, bp.name)
+    app.extensions["tab_counts"] = Capped()
     app.register_blueprint(bp)
     limits.register(app, bp.name, "log_in", "change_password")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask import abort, flash, g, redirect, render_template, request, url_for
+from flask import abort, current_app, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from gateway.admin import filters, listed, login
@@ -131,7 +131,7 @@ def _tabs(chosen: Filters, ours: Sequence[Channel], channels: Channels) -> dict[
         among = _of_type(kind, ours, channels)
         wanted = {name: (Wanted(name, status), _of_type(name, ours, channels)) for name in listed.TYPES}
         wanted |= {name: (Wanted(kind, name), among) for name in listed.STATUSES}
-        counts = listing.counts(wanted)
+        counts = current_app.extensions["tab_counts"].counts(wanted)
     return {"types": listed.type_tabs(counts, kind), "statuses": listed.status_tabs(counts, status)}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from gateway.admin import wording
 from gateway.channels import CHANNELS
 from gateway.core.times import floor_ms
-from gateway.store import listing
+from gateway.store import capped, listing
 
 TYPES = {kind: CHANNELS[kind].name if kind in CHANNELS else kind.capitalize() for kind in listing.TYPES}
 STATUSES = {"active": "Open", "closed": "Closed", "archived": "Archived"}
@@ -153,8 +153,8 @@ def _count(counts: Mapping[str, int], name: str) -> str:
 
 
 def at_most(count: int) -> str:
-    """Write a count that stops at COUNT_LIMIT: `12`, `100+`."""
-    return f"{listing.COUNT_LIMIT:,}+" if count >= listing.COUNT_LIMIT else str(count)
+    """Write a count that stops at a limit: `12`, `100+`."""
+    return f"{capped.LIMIT:,}+" if count >= capped.LIMIT else str(count)
 
 
 def ago(moment: datetime, now: datetime) -> str:

@@ -14,9 +14,6 @@ from gateway.store.documents import NOT_DELETED, MessageDocument, SessionDocumen
 from gateway.store.isolation import Channels, only
 from gateway.store.walking import Look
 
-# A count is for the eye: beyond this it says "100+" instead of reading the whole index.
-COUNT_LIMIT = 100
-
 # Of numbers that begin alike fewer sessions than this are all read and sorted; of more the newest are soon come upon.
 FEW = 2000
 
@@ -194,22 +191,6 @@ def _beginnings(starts: Sequence[str]) -> dict[str, Any]:
     """Match numbers by ranges: the driver's regular expressions are Unicode ones, which read the whole index."""
     ranges = [{_NUMBER: {"$gte": start, "$lt": f"{start}\uffff"}} for start in starts]
     return {"$or": ranges} if ranges else {}
-
-
-def counts(wanted: Mapping[str, tuple[Wanted, Channels]]) -> dict[str, int]:
-    """Count sessions of several kinds, each up to COUNT_LIMIT, from an index alone and in one round trip."""
-    kinds = [_count(name, one, channels) for name, (one, channels) in wanted.items()]
-    union = [{"$unionWith": {"coll": SessionDocument._get_collection_name(), "pipeline": kind}} for kind in kinds[1:]]
-    found = collection(SessionDocument).aggregate([*kinds[0], *union])
-    return dict.fromkeys(wanted, 0) | {row["_id"]: row["sessions"] for row in found}
-
-
-def _count(name: str, wanted: Wanted, channels: Channels) -> list[dict[str, Any]]:
-    return [
-        {"$match": matching(wanted, channels)},
-        {"$limit": COUNT_LIMIT},
-        {"$group": {"_id": {"$literal": name}, "sessions": {"$sum": 1}}},
-    ]
 
 
 # What a program is told of sessions in a list; what people and bots keep in one is read with that one alone.

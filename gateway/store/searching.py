@@ -16,7 +16,7 @@ from gateway.store.isolation import Channels, only
 from gateway.store.listing import Wanted
 
 # What matches best comes first (few other words, then the newest), so a search for a very common word ends here.
-MOST_MATCHES = 200
+MOST_MATCHES = 100
 
 # A search that MongoDB cannot answer in this time is one for words that nearly every message holds.
 SECONDS = 0.6

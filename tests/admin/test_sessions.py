@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.admin import inbox, listed
-from gateway.store import listing
+from gateway.store import capped
 from tests.conftest import TEN, fixture
 
 ROW = re.compile(r'<li class="row.*?</li>', re.DOTALL)
@@ -129,7 +129,7 @@ def test_tabs_count_and_choose_a_channel(console, twilio):
 
 
 def test_a_large_count_is_given_as_a_limit(console, twilio, monkeypatch):
-    monkeypatch.setattr(listing, "COUNT_LIMIT", 2)
+    monkeypatch.setattr(capped, "LIMIT", 2)
     for number in range(3):
         twilio.sms(From=f"+1555000000{number}")
     assert tabs(console.page()) == "All 2+ SMS 2+ WhatsApp 0 Voice 0 Chat 0 Open 2+ Closed 0 Archived 0"

@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 
 from gateway.settings import load
-from gateway.store import connection, listing, transcripts
+from gateway.store import capped, connection, listing, transcripts
 from gateway.store.connection import collection
 from gateway.store.documents import MessageDocument, SessionDocument
 from gateway.store.listing import STATUSES, TYPES, Wanted
@@ -122,12 +122,12 @@ def test_a_page_of_messages_reads_as_many_as_it_shows(app, oldest_first):
 
 @pytest.mark.parametrize("channels", [None, ["sms:2"]], ids=["all", "some"])
 def test_a_count_reads_keys_alone(many, channels):
-    counting = [*listing._count("sms", Wanted("sms"), channels)]
+    counting = [*capped._count("sms", Wanted("sms"), channels)]
     explained = SessionDocument._get_db().command(
         "explain", {"aggregate": "sessions", "pipeline": counting, "cursor": {}}, verbosity="executionStats"
     )
     assert "'totalDocsExamined': 0" in str(explained)
-    counted = listing.counts({"some": (Wanted("sms"), channels), "none": (Wanted("chat"), channels)})
+    counted = capped.counts({"some": (Wanted("sms"), channels), "none": (Wanted("chat"), channels)})
     assert counted["some"] > 0
     assert counted["none"] == 0
 
