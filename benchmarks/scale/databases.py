@@ -15,8 +15,7 @@ from gateway.store.embedded import EmbeddedMongo
 
 SIZES = {"10k": 10_000, "1M": 1_000_000, "2M": 2_000_000, "5M": 5_000_000}
 
-# Less than five million sessions, their messages and indexes take: what is seldom asked for is read from the disk.
-CACHE_GB = 3.0
+_CONFIGURED, _ALMOST_NONE = "wiredTigerEngineRuntimeConfig", 40 << 20
 
 BUSY = f"sms:{LINES[0][1]}"
 
@@ -38,6 +37,22 @@ class Mongo:
         latencies: Mapping[str, Any] = self._client.admin.command("serverStatus")["opLatencies"]
         return int(sum(latencies[kind]["latency"] for kind in ("reads", "writes")))
 
+    def warm(self, size: str) -> None:
+        """Read every session by the finder's index, so that the cache has both, as far as there is room."""
+        longest = {"$group": {"_id": None, "longest": {"$max": "$title"}}}
+        list(self.database(size).sessions.aggregate([longest], hint="sender_timeline"))
+
+    def forget(self) -> None:
+        """Leave next to nothing in the cache: what is asked for after this is read from the disk, or its own cache."""
+        before = self._cache("maximum bytes configured")
+        self._client.admin.command({"setParameter": 1, _CONFIGURED: f"cache_size={_ALMOST_NONE}"})
+        while self._cache("bytes currently in the cache") > _ALMOST_NONE:
+            time.sleep(0.1)
+        self._client.admin.command({"setParameter": 1, _CONFIGURED: f"cache_size={before}"})
+
+    def _cache(self, what: str) -> int:
+        return int(self._client.admin.command("serverStatus")["wiredTiger"]["cache"][what])
+
     def cpu_us(self) -> dict[str, float]:
         """Give the processor time that this process and mongod have used."""
         ticks = sum(map(int, Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
@@ -54,9 +69,9 @@ def name_of(size: str) -> str:
 
 
 @contextlib.contextmanager
-def filled(folder: Path, sizes: Mapping[str, int]) -> Iterator[Mongo]:
+def filled(folder: Path, sizes: Mapping[str, int], *, cache_gb: float) -> Iterator[Mongo]:
     """Start a mongod over the databases in a folder; what is missing is filled first, which takes its time."""
-    with mongod(folder, cache_gb=CACHE_GB) as server:
+    with mongod(folder, cache_gb=cache_gb) as server:
         for size, sessions in sizes.items():
             serve(server, folder, name_of(size))
             fill_once(sessions)

@@ -22,10 +22,15 @@ TOGETHER = 16
 GROUP = f"a group: {TOGETHER} with open sessions"
 
 
-def measure(mongo: Mongo, sizes: Sequence[str], rounds: int) -> list[dict[str, Any]]:
-    """Ask in blocks, each size after the other; gives a row for each kind of sender and size."""
+def measure(mongo: Mongo, sizes: Sequence[str], rounds: int, *, cold: bool) -> list[dict[str, Any]]:
+    """Ask in blocks, each size after the other; gives a row for each kind of sender and size.
+
+    To choose senders their sessions are read, so unless they are to be in the cache it is emptied after that: `cold`.
+    """
     chance = random.Random(1)
     senders = {size: _senders(mongo, size, chance) for size in sizes}
+    if cold:
+        mongo.forget()
     took: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for _ in range(rounds):
         for size in sizes:

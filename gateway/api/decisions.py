@@ -17,7 +17,7 @@ from gateway.store.decisions import Wanted
 
 TAGS = tag("Decisions", "Why each message went into its session, and what another threshold would have made of all.")
 
-# A page looks at 1,500 messages at most, which MongoDB may have to read from its disk.
+# A page looks at 1,000 messages at most, which MongoDB may have to read from its disk.
 READ_SECONDS = 5
 
 

@@ -17,9 +17,9 @@ from gateway.store.connection import collection
 from gateway.store.documents import NOT_DELETED, MessageDocument, SessionDocument
 from gateway.store.isolation import Channels, only
 
-# So many messages are looked at in one go: few at first, which is a page of them all, then as many as take under 5 ms
-# of MongoDB's time with all else, on a busy machine too.
-WINDOWS = (500, 1_000)
+# So many messages are looked at in one go: few at first, which is a page of them all, then as many again, which takes
+# under 5 ms of MongoDB's time with all else, on a busy machine too.
+WINDOWS = (500, 500)
 
 # MongoDB merges the ranges of so many sessions instead of sorting what is in them.
 _SESSIONS = 150
