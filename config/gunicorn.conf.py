@@ -46,10 +46,10 @@ def on_starting(server):
     gc.disable()  # nothing that is imported is garbage, and to look for some takes a sixth of the time
     import gateway.app  # noqa: F401
     from gateway.conversation import runtime
+    from gateway.store import connection
 
-    if not configured.mongodb_uri:
-        sys.exit("gateway: MONGODB_URI is not set. Set it (mongodb://host/database), or run `gateway serve`.")
     try:
+        connection.check(configured)
         runtime.build(configured).spool.require_writable()
     except ConfigError as error:
         sys.exit(f"gateway: {error}")

@@ -68,6 +68,16 @@ def test_a_database_nobody_named_stops_the_start_with_one_line(web):
     assert line.startswith("gateway: MONGODB_URI is not set. Set it")
 
 
+def test_a_database_that_cannot_be_stops_the_start_with_one_line(web):
+    process = web(GATEWAY_ENV="production", PORT=str(free_port()), MONGODB_URI="mongodb://a.test/gateway?tls=perhaps")
+    said, _ = process.communicate(timeout=90)
+    assert process.returncode not in (0, None)
+    assert said == (
+        "gateway: MONGODB_URI is not usable: The value of tls must be 'true' or 'false'. "
+        "Write it as mongodb://host:27017/gateway.\n"
+    )
+
+
 @pytest.fixture
 def procfile(mongo, tmp_path):
     """Run processes of the Procfile with honcho, as hosts of that kind do; all end with the test."""

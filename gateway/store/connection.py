@@ -45,6 +45,7 @@ _REFUSALS = frozenset({10334, 121, 14, 28, 52, 171})
 # Of a write alone, for commands give it to what they cannot read as well.
 _BAD_VALUE = 2
 
+_BY_DNS = "mongodb+srv://"
 _READS_ELSEWHERE = re.compile(r"[?&;](readPreference=(?!primary(?:[&;]|$))[^&;]*)", re.IGNORECASE)
 
 # mongoengine's register changes in several steps, and a thread that looks in between leaves half a connection in it.
@@ -52,17 +53,18 @@ _register = threading.RLock()
 _registered: tuple[int, str] | None = None
 
 
+def check(settings: Settings) -> None:
+    """Refuse a URI that cannot be used, without asking MongoDB or DNS. ConfigError."""
+    _client(settings.mongodb_uri, connect=False).close()
+
+
 def connect(settings: Settings) -> None:
-    """Register the connection of this process; opens no socket yet. One to the same place is kept.
+    """Register the connection of this process; opens no socket yet. One to the same place is kept. ConfigError.
 
     Writes wait for the majority and its journal: a standalone mongod killed with -9 lost 200 of 200 fresh w:1
     writes and none with j:true.
     """
     global _registered
-    if not settings.mongodb_uri:
-        raise ConfigError(
-            "MONGODB_URI is not set. Set it (mongodb://host/database), or use `make run`, which brings a MongoDB."
-        )
     wanted = (os.getpid(), settings.mongodb_uri)
     with _register:
         breaker.reset()
@@ -73,15 +75,26 @@ def connect(settings: Settings) -> None:
 
 
 def _connect(uri: str) -> None:
+    # While DNS does not answer MongoDB is away, and what arrives is kept: so it is asked when it is needed. mongoengine
+    # would ask at once.
+    ours = _client(uri, connect=not uri.startswith(_BY_DNS))
+    mongoengine.connect(db=_database_name(uri), mongo_client_class=lambda **_: ours, uuidRepresentation="standard")
+
+
+def _client(uri: str, *, connect: bool) -> MongoClient[dict[str, Any]]:
+    if not uri:
+        raise ConfigError("MONGODB_URI is not set. Set it (mongodb://host/database), or run `gateway serve`.")
     if elsewhere := _READS_ELSEWHERE.search(uri):
         raise ConfigError(
             f"MONGODB_URI reads from other members than the primary ({elsewhere[1]}), which may not have the message "
             "before this one yet. Leave readPreference away."
         )
     try:
-        mongoengine.connect(
-            db=_database_name(uri),
-            host=uri,
+        if options := uri.partition("?")[2]:
+            pymongo.uri_parser.split_options(options, warn=False)  # of one that there is not the client would only warn
+        return MongoClient(
+            uri,
+            connect=connect,
             tz_aware=True,
             uuidRepresentation="standard",
             appname="gateway",
@@ -97,15 +110,14 @@ def _connect(uri: str) -> None:
         )
     except (InvalidURI, ConfigurationError, ValueError) as error:
         # What the driver says may quote a part of the password.
-        reason = "" if "@" in uri else f": {error}"
+        reason = "" if "@" in uri else f": {str(error).rstrip('.')}"
         raise ConfigError(f"MONGODB_URI is not usable{reason}. Write it as mongodb://host:27017/gateway.") from None
 
 
 def _database_name(uri: str) -> str:
-    try:
-        return pymongo.uri_parser.parse_uri(uri, validate=False)["database"] or DATABASE
-    except (InvalidURI, ConfigurationError):
-        return DATABASE
+    """Give the database that a URI names, without asking DNS."""
+    named = pymongo.uri_parser.parse_uri(uri.replace(_BY_DNS, "mongodb://", 1), validate=False)["database"]
+    return str(named or DATABASE)
 
 
 def disconnect() -> None:

@@ -7,11 +7,13 @@ import time
 from datetime import timedelta
 from itertools import pairwise
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import mongoengine
 import pytest
 from pymongo.errors import AutoReconnect
 
+from gateway.app import create_app
 from gateway.conversation import draining, intake, storing
 from gateway.core.errors import SpoolUnavailable, StoreRefused, StoreUnavailable
 from gateway.core.messages import InboundMessage
@@ -21,6 +23,7 @@ from gateway.store import answers, connection, messages, sessions, writing
 from tests.conftest import TEN, Twilio, fixture
 from tests.conversation.test_timelines import Oracle
 from tests.conversation.worker import Worker, slow_responder
+from tests.stand_ins.dns import CLUSTER, name_server
 from tests.webhooks.conftest import Call, captured, is_empty, named, said, texts, twiml
 
 ADA, BEN = "+15558675310", "+15558675311"
@@ -710,3 +713,24 @@ def test_a_quick_responder_is_asked_again_only_where_its_answer_was_not_stored(s
     scene.drain()
     scene.drain()
     assert len(asked) == 1
+
+
+@pytest.fixture
+def dns(mongo, monkeypatch):
+    with name_server(urlsplit(mongo.uri).port, monkeypatch) as server:
+        yield server
+
+
+def test_what_comes_while_dns_is_away_at_the_start_is_kept_and_filed_when_it_answers(
+    make_settings, clock, dns, monkeypatch
+):
+    monkeypatch.setattr(draining, "QUIET_SECONDS", 0)
+    dns.is_away = True
+    scene = Scene(create_app(make_settings(mongodb_uri=f"mongodb+srv://{CLUSTER}/test?tls=false"), clock=clock), clock)
+    assert scene.twilio.sms().status_code == 200
+    ready = scene.app.test_client().get("/readyz").json
+    assert (ready["status"], ready["spool"]["waiting"]) == ("degraded", 1)
+    dns.is_away = False
+    connection.breaker.reset()
+    assert scene.drain().applied == 1
+    assert (scene.db.name, scene.db.messages.count_documents({"direction": "inbound"})) == ("test", 1)
