@@ -10,9 +10,12 @@ from gateway.settings import Settings
 
 
 def connect() -> Settings:
-    """Load the settings and connect; what is logged goes to standard error."""
+    """Load the settings and connect; what is logged goes to standard error, at a terminal only warnings."""
     configured = running.connect()
-    logs.configure(fmt=configured.log.format, redact=configured.log.redact, out=sys.stderr)
+    if sys.stderr.isatty():
+        logs.configure_for_commands(redact=configured.log.redact)
+    else:
+        logs.configure(fmt=configured.log.format, redact=configured.log.redact, out=sys.stderr)
     return configured
 
 

@@ -1,6 +1,9 @@
 """`gateway sessions`: split and merge from the command line, and back."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -8,7 +11,7 @@ from click.testing import CliRunner
 from gateway.cli import looking
 from gateway.store import groups
 from gateway.store.listing import Page, Wanted
-from tests.cli.test_commands import run
+from tests.cli.test_commands import clean_environment, run
 from tests.conftest import TEN
 from tests.conversation.test_regroup import sid
 
@@ -37,6 +40,24 @@ def test_a_session_is_split_and_whole_again(gateway, db):
     assert (told["kind"], told["state"], told["earlier"]) == ("split", "undone", newest)
     assert sizes(db) == [4, 4]
     assert db.audit.find_one()["by"].endswith("(command line)")
+
+
+def test_what_is_logged_of_it_is_no_line_of_a_terminal(make_settings, db, gateway, tmp_path):
+    newest = str(db.sessions.find_one({"status": "active"})["_id"])
+    assert " session_split " in gateway("split", newest, sid(3)).stderr
+    ours, theirs = os.openpty()
+    environ = clean_environment(MONGODB_URI=make_settings().mongodb_uri, GATEWAY_DATA_DIR=str(tmp_path))
+    command = [sys.executable, "-m", "gateway.cli", "sessions", "split", newest, "--undo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environ, text=True) as process:
+        os.close(theirs)
+        said, _ = process.communicate(timeout=60)
+    try:
+        logged = os.read(ours, 1000)
+    except OSError:  # the other end is closed, and nothing was written to it
+        logged = b""
+    os.close(ours)
+    assert (process.returncode, logged) == (0, b"")
+    assert newest in said
 
 
 def test_a_session_is_merged_and_one_of_its_own_again(gateway, db):
