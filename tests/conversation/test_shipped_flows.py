@@ -1,4 +1,4 @@
-"""The three conversations of the README, played on the flows that come with the gateway."""
+"""The conversations of the README and of docs/flows-running.md, played on the flows that come with the gateway."""
 
 import pytest
 
