@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-import mongoengine
 import pytest
 from bson import ObjectId
 from flask import Flask
+from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
 from gateway.core.pointing import Layer, Layers
@@ -156,7 +156,7 @@ def sent(monkeypatch) -> Sent:
     # The driver tells only those who listened when the connection was made.
     connection.disconnect()
     recorder = Sent()
-    monkeypatch.setattr(mongoengine, "connect", functools.partial(mongoengine.connect, event_listeners=[recorder]))
+    monkeypatch.setattr(connection, "MongoClient", functools.partial(MongoClient, event_listeners=[recorder]))
     return recorder
 
 

@@ -19,6 +19,7 @@ from pymongo.errors import (
     ConfigurationError,
     DocumentTooLarge,
     DuplicateKeyError,
+    InvalidName,
     InvalidURI,
     OperationFailure,
     PyMongoError,
@@ -45,7 +46,7 @@ _REFUSALS = frozenset({10334, 121, 14, 28, 52, 171})
 # Of a write alone, for commands give it to what they cannot read as well.
 _BAD_VALUE = 2
 
-_BY_DNS = "mongodb+srv://"
+_EXAMPLE = "mongodb://host:27017/gateway"
 _READS_ELSEWHERE = re.compile(r"[?&;](readPreference=(?!primary(?:[&;]|$))[^&;]*)", re.IGNORECASE)
 
 # mongoengine's register changes in several steps, and a thread that looks in between leaves half a connection in it.
@@ -55,7 +56,8 @@ _registered: tuple[int, str] | None = None
 
 def check(settings: Settings) -> None:
     """Refuse a URI that cannot be used, without asking MongoDB or DNS. ConfigError."""
-    _client(settings.mongodb_uri, connect=False).close()
+    with _client(settings.mongodb_uri, connect=False) as ours:
+        _database(ours)
 
 
 def connect(settings: Settings) -> None:
@@ -75,10 +77,23 @@ def connect(settings: Settings) -> None:
 
 
 def _connect(uri: str) -> None:
-    # While DNS does not answer MongoDB is away, and what arrives is kept: so it is asked when it is needed. mongoengine
-    # would ask at once.
-    ours = _client(uri, connect=not uri.startswith(_BY_DNS))
-    mongoengine.connect(db=_database_name(uri), mongo_client_class=lambda **_: ours, uuidRepresentation="standard")
+    try:
+        ours, away = _client(uri, connect=True), False
+    except ConfigError:
+        # Unless this is refused too, DNS did not say what is behind `mongodb+srv://`: MongoDB is away, and what arrives
+        # is kept. Only the breaker's probe asks again, for the driver begins anew for each thread that asks meanwhile.
+        ours, away = _client(uri, connect=False), True
+    mongoengine.connect(db=_database(ours), mongo_client_class=lambda **_: ours, uuidRepresentation="standard")
+    if away:
+        breaker.trip("DNS does not say where MongoDB is")
+
+
+def _database(ours: MongoClient[dict[str, Any]]) -> str:
+    """Give the database that a URI names."""
+    try:
+        return ours.get_default_database(DATABASE).name
+    except InvalidName as error:
+        raise ConfigError(f"MONGODB_URI names a database that cannot be: {error}. Write it as {_EXAMPLE}.") from None
 
 
 def _client(uri: str, *, connect: bool) -> MongoClient[dict[str, Any]]:
@@ -108,16 +123,10 @@ def _client(uri: str, *, connect: bool) -> MongoClient[dict[str, Any]]:
             # (store/held.py) and takes another beside it.
             maxPoolSize=3 * WEB_THREADS,
         )
-    except (InvalidURI, ConfigurationError, ValueError) as error:
+    except (InvalidURI, ConfigurationError, ValueError, OSError) as error:
         # What the driver says may quote a part of the password.
         reason = "" if "@" in uri else f": {str(error).rstrip('.')}"
-        raise ConfigError(f"MONGODB_URI is not usable{reason}. Write it as mongodb://host:27017/gateway.") from None
-
-
-def _database_name(uri: str) -> str:
-    """Give the database that a URI names, without asking DNS."""
-    named = pymongo.uri_parser.parse_uri(uri.replace(_BY_DNS, "mongodb://", 1), validate=False)["database"]
-    return str(named or DATABASE)
+        raise ConfigError(f"MONGODB_URI is not usable{reason}. Write it as {_EXAMPLE}.") from None
 
 
 def disconnect() -> None:

@@ -67,7 +67,7 @@ def _members() -> list[Member]:
     known = client().topology_description.server_descriptions()
     return [
         Member(
-            f"{host}:{port}",
+            f"{host}:{port}" if port else host,
             _ROLES.get(one.server_type_name, "not reached"),
             None if one.round_trip_time is None else round(one.round_trip_time * 1000, 1),
         )

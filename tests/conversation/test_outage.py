@@ -20,6 +20,7 @@ from gateway.core.messages import InboundMessage
 from gateway.core.recent import Recent
 from gateway.responders import Responder
 from gateway.store import answers, connection, messages, sessions, writing
+from tests.brokers import wait_for
 from tests.conftest import TEN, Twilio, fixture
 from tests.conversation.test_timelines import Oracle
 from tests.conversation.worker import Worker, slow_responder
@@ -731,6 +732,6 @@ def test_what_comes_while_dns_is_away_at_the_start_is_kept_and_filed_when_it_ans
     ready = scene.app.test_client().get("/readyz").json
     assert (ready["status"], ready["spool"]["waiting"]) == ("degraded", 1)
     dns.is_away = False
-    connection.breaker.reset()
+    wait_for(lambda: not connection.breaker.is_open)
     assert scene.drain().applied == 1
     assert (scene.db.name, scene.db.messages.count_documents({"direction": "inbound"})) == ("test", 1)

@@ -108,3 +108,46 @@ def test_what_reads_from_who_is_behind_is_refused(make_settings, said):
 def test_the_primary_may_be_named(make_settings):
     connection.connect(make_settings(mongodb_uri=f"{make_settings().mongodb_uri}&readPreference=primary"))
     connection.ping()
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("mongodb://a.test", "gateway"),
+        ("mongodb://a.test/", "gateway"),
+        ("mongodb://a.test/of_ours", "of_ours"),
+        ("mongodb://a.test,b.test:27018/of_ours?replicaSet=rs0", "of_ours"),
+        ("mongodb://a.test,b.test/of_ours?directConnection=false", "of_ours"),
+        ("mongodb://a.test/of_ours?replicaSet=rs0&loadBalanced=false", "of_ours"),
+        ("mongodb://u:p%40ss%2Fword@a.test/of_ours?authSource=admin", "of_ours"),
+        ("mongodb://%2Ftmp%2Fmongodb-27017.sock/of_ours", "of_ours"),
+        ("mongodb://[::1]:27017/of_ours", "of_ours"),
+        ("mongodb+srv://nowhere.invalid/of_ours", "of_ours"),
+        ("mongodb+srv://u:p%3F@nowhere.invalid/of_ours?srvServiceName=ours&srvMaxHosts=2&tls=false", "of_ours"),
+    ],
+)
+def test_whatever_names_a_database_is_connected_to(make_settings, uri, name):
+    configured = make_settings(mongodb_uri=uri)
+    connection.check(configured)
+    connection.connect(configured)
+    assert collection(MessageDocument).database.name == name
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("mongodb://", "Must provide at least one hostname or IP"),
+        ("mongodb://a.test:99999/x", "Port must be an integer"),
+        ("mongodb://a.test/x?nonsense=1", "Unknown option: nonsense"),
+        ("mongodb+srv://nowhere.invalid/x?nonsense=1", "Unknown option: nonsense"),
+        ("mongodb://a.test/x?tls=true&tlsCAFile=/nope", "/nope"),
+        ("mongodb://a.test/a%5Cb", "names a database that cannot be"),
+        ("mongodb://u:p@ss:word@a.test/x", r"MONGODB_URI is not usable\. Write"),
+    ],
+)
+@pytest.mark.parametrize("how", [connection.check, connection.connect], ids=["check", "connect"])
+def test_what_cannot_be_used_is_refused_in_words_without_the_password(make_settings, how, uri, why):
+    with pytest.raises(ConfigError, match=why) as refused:
+        how(make_settings(mongodb_uri=uri))
+    assert "ss:word" not in str(refused.value)
+    assert str(refused.value).endswith(" Write it as mongodb://host:27017/gateway.")

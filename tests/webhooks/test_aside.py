@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-import mongoengine
 import pytest
 from flask import Flask
 from greenlet import getcurrent, greenlet
+from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
 from gateway.gathering import Gathering
@@ -45,7 +45,7 @@ def waits(monkeypatch) -> Waits:
     # The driver tells only those who listened when the connection was made.
     connection.disconnect()
     listener = Waits()
-    monkeypatch.setattr(mongoengine, "connect", functools.partial(mongoengine.connect, event_listeners=[listener]))
+    monkeypatch.setattr(connection, "MongoClient", functools.partial(MongoClient, event_listeners=[listener]))
     using = SpoolFile.using
 
     def used(spool: SpoolFile) -> Any:
