@@ -98,7 +98,9 @@ def _database(ours: MongoClient[dict[str, Any]]) -> str:
 
 def _client(uri: str, *, connect: bool) -> MongoClient[dict[str, Any]]:
     if not uri:
-        raise ConfigError("MONGODB_URI is not set. Set it (mongodb://host/database), or run `gateway serve`.")
+        raise ConfigError(
+            "MONGODB_URI is not set. Set it (mongodb://host/database), or use `make run`, which brings a MongoDB."
+        )
     if elsewhere := _READS_ELSEWHERE.search(uri):
         raise ConfigError(
             f"MONGODB_URI reads from other members than the primary ({elsewhere[1]}), which may not have the message "
