@@ -74,14 +74,20 @@ def _compared(servers: Iterable[Server]) -> list[tuple[Server, ...]]:
 
 
 def _rounds(bench: Bench, servers: Sequence[Server], given: argparse.Namespace) -> Iterator[tuple[int, Measured]]:
-    """Measure in turn, every other round the other way round; gives the number of the round with each."""
-    with contextlib.ExitStack() as stack:
-        kinds = [kind for kind in servers[0].takes if all(kind in server.takes for server in servers)]
-        trials = [stack.enter_context(trial.begun(bench, server, kinds)) for server in servers]
-        for number in range(given.rounds):
-            turns = trials[::-1] if number % 2 else trials
-            for one in trial.run(turns, kinds, connections=given.connections, seconds=given.seconds):
-                yield number + 1, one
+    """Measure in turn, every other round the other way round; gives the number of the round with each.
+
+    The server that was started first is the faster one, whichever it is: after half of the rounds the other one is.
+    """
+    kinds = [kind for kind in servers[0].takes if all(kind in server.takes for server in servers)]
+    numbers = range(1, given.rounds + 1)
+    middle = (given.rounds + 1) // 2
+    for half, started in ((numbers[:middle], servers), (numbers[middle:], servers[::-1])):
+        with contextlib.ExitStack() as stack:
+            trials = [stack.enter_context(trial.begun(bench, server, kinds)) for server in started if half]
+            for number in half:
+                turns = trials if number % 2 else trials[::-1]
+                for one in trial.run(turns, kinds, connections=given.connections, seconds=given.seconds):
+                    yield number, one
 
 
 def _can_run(server: Server) -> bool:
