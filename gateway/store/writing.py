@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakSet
+from weakref import ReferenceType, ref
 
 import mongoengine
 from pymongo import MongoClient
@@ -31,8 +31,9 @@ from gateway.store.documents import SessionDocument
 
 _AT_ONCE = {"w": 1, "j": False}
 
-# The clients whose MongoDB names terms in its replies, as a member of a replica set does. Others wait each time.
-_replicated: WeakSet[MongoClient[dict[str, Any]]] = WeakSet()
+# The client whose MongoDB names terms in its replies, as a member of a replica set does. Another one waits each time.
+# Told by `is`: as a member of a set it would be hashed by its sorted addresses, three times a webhook.
+_replicated: ReferenceType[MongoClient[dict[str, Any]]] | None = None
 # Terms of several shards say nothing of each other.
 _ROUTED = frozenset({"Sharded", "LoadBalanced"})
 
@@ -119,16 +120,18 @@ def _send(
     last: bool = False,
 ) -> tuple[int, list[int]]:
     """Send a command; gives how many documents it inserted or found, and the positions of what failed as it may."""
-    writes, found = _together.get(), collection(document)
+    global _replicated
+    writes, found, known = _together.get(), collection(document), _replicated
     client = found.database.client
-    waits = last or writes is None or client not in _replicated
+    is_replicated = known is not None and known() is client
+    waits = last or writes is None or not is_replicated
     concern = found.write_concern.document if waits else _AT_ONCE
     reply = held.command(found, {name: found.name, **command, "writeConcern": concern})
     term = reply.get("opTime", {}).get("t")
     if term is None:
-        _replicated.discard(client)
-    elif client not in _replicated and client.topology_description.topology_type_name not in _ROUTED:
-        _replicated.add(client)
+        _replicated = None
+    elif not is_replicated and client.topology_description.topology_type_name not in _ROUTED:
+        _replicated = ref(client)
     number, failed = _outcome(reply, may_fail)
     if writes is not None and number and not waits:
         writes.terms.add(term)

@@ -6,7 +6,6 @@ import threading
 import time
 import uuid
 from types import SimpleNamespace
-from weakref import WeakSet
 
 import pytest
 from pymongo import MongoClient
@@ -232,7 +231,7 @@ def test_a_mongodb_that_names_no_terms_any_more_confirms_nothing(connected, monk
 
 def test_behind_a_router_each_write_is_waited_for(connect, own_mongo, concerns, monkeypatch):
     connect(own_mongo.uri)
-    monkeypatch.setattr(writing, "_replicated", WeakSet())
+    monkeypatch.setattr(writing, "_replicated", None)
     monkeypatch.setattr(MongoClient, "topology_description", SimpleNamespace(topology_type_name="Sharded"))
     with together():
         count_up("nobody")
