@@ -13,6 +13,7 @@ from gateway.admin.login import access, runtime
 from gateway.conversation import media, outlook
 from gateway.conversation.outlook import Outlook
 from gateway.core.fetching import MediaFailed, MediaNotThere, MediaRefused
+from gateway.core.replies import NOBODY
 from gateway.store import finding, listing, people, transcripts, users
 from gateway.store.connection import deadline
 from gateway.store.people import Person
@@ -100,7 +101,7 @@ def _as_theirs(now: Outlook) -> Outlook:
 
 def _has_bot(found: dict[str, Any]) -> bool:
     channel = runtime().channels.get(str(found.get("channel_id")))
-    return channel is not None and runtime().responder_for(channel)[0] != "none"
+    return channel is not None and runtime().responder_for(channel)[0] != NOBODY
 
 
 def _messages(found: dict[str, Any]) -> dict[str, Any]:

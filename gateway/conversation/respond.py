@@ -15,7 +15,7 @@ from gateway.conversation.counting import IN_FLIGHT
 from gateway.conversation.filing import Filed
 from gateway.conversation.runtime import Runtime
 from gateway.core.messages import Channel, Delivery, InboundMessage
-from gateway.core.replies import FLOW, Reply, Turn
+from gateway.core.replies import FLOW, NOBODY, Reply, Turn
 from gateway.logs import log, where
 from gateway.store import calls as store_calls
 from gateway.store.answers import DONE, NONE, PENDING, QUEUED, Answer
@@ -61,6 +61,8 @@ def _compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed:
         lease = IN_FLIGHT if delivery.waiting else timedelta()
         return _later(runtime, line, message, session_id, FLOW, wait=lease)
     name, responder = runtime.responder_beside_flows(channel)
+    if name == NOBODY:
+        return _written(line, message, session_id, Reply(responder=name))
     if not responder.quick:
         return _later(runtime, line, message, session_id, name)
     turn = Turn(message.content, message.communication_type, message.received_at, message.media, message.id, session_id)

@@ -20,7 +20,7 @@ from gateway.core.messages import Channel
 from gateway.core.participant import address
 from gateway.core.reach import PublicAddress
 from gateway.core.recent import Recent
-from gateway.core.replies import FLOW
+from gateway.core.replies import FLOW, NOBODY
 from gateway.core.sessions import Anchor, CarryOver, Policy, Scope
 from gateway.core.times import floor_ms
 from gateway.logs import log
@@ -140,7 +140,7 @@ class Runtime:
         name = channel.responder or self.settings.reply.responder
         if name not in self.responders:
             log.error("responder_unknown", responder=name, channel_id=channel.id)
-            name = "none"
+            name = NOBODY
         return name, self.responders[name]
 
     def has_flows(self, channel: Channel) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 
 from gateway.core.messages import Media
 
-# The responder whose answers come from a flow.
-FLOW = "flow"
+# The responder whose answers come from a flow, and the one that answers nothing.
+FLOW, NOBODY = "flow", "none"
 
 
 def answer_id(message_id: str, piece: int = 1) -> str:

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from gateway.core.errors import ConfigError
-from gateway.core.replies import FLOW, Reply, Turn
+from gateway.core.replies import FLOW, NOBODY, Reply, Turn
 from gateway.logs import log
 from gateway.responders import canned, echo
 from gateway.settings import Settings
@@ -65,7 +65,7 @@ def _when_asked(
 
 
 RESPONDERS: dict[str, Callable[[Settings], Responder]] = {
-    "none": lambda _settings: Responder(_silent, quick=True),
+    NOBODY: lambda _settings: Responder(_silent, quick=True),
     "echo": lambda _settings: Responder(echo.respond, quick=True),
     "canned": lambda settings: Responder(canned.build(settings), quick=True),
     "http_bot": lambda settings: Responder(
