@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.conversation import actions, operators, queue, upkeep, work
+from gateway.conversation import actions, operators, queue, respond, upkeep, work
 from gateway.conversation import answer as answering
 from gateway.core.replies import Action, Reply, Turn
 from gateway.store.answers import QUEUED
@@ -41,6 +41,13 @@ def test_a_slow_answer_never_holds_the_webhook(scene):
     assert not scene.turns
     stored = scene.db.messages.find_one()
     assert (stored["answer"]["state"], stored["answer"]["responder"]) == (QUEUED, "echo")
+
+
+def test_nobody_is_asked_where_nobody_is_to_answer(make_app, db, monkeypatch):
+    monkeypatch.setattr(respond, "ask", pytest.fail)
+    twilio = Twilio(make_app(reply={"responder": "none"}).test_client())
+    assert is_empty(twilio.sms("Hello"))
+    assert db.messages.find_one()["answer"]["state"] == "none"
 
 
 def test_a_slow_answer_is_stored_counted_and_sent(scene):
