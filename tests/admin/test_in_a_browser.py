@@ -55,16 +55,16 @@ def row(page, channel):
 def test_an_operator_logs_in_finds_a_session_and_reads_why(filled, open_page, scripts):
     page = open_page(java_script_enabled=scripts)
     log_in(page, filled)
-    assert page.locator(".row").count() == 4
+    expect(page.locator(".row")).to_have_count(4)
     row(page, "SMS").click()
     decision = page.get_by_text("reused: 2 min 0 s after the last message, threshold 5 min")
-    assert decision.is_visible()
+    expect(decision).to_be_visible()
     assert not page.get_by_text("within_threshold").is_visible()
     decision.click()
-    assert page.get_by_text("within_threshold").is_visible()
+    expect(page.get_by_text("within_threshold")).to_be_visible()
     page.get_by_role("link", name="Sessions", exact=True).click()
     page.get_by_role("button", name="Log out").click()
-    assert page.get_by_label("Password").is_visible()
+    expect(page.get_by_label("Password")).to_be_visible()
 
 
 def test_a_wrong_password_is_said_and_can_be_corrected(filled, open_page):
@@ -83,8 +83,8 @@ def test_tabs_choose_a_channel(filled, open_page):
     page = open_page()
     log_in(page, filled)
     page.get_by_role("link", name="WhatsApp 2").click()
-    assert page.url == f"{filled}/admin/?type=whatsapp"
-    assert page.locator(".row").count() == 2
+    expect(page).to_have_url(f"{filled}/admin/?type=whatsapp")
+    expect(page.locator(".row")).to_have_count(2)
     assert page.locator(".tabs a[aria-current]").inner_text() == "WhatsApp 2"
 
 
@@ -118,7 +118,7 @@ def test_a_photograph_is_seen_and_opens(filled, open_page):
     log_in(page, filled)
     row(page, "SMS").click()
     photo = page.locator(".media img")
-    assert photo.count() == 1
+    expect(photo).to_have_count(1)
     photo.scroll_into_view_if_needed()
     expect(page.locator(".media img")).to_have_js_property("naturalWidth", 1)
     photo.click()

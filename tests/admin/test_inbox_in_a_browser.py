@@ -44,7 +44,7 @@ def test_the_keyboard_moves_opens_searches_and_replies(office, open_page):
     page = open_page()
     log_in(page, base)
     page.keyboard.press("?")
-    assert page.get_by_role("dialog").is_visible()
+    expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     page.keyboard.press("j")
     page.keyboard.press("j")
@@ -61,7 +61,7 @@ def test_the_keyboard_moves_opens_searches_and_replies(office, open_page):
     page.keyboard.type("second")
     page.keyboard.press("Enter")
     page.wait_for_url("**/admin/?q=second**")
-    assert page.locator(".row").count() == 1
+    expect(page.locator(".row")).to_have_count(1)
     assert page.said == []
 
 
@@ -76,7 +76,7 @@ def test_a_found_session_is_assigned_and_the_list_stays(office, open_page):
     page.get_by_text("Filters", exact=True).click()
     page.get_by_label("From", exact=True).fill("2026-03-01")
     page.get_by_role("button", name="Apply").click()
-    assert page.locator(".row").count() == 2
+    expect(page.locator(".row")).to_have_count(2)
     page.locator(".row a").nth(1).click()
     page.get_by_label("Assigned to", exact=True).last.select_option("bea")
     page.get_by_role("button", name="Assign", exact=True).click()
@@ -84,7 +84,7 @@ def test_a_found_session_is_assigned_and_the_list_stays(office, open_page):
     assert "q=1+(555)+000" in page.url.replace("%28", "(").replace("%29", ")")
     assert "from=2026-03-01" in page.url
     page.get_by_role("link", name="Unassigned").click()
-    assert page.locator(".row").count() == 1
+    expect(page.locator(".row")).to_have_count(1)
 
 
 def test_a_phone_shows_one_at_a_time(office, open_page):
@@ -92,10 +92,10 @@ def test_a_phone_shows_one_at_a_time(office, open_page):
     page = open_page(viewport={"width": 390, "height": 844})
     log_in(page, base)
     page.locator(".row a").click()
-    assert page.locator("#reply").is_visible()
-    assert not page.locator("#list").is_visible()
+    expect(page.locator("#reply")).to_be_visible()
+    expect(page.locator("#list")).to_be_hidden()
     page.get_by_role("link", name="All sessions").click()
-    assert page.locator("#list").is_visible()
+    expect(page.locator("#list")).to_be_visible()
 
 
 def test_a_stream_tells_only_of_what_its_reader_sees(serve, clock):

@@ -1,6 +1,7 @@
 """The handset for development, in a real browser: what is sent from it goes through the very webhooks."""
 
 import pytest
+from playwright.sync_api import expect
 
 from gateway.store import users
 from tests.admin.conftest import PASSWORD, Console, log_in
@@ -36,10 +37,10 @@ def test_a_call_is_answered_turn_by_turn_until_it_is_over(serve, open_page):
     page.get_by_role("button", name="Call +15017122661").click()
     page.get_by_label("Say or key in").fill("a table for two")
     page.get_by_role("button", name="Say").click()
-    assert "a table for two" in page.locator("form .twiml").inner_text()
+    expect(page.locator("form .twiml")).to_contain_text("a table for two")
     page.get_by_role("button", name="Hang up").click()
-    assert page.get_by_role("button", name="Call +15017122661").is_visible()
-    assert page.locator(".step.ours").get_by_text("a table for two").is_visible()
+    expect(page.get_by_role("button", name="Call +15017122661")).to_be_visible()
+    expect(page.locator(".step.ours").get_by_text("a table for two")).to_be_visible()
 
 
 def test_there_is_no_handset_outside_development(console):
