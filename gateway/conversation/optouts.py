@@ -10,7 +10,7 @@ from gateway.core.optout import Keyword, keyword
 from gateway.core.participant import Participant, address
 from gateway.core.sessions import SessionView
 from gateway.logs import log
-from gateway.store import asked, contacts, delivery, groups, import_changes, keywords, outbox, sessions
+from gateway.store import answers, asked, contacts, delivery, groups, import_changes, keywords, outbox, sessions
 from gateway.store.groups import Group
 from gateway.store.outbox import Address
 
@@ -25,6 +25,13 @@ def is_out(message: InboundMessage, opted_out: Collection[str]) -> bool:
     if message.call:
         return False
     return not set(lines(message)).isdisjoint(opted_out)
+
+
+def why_silent(message: InboundMessage, opted_out: Collection[str], word: Keyword | None) -> str:
+    """Give why nobody is to answer a message: it is a keyword, or its sender opted out; empty where somebody is."""
+    if word is not None:
+        return answers.KEYWORD
+    return answers.OPTED_OUT if is_out(message, opted_out) else ""
 
 
 def read(runtime: Runtime, message: InboundMessage, opted_out: Collection[str]) -> Keyword | None:

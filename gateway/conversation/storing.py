@@ -87,9 +87,10 @@ def answered(runtime: Runtime, arrival: Arrival, filed: Filed, word: Keyword | N
         message = dataclasses.replace(message, metadata={**message.metadata, "spooledSeconds": waited})
     if word:
         message = dataclasses.replace(message, metadata={**message.metadata, "keyword": str(word)})
+    silent = delivery.unanswered or optouts.why_silent(message, filed.session.opted_out, word)
     answer = (
-        respond.silence(runtime, message, filed.session.id, reason=delivery.unanswered)
-        if delivery.unanswered or word is not None or optouts.is_out(message, filed.session.opted_out)
+        respond.silence(runtime, message, filed.session.id, reason=silent)
+        if silent
         else respond.compose(runtime, message, arrival.channel, filed, delivery)
     )
     return StoredTurn(

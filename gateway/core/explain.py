@@ -18,6 +18,9 @@ _UNANSWERED = {
     "resent": "not answered: replayed from what another gateway had stored",
     "blocked": "not answered: on the blocklist",
     "opted_out": "not answered: opted out",
+    "keyword": "not answered: a keyword",
+    "backfilled": "not answered: brought in from Twilio's log",
+    "restored": "not answered: waited when the backup was made",
     "call_limit": "the call had lasted too long",
     "before_question": "not answered: written before the flow asked its question",
 }

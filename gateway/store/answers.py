@@ -12,6 +12,9 @@ from gateway.store.outbound import is_texted, on_arrival, spoken
 
 NONE, DONE, QUEUED, PENDING = "none", "done", "queued", "pending"
 
+# The reasons why somebody who texted a keyword, or who opted out, is told nothing.
+KEYWORD, OPTED_OUT = "keyword", "opted_out"
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -10,7 +10,7 @@ from bson import ObjectId
 from gateway.core.messages import VOICE, Media
 from gateway.core.replies import ANYTHING, FLOW, Listening, Reply, Said, answer_id
 from gateway.store import groups
-from gateway.store.answers import DONE, NONE, PENDING, QUEUED
+from gateway.store.answers import DONE, NONE, OPTED_OUT, PENDING, QUEUED
 from gateway.store.connection import collection
 from gateway.store.documents import NOT_PRIVATE, MessageDocument
 from gateway.store.outbound import Outbound, Place, read
@@ -249,7 +249,7 @@ def forget_burst(answer: str) -> None:
                 "metadata.To": asked.line,
                 "answer.state": QUEUED,
             },
-            {"$set": {"answer.state": NONE, "answer.reason": "opted_out"}},
+            {"$set": {"answer.state": NONE, "answer.reason": OPTED_OUT}},
         )
 
 

@@ -16,6 +16,7 @@ from gateway.conversation.simulation.forms import PERSON
 from gateway.conversation.simulation.line import Line, signing_token, stored_answer
 from gateway.core.explain import explain, unanswered
 from gateway.core.participant import is_address
+from gateway.core.replies import NOBODY
 from gateway.core.times import floor_ms, parse_moment
 from gateway.settings import Settings
 from gateway.store.answers import NONE, QUEUED
@@ -146,3 +147,5 @@ def _show_silence(line: Line, decision: dict[str, Any]) -> None:
         click.echo(f"  {words}")
     elif stored.get("state", decision["answer"]) == QUEUED:
         click.echo(f"  left to the worker: {line.url}/admin/sessions/{decision['session_id']}")
+    elif stored and line.configured.reply.responder == NOBODY:
+        click.echo("  nobody is to answer: GATEWAY_REPLY__RESPONDER is none")

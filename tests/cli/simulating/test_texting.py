@@ -37,6 +37,21 @@ def test_a_message_that_is_not_answered_says_why(served, gateway, told):
     assert "\n  not answered: the bot is off\n" in gateway("sessions", "show", session)
 
 
+@pytest.mark.parametrize(
+    ("said", "why"), [(["STOP"], "a keyword"), (["STOP", "Hello?"], "opted out"), (["STOP", "START"], "a keyword")]
+)
+def test_a_keyword_and_whoever_opted_out_are_told_nothing_and_it_says_why(served, gateway, said, why):
+    served(**NOBODY)
+    shown = [gateway("simulate", "sms", "--body", words) for words in said]
+    assert f"\n  not answered: {why}\n" in shown[-1]
+
+
+def test_it_says_so_where_nobody_is_to_answer(served, gateway, monkeypatch):
+    served(**NOBODY, reply={"responder": "none"})
+    monkeypatch.setenv("GATEWAY_REPLY__RESPONDER", "none")
+    assert "\n  nobody is to answer: GATEWAY_REPLY__RESPONDER is none\n" in gateway("simulate", "sms")
+
+
 def test_what_a_worker_answers_is_left_to_it(served, gateway):
     served(**NOBODY, reply={"responder": "http_bot"}, http_bot={"url": "https://bot.example.com"})
     assert "\n  left to the worker: http://127.0.0.1:" in gateway("simulate", "sms")
