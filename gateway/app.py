@@ -21,7 +21,7 @@ from gateway.http import Mounted, path_prefix
 from gateway.logs import log
 from gateway.routes import Route
 from gateway.settings import Settings
-from gateway.store import connection
+from gateway.store import connection, indexes
 from gateway.webhooks import answering, guard
 from gateway.webhooks.answering import PageSessions
 
@@ -44,6 +44,7 @@ def create_app(given: Settings | None = None, *, clock: runtime.Clock | None = N
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
     connection.connect(configured)
+    connection.begin(indexes.make_first)
     app.extensions["gateway"] = serving = runtime.build(configured, clock=clock)
     if configured.is_development:
         migrating.at_start("the start in development")

@@ -4,7 +4,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
@@ -39,6 +39,9 @@ DATABASE = "gateway"
 # for a server in steps of half a second, so 1.45 s ends at 1.5 s and 1.6 s would end at 2.0 s.
 DEADLINE_SECONDS = 1.45
 
+# Building an index reads its whole collection.
+INDEX_SECONDS = 600
+
 DUPLICATE_KEY = 11000
 # What is wrong with a document, or with the change of one, and so fails the same way every time: BSONObjectTooLarge,
 # DocumentValidationFailure, TypeMismatch, PathNotViable, DollarPrefixedFieldName, CannotIndexParallelArrays.
@@ -52,6 +55,8 @@ _READS_ELSEWHERE = re.compile(r"[?&;](readPreference=(?!primary(?:[&;]|$))[^&;]*
 # mongoengine's register changes in several steps, and a thread that looks in between leaves half a connection in it.
 _register = threading.RLock()
 _registered: tuple[int, str] | None = None
+# What is to be done before anything is stored, until it is done.
+_first: Callable[[], object] | None = None
 
 
 def check(settings: Settings) -> None:
@@ -68,12 +73,24 @@ def connect(settings: Settings) -> None:
     """
     global _registered
     wanted = (os.getpid(), settings.mongodb_uri)
+    global _first
     with _register:
         breaker.reset()
+        _first = None
         if _registered != wanted:
             disconnect()
             _connect(settings.mongodb_uri)
             _registered = wanted
+
+
+def begin(first: Callable[[], object]) -> None:
+    """Do something before this process stores anything: now, or as soon as MongoDB is there."""
+    global _first
+    _first = first
+    try:
+        _probe()
+    except StoreUnavailable as error:
+        breaker.trip(str(error))
 
 
 def _connect(uri: str) -> None:
@@ -244,8 +261,14 @@ def ping() -> None:
 
 
 def _probe() -> None:
+    """Prove that MongoDB takes writes, and do what comes before all others; StoreUnavailable where it does not."""
+    global _first
     with _Bounded(DEADLINE_SECONDS):
         _write()
+    if _first:
+        with _Bounded(INDEX_SECONDS):
+            _first()
+        _first = None
 
 
 def _write() -> None:
@@ -280,7 +303,7 @@ def clock_offset_ms() -> int:
 
 def create_indexes() -> list[str]:
     """Create what is missing of all indexes; gives the names of all. See `store.indexes` for what is in their way."""
-    with deadline(600):
+    with deadline(INDEX_SECONDS):
         for document in DOCUMENTS:
             document.ensure_indexes()
         return [

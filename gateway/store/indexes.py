@@ -5,6 +5,7 @@ for the same keys: MongoDB takes no second one, and queries know ours by their n
 dropped that a gateway made, and not if a newer one did.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,12 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from gateway import __version__
 from gateway.core.errors import StoreRefused
-from gateway.store.connection import collection, create_indexes, deadline
+from gateway.logs import log
+from gateway.store.connection import INDEX_SECONDS, collection, create_indexes, deadline
 from gateway.store.documents import DOCUMENTS, RETIRED, MigrationDocument
 
 CREATE, REPLACE, DROP = "create", "replace", "drop"
 
-# Building one reads its whole collection.
-BUILD_SECONDS = 600
 READ_SECONDS = 30
 
 _MADE = "indexes"
@@ -139,13 +139,13 @@ def apply(changes: Sequence[Change]) -> None:
 
     Safe to run twice, twice at once, and while serving.
     """
-    with deadline(BUILD_SECONDS):
+    with deadline(INDEX_SECONDS):
         for change in changes:
             if change.what == REPLACE:
                 _drop(change.collection, change.in_the_way)
     if any(change.what != DROP for change in changes):
         _create()
-    with deadline(BUILD_SECONDS):
+    with deadline(INDEX_SECONDS):
         for change in changes:
             if change.what == DROP:
                 _drop(change.collection, change.index)
@@ -155,6 +155,34 @@ def apply(changes: Sequence[Change]) -> None:
             for spec in document._meta["index_specs"]
         }
         collection(MigrationDocument).update_one({"_id": _MADE}, {"$set": declared}, upsert=True)
+
+
+def make_first() -> None:
+    """Make the indexes of what holds nothing yet, before anything is stored there.
+
+    One open session per sender is a unique index, so a new database must have it before its first message, whoever
+    forgot to migrate. What holds something already is left to `apply`, which may take long and be refused: then it is
+    said which unique indexes are missing.
+    """
+    lacking = []
+    for document in DOCUMENTS:
+        unique = {spec["name"] for spec in document._meta["index_specs"] if spec.get("unique")}
+        if missing := unique.difference(collection(document).index_information() if unique else ()):
+            lacking.append((document, missing))
+    empty = [document for document in DOCUMENTS if lacking and collection(document).find_one({}, {"_id": 1}) is None]
+    for document in empty:
+        with contextlib.suppress(OperationFailure):  # it holds something meanwhile
+            document.ensure_indexes()
+    names = [
+        f"{document._get_collection_name()}.{name}"
+        for document, missing in lacking
+        for name in sorted(missing.difference(collection(document).index_information()))
+    ]
+    if names:
+        log.error(
+            "indexes_missing",
+            message=f"Without {', '.join(names)} there may be two of what must be one. Run `gateway migrate`.",
+        )
 
 
 def _drop(name: str, index: str) -> None:

@@ -19,7 +19,7 @@ from gateway.conversation import runtime
 from gateway.conversation.presence import EVERY_SECONDS, Presence
 from gateway.logs import log
 from gateway.settings import Settings
-from gateway.store import connection
+from gateway.store import connection, indexes
 from gateway.worker.chores import chores, start
 from gateway.worker.desk import Desk
 
@@ -29,6 +29,7 @@ def run(settings: Settings) -> None:
     stop = stop_on_signals()
     logs.configure(fmt=settings.log.format, redact=settings.log.redact)
     connection.connect(settings)
+    connection.begin(indexes.make_first)
     serving = runtime.build(settings)
     working = [start(job, seconds, stop) for seconds, job in chores(serving, stop)]
     log.info("worker_started")

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ import pymongo
 import pytest
 from bson import ObjectId
 from click.testing import CliRunner
+from pymongo.errors import AutoReconnect
 
 from gateway.cli.commands import cli
 from gateway.conversation import migrating
@@ -17,6 +19,7 @@ from gateway.core.errors import StoreRefused
 from gateway.store import connection, indexes
 from gateway.store.migrations import MIGRATIONS, pattern, records
 from gateway.store.migrations.m0003_identify_contacts import IDENTIFY_CONTACTS
+from tests.conftest import Twilio
 
 AT = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
@@ -255,6 +258,45 @@ def test_production_says_once_what_is_outstanding_and_development_does_it(older,
     assert "All are done." in capsys.readouterr().out
     assert client.get("/readyz").json["migrations"] == {"ok": True}
     assert len(marked(older)) == 3
+
+
+@pytest.mark.parametrize("env", ["test", "production"])
+def test_a_new_database_has_its_indexes_before_its_first_message(older, uri, make_settings, start_app, env):
+    older.client.drop_database(older)
+    start_app(make_settings(mongodb_uri=uri, env=env))
+    assert {"one_open_session", "one_session_per_slot", "sender_timeline"} <= older.sessions.index_information().keys()
+
+
+def test_indexes_of_what_holds_something_are_left_to_the_command(older, uri, make_settings, start_app, capsys):
+    older.client.drop_database(older)
+    older.sessions.insert_one({"status": "active"})
+    start_app(make_settings(mongodb_uri=uri, env="production"))
+    assert older.sessions.index_information().keys() == {"_id_"}
+    assert "one_channel" in older.channels.index_information()
+    said = capsys.readouterr().out
+    assert "Without sessions.one_open_session, sessions.one_session_per_slot there may be two of what" in said
+
+
+def test_what_waited_for_mongodb_is_filed_after_indexes_are_made(older, uri, make_settings, start_app, monkeypatch):
+    older.client.drop_database(older)
+    seen, write = [], connection._write
+
+    def away_once():
+        seen.append(1)
+        if len(seen) == 1:
+            raise AutoReconnect("away")
+        write()
+
+    monkeypatch.setattr(connection, "_write", away_once)
+    client = start_app(make_settings(mongodb_uri=uri)).test_client()
+    assert connection.breaker.is_open
+    Twilio(client).sms("Hello")
+    assert older.sessions.count_documents({}) == 0
+    patience = time.monotonic() + 10
+    while not older.messages.find_one() and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert older.messages.find_one({"direction": "inbound"})["content"] == "Hello"
+    assert "one_open_session" in older.sessions.index_information()
 
 
 def test_the_command_plans_does_and_does_again(older, uri, monkeypatch, tmp_path):
