@@ -143,7 +143,14 @@ def _delivery(runtime: Runtime, record: Record, event: Event) -> Delivery:
     waited = ms_between(record.received_at, runtime.clock.now()) / 1000
     calling = isinstance(event, InboundMessage) and event.call
     late = waited > runtime.settings.reply.max_age_seconds and not calling
-    return Delivery(record.webhooks, waiting=False, told=record.told, unanswered=TOO_LATE if late else "")
+    return Delivery(
+        record.webhooks,
+        waiting=False,
+        told=record.told,
+        unanswered=TOO_LATE if late else "",
+        # What failed once is tried by itself: it may be what failed the others of its group.
+        grouped=not record.tries,
+    )
 
 
 def _try_again(runtime: Runtime, record: Record, error: str) -> bool:

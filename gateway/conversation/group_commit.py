@@ -74,7 +74,7 @@ def _may(runtime: Runtime, arrival: Arrival) -> bool:
     goes_on = arrival.is_later_turn or (
         message.call is None and arrival.policy.threshold_ms != 0 and not guards.asks_for_new_session(runtime, message)
     )
-    return goes_on and arrival.delivery.waiting
+    return goes_on and (arrival.delivery.waiting or arrival.delivery.grouped)
 
 
 def _commit(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_Outcome]:

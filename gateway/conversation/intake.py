@@ -1,8 +1,8 @@
 """Everything that arrives comes through here: applied at once, or kept in the spool until it can be.
 
-An event goes to the spool where MongoDB does not take it, and where others of this host wait there already, so that
-each is decided on in its turn. It is kept before anything is looked up; what its webhook is answered meanwhile needs
-nothing but the settings.
+An event goes to the spool where MongoDB does not take it, and where others about the same person or call wait there
+already, so that each is decided on in its turn. It is kept before anything is looked up; what its webhook is answered
+meanwhile needs nothing but the settings.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from gateway.conversation.receive import Outcome, receive
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.unheard import notice_id
 from gateway.core.errors import SpoolUnavailable, StoreRefused, StoreUnavailable
-from gateway.core.events import Callback, Event, key_of, kind_of
+from gateway.core.events import Callback, Event, key_of, kind_of, subjects_of
 from gateway.core.messages import HOSTED, Attachment, CallEvent, Delivery, DialOutcome, InboundMessage, StatusUpdate
 from gateway.core.optout import keyword
 from gateway.core.webhooks import name_webhook
@@ -101,9 +101,17 @@ def apply(runtime: Runtime, event: Event, delivery: Delivery) -> Outcome | None:
 
 
 def _must_wait(runtime: Runtime, event: Event) -> bool:
-    """Tell whether others wait in the spool; then this one does too, so that all are decided on in their order."""
+    """Tell whether others wait in the spool that an event has to do with: those are decided on first.
+
+    Nobody waits for strangers, for a spool that fills as fast as it is emptied would never be empty. Somebody's earlier
+    message by another name of theirs may be missed, and is filed then as one that comes late.
+    """
     try:
-        return not runtime.spool.is_empty() and not _is_answered(runtime, event)
+        if runtime.spool.is_empty():
+            return False
+        if connection.breaker.is_open:
+            return True
+        return runtime.spool.holds_about(subjects_of(event)) and not _is_answered(runtime, event)
     except SpoolUnavailable as error:
         log.error("spool_unavailable", message=str(error)[:300])
         return False

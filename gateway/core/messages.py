@@ -69,12 +69,14 @@ class Delivery:
 
     While `waiting` somebody will be told the answer in the webhook's own answer. What comes from the spool had its
     webhooks answered long ago, with no more than `told`. `unanswered` is the reason why nobody is to answer it.
+    `grouped` may be stored along with others even so.
     """
 
     webhooks: tuple[str, ...] = ()
     waiting: bool = True
     told: str = ""
     unanswered: str = ""
+    grouped: bool = False
 
 
 AT_ONCE = Delivery()

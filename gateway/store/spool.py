@@ -128,6 +128,18 @@ class Spool(SpoolFile):
             found = database.execute("SELECT 1 FROM events WHERE sender = ? AND set_aside = 0 LIMIT 1", (sender,))
             return found.fetchone() is not None
 
+    def holds_about(self, subjects: Sequence[str]) -> bool:
+        """Tell whether something waits that comes from one of these, or is a delivery or a status of it."""
+        with self.using() as database:
+            return any(
+                database.execute(
+                    "SELECT 1 FROM events WHERE set_aside = 0 "
+                    "AND (sender = :it OR key = :it OR (key > :it || ':' AND key < :it || ';')) LIMIT 1",
+                    {"it": subject},
+                ).fetchone()
+                for subject in subjects
+            )
+
     def seconds_since_refused(self) -> float | None:
         """Tell how long ago MongoDB last did not take one of the events that wait; None where it is long ago."""
         with self.using() as database:

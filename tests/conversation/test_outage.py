@@ -21,7 +21,7 @@ from gateway.core.recent import Recent
 from gateway.responders import Responder
 from gateway.store import answers, connection, messages, sessions, writing
 from tests.brokers import wait_for
-from tests.conftest import TEN, Twilio, fixture
+from tests.conftest import ACCOUNT, TEN, Twilio, fixture
 from tests.conversation.test_timelines import Oracle
 from tests.conversation.worker import Worker, slow_responder
 from tests.stand_ins.dns import CLUSTER, name_server
@@ -450,13 +450,27 @@ def test_a_forwarded_call_is_put_through_all_the_same_and_texted_afterwards(make
 # The order of things
 
 
-def test_while_others_wait_everything_queues_behind_them(scene, away):
+def test_whoever_has_something_waiting_queues_behind_it_and_nobody_else_does(scene, away):
     with away:
         scene.twilio.sms("first", MessageSid="SM1", From=ADA)
-    assert is_empty(scene.twilio.sms("second", MessageSid="SM2", From=BEN))
+    assert is_empty(scene.twilio.sms("second", MessageSid="SM2", From=ADA))
+    assert texts(scene.twilio.sms("hello", From=BEN)) == ["hello"]
     assert scene.spool.depth().waiting == 2
     scene.drain()
-    assert texts(scene.twilio.sms("third", From=BEN)) == ["third"]
+    assert texts(scene.twilio.sms("third", From=ADA)) == ["third"]
+
+
+def test_a_status_waits_for_its_message_and_a_turn_for_its_call(scene, away):
+    with away:
+        scene.twilio.sms("first", MessageSid="SM1")
+        scene.twilio.call(CallSid="CA1")
+    told = {"AccountSid": ACCOUNT, "MessageStatus": "delivered"}
+    scene.twilio.post("/webhooks/status?m=re:SM1", told | {"MessageSid": "SM7"})
+    scene.twilio.post("/webhooks/voice/status", fixture("voice/status_completed") | {"CallSid": "CA1"})
+    assert scene.spool.depth().waiting == 4
+    scene.twilio.post("/webhooks/status?m=re:SM2", told | {"MessageSid": "SM8"})
+    scene.twilio.post("/webhooks/voice/status", fixture("voice/status_completed") | {"CallSid": "CA2"})
+    assert scene.spool.depth().waiting == 4
 
 
 def test_i3_what_is_stored_already_is_told_the_same_although_others_wait(scene, away):
@@ -681,7 +695,8 @@ def test_i9_a_drainer_killed_over_a_retry_is_completed_by_the_next(make_app, clo
 
 
 STEPS = [
-    ("gateway.conversation.filing", "find_session", "after"),
+    ("gateway.store.senders", "make", "after"),
+    ("gateway.store.sessions", "open_each", "after"),
     ("gateway.store.messages", "insert", "before"),
     ("gateway.store.messages", "insert", "after"),
     ("gateway.store.sessions", "touch", "after"),

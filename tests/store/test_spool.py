@@ -168,7 +168,10 @@ def test_i4_what_was_acknowledged_before_kill_9_is_there(tmp_path):
     ]
     for writer in writers:
         writer.start()
-    time.sleep(1)
+    patience = time.monotonic() + 20
+    while not all(value.value for value in values) and time.monotonic() < patience:
+        time.sleep(0.1)
+    time.sleep(0.5)
     for writer in writers:
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
