@@ -25,7 +25,7 @@ from greenlet import getcurrent, greenlet
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
 from gateway.gathering import MOST, Gathering
-from gateway.pacing import Paced
+from gateway.pacing import RECEIVE_SECONDS, SLOWEST_BYTES_A_SECOND, Paced
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,6 +44,10 @@ _NOT_NOW = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
 _FULL = frozenset({errno.EMFILE, errno.ENFILE})
 FULL_PAUSE_SECONDS = 0.05
 
+# How long a process that has all the connections it may have waits for who is silent, or sends a request in pieces, and
+# how often it looks for those. What is genuine comes at once, and whoever comes next needs the room.
+CROWDED_SECONDS, LOOK_SECONDS = 2.0, 0.5
+
 # How long a connection that was closed on our side is read from still: closed while it sends, it could lose its answer.
 LINGER_SECONDS = 2.0
 
@@ -56,6 +60,7 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
     """
 
     worker_connections: int
+    nr_conns: int
     cfg: Any
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -63,6 +68,9 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
         self.cfg = _Settled(self.cfg)
         self._gatherings: list[Gathering[Any, Any]] = []
         self._closing: deque[TConn] = deque()
+        # When the webhook began that is here in part, and how much of it is here.
+        self._partly: dict[TConn, tuple[float, int]] = {}
+        self._looked = 0.0
         self._full = False
         self.paths: tuple[str, ...] = ()
 
@@ -119,24 +127,26 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
         _give_way()
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Close what was not used for too long; where no file can be opened any more all that nobody uses now."""
+        """Close what was not used for too long; where there is no room for another connection all that nobody uses."""
         full, self._full = self._full, False
         if full:
             self.log.error("Too many open files, with %s connections: idle ones are closed.", self.nr_conns)
             time.sleep(FULL_PAUSE_SECONDS)
-        super().murder_keepalived(force=force or full)
+        super().murder_keepalived(force=force or full or self._is_crowded())
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Serve a connection that something came from; what is there in part of a webhook is watched for its rest."""
+        """Serve a connection that something came from; a head or a webhook that is there in part is watched for."""
         try:
             received = None if self.cfg.is_ssl else _receive(conn)
         except OSError:
             self._finish(conn, False)
             return
         missing = -1 if received is None else self._missing(received)
+        begun, _ = self._partly.pop(conn, (time.monotonic(), 0))
         if missing == 0:
             self._go_on(_Request(self.handle, self._hub, conn), conn)
         elif missing > 0 and self.alive:
+            self._partly[conn] = begun, len(received or b"")
             self._finish(conn, _DEFER)
         else:
             if received is not None:
@@ -144,12 +154,12 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
             super().enqueue_req(conn)
 
     def _missing(self, received: bytes) -> int:
-        """Give how many bytes, at least, a request to `paths` lacks; below 0 it is another one, or several."""
-        if not (received.startswith(self._starts) or any(start.startswith(received) for start in self._starts)):
-            return -1
+        """Give how many bytes, at least, a head or a request to `paths` lacks; below 0 it is all else, or several."""
         head = received.find(b"\r\n\r\n", 0, HEAD_BYTES)
         if head < 0:
             return 1 if len(received) < HEAD_BYTES else -1
+        if not received.startswith(self._starts):
+            return -1
         length = _LENGTH.search(received, 0, head + 2)
         if length is None or _FRAMED_OTHERWISE.search(received, 0, head):
             return -1
@@ -194,14 +204,37 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
         conn.close()
 
     def murder_pending(self) -> None:
-        """Close what said nothing for too long, what was read to its end long enough, and at the end all of these."""
+        """Close who said nothing for too long or said it too slowly, what was read to its end, and at the end all.
+
+        gunicorn waits as long again for each byte, so a few thousand clients could take all connections for ever.
+        """
         now = time.monotonic()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            self._let_go_of_slow(now)
         while self._closing and self._closing[0].timeout <= now:
             self._end(self._closing[0])
         if not self.alive:
             for conn in self.pending_conns:
                 conn.timeout = min(conn.timeout, now + LINGER_SECONDS)
         super().murder_pending()
+
+    def _is_crowded(self) -> bool:
+        return self.nr_conns >= self.worker_connections
+
+    def _let_go_of_slow(self, now: float) -> None:
+        crowded, slow = self._is_crowded(), list[TConn]()
+        for conn in self.pending_conns:
+            begun, size = self._partly.get(conn, (conn.timeout - self.cfg.keepalive, 0))
+            patience = CROWDED_SECONDS if crowded else RECEIVE_SECONDS + size / SLOWEST_BYTES_A_SECOND
+            if now - begun > patience and (crowded or conn in self._partly):
+                slow.append(conn)
+        for conn in slow:
+            self.pending_conns.remove(conn)
+            self.poller.unregister(conn.sock)
+            self.nr_conns -= 1
+            conn.close()
+        self._partly = {conn: known for conn in self.pending_conns if (known := self._partly.get(conn))}
 
     def _go_on(self, here: greenlet, *given: Any) -> None:
         kept = here.switch(*given)

@@ -1,4 +1,4 @@
-"""Clients that send too slowly are let go: each holds a thread for as long as its request is being received."""
+"""Clients that send too slowly are let go: each holds a thread, or a connection, while its request is received."""
 
 import errno
 import socket

@@ -359,6 +359,42 @@ def test_who_sends_slowly_is_let_go_and_no_webhook_waits_for_them(port, begun):
     assert asking(port)("/other") == b"thread"
 
 
+def dripping(line, request, seconds):
+    """Send a request a byte every half second, for so long at most; tells how long that was possible."""
+    began = time.monotonic()
+    with contextlib.suppress(OSError):
+        for byte in request:
+            line.sendall(bytes([byte]))
+            line.settimeout(0.5)
+            with contextlib.suppress(TimeoutError):
+                if line.recv(1) == b"":
+                    break
+            if time.monotonic() - began > seconds:
+                break
+    return time.monotonic() - began
+
+
+def test_who_sends_a_webhook_byte_by_byte_is_let_go(port):
+    with opened(port) as line:
+        line.sendall(written("/main")[:20])
+        assert 3 < dripping(line, written("/main")[20:-1], seconds=20) < 8
+
+
+@pytest.mark.parametrize(
+    "begun", [written("/main")[:-1], b"", b"GET /healthz HTTP/1.1\r\n"], ids=["webhook", "", "get"]
+)
+def test_who_takes_all_connections_and_finishes_nothing_makes_room(started, begun):
+    port, _ = started()
+    slow = [opened(port) for _ in range(130)]
+    for line in slow:
+        line.sendall(begun)
+    began = time.monotonic()
+    assert asking(port)() == b"main"
+    assert time.monotonic() - began < 8
+    for line in slow:
+        line.close()
+
+
 def test_with_too_many_open_files_idle_connections_make_room_and_nothing_is_kept_from_coming_in_later(started):
     port, process = started()
     asking(port)()
