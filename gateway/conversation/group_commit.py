@@ -116,17 +116,19 @@ def _store_together(runtime: Runtime, arrivals: Sequence[Arrival]) -> Sequence[_
 def _file(
     runtime: Runtime, arrivals: Sequence[Arrival]
 ) -> tuple[dict[int, Filed], dict[int, tuple[Arrival, Neighbours]]]:
-    """Give where those go that go on in an open session or a call, by their positions; of each sender the first one.
+    """Give where those go that go on in an open session or a call, by their positions; of each sender and id the first.
 
     Then those that do not go on, of senders whose sessions are known, with these.
     """
-    turns = _turns([arrival for arrival in arrivals if arrival.is_later_turn])
-    known = _look_up([arrival for arrival in arrivals if not arrival.is_later_turn])
+    # Whoever signs may send one id from two senders: it is the first one's, and what is known of a sender goes by it.
+    firsts = {arrival.message.id: arrival for arrival in reversed(arrivals)}
+    turns = _turns([arrival for arrival in firsts.values() if arrival.is_later_turn])
+    known = _look_up([arrival for arrival in firsts.values() if not arrival.is_later_turn])
     filed: dict[int, Filed] = {}
     others: dict[int, tuple[Arrival, Neighbours]] = {}
     taken = set[str]()
     for number, arrival in enumerate(arrivals):
-        if not taken.isdisjoint(arrival.keys):
+        if firsts[arrival.message.id] is not arrival or not taken.isdisjoint(arrival.keys):
             continue
         taken.update(arrival.keys)
         neighbours = known.get(arrival.message.id)

@@ -4,13 +4,14 @@ Every function is a single atomic operation or safe to repeat; the order in whic
 `gateway.conversation.filing`, then `counting`.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, WriteError
 
 from gateway.core.sessions import IDLE, SessionView
 from gateway.store import writing
@@ -161,7 +162,7 @@ def keep_empty(session_id: str, now: datetime, *, context: Mapping[str, Any]) ->
 
 
 # What an upsert would insert has the id it was looked for by, and cannot have another one.
-_NEVER, _IMMUTABLE = {"$setOnInsert": {"_id": ""}}, 66
+_NEVER = {"$setOnInsert": {"_id": ""}}
 
 
 def touch(turns: Sequence[Touch]) -> set[str]:
@@ -174,12 +175,15 @@ def _change_each(updates: Sequence[tuple[dict[str, Any], dict[str, Any]]], *, la
     """Change sessions in one round trip; gives the positions of those that are not as they are looked for.
 
     MongoDB says how many of many updates found their document, and not which. So each is an upsert of a document that
-    cannot be: whichever would be inserted fails, and that is told by its position.
+    cannot be: whichever would be inserted fails, and that is told by its position. One that MongoDB refuses for what is
+    stored there is among them, so that it costs the others nothing; by itself it is refused once more.
     """
     if len(updates) == 1:
-        return () if writing.update(SessionDocument, *updates[0], last=last) else (0,)
+        with contextlib.suppress(WriteError):
+            return () if writing.update(SessionDocument, *updates[0], last=last) else (0,)
+        return (0,)
     never = [(which, changes | _NEVER) for which, changes in updates]
-    return writing.upsert_each(SessionDocument, never, may_fail=_IMMUTABLE, last=last)
+    return writing.upsert_each(SessionDocument, never, last=last)
 
 
 def touch_closed(touched: Touch) -> bool:

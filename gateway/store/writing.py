@@ -13,7 +13,7 @@ the driver's methods, and waits for each.
 What is here is therefore not yet safe, whoever wrote it: who answers for another's write calls `confirm` first.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -30,6 +30,9 @@ from gateway.store.connection import DUPLICATE_KEY, collection, insert_new
 from gateway.store.documents import SessionDocument
 
 _AT_ONCE = {"w": 1, "j": False}
+
+# Codes of what is wrong with one of many writes; what is wrong with the command is raised before any is looked at.
+ANYTHING = range(1_000_000)
 
 # The client whose MongoDB names terms in its replies, as a member of a replica set does. Another one waits each time.
 # Told by `is`: as a member of a set it would be hashed by its sorted addresses, three times a webhook.
@@ -81,7 +84,7 @@ def insert(document: type[mongoengine.Document], rows: Sequence[Mapping[str, Any
     """Insert what is not there yet; gives the positions of what is. With `ordered` the first of those ends it."""
     if _together.get() is None:
         return insert_new(document, rows, ordered=ordered)
-    return _send("insert", document, {"documents": rows, "ordered": ordered}, may_fail=DUPLICATE_KEY)[1]
+    return _send("insert", document, {"documents": rows, "ordered": ordered}, may_fail=(DUPLICATE_KEY,))[1]
 
 
 def update(
@@ -97,14 +100,13 @@ def upsert_each(
     document: type[mongoengine.Document],
     changes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
     *,
-    may_fail: int,
     last: bool,
 ) -> list[int]:
-    """Change a document each, or insert it; gives the positions that failed with this code.
+    """Change a document each, or insert it; gives the positions that failed, for whatever reason.
 
     With `last`, all before it is waited for as well.
     """
-    return _send("update", document, _updates(changes, upsert=True), may_fail=may_fail, last=last)[1]
+    return _send("update", document, _updates(changes, upsert=True), may_fail=ANYTHING, last=last)[1]
 
 
 def _updates(changes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], *, upsert: bool = False) -> dict[str, Any]:
@@ -116,7 +118,7 @@ def _send(
     document: type[mongoengine.Document],
     command: Mapping[str, Any],
     *,
-    may_fail: int | None = None,
+    may_fail: Container[int] = (),
     last: bool = False,
 ) -> tuple[int, list[int]]:
     """Send a command; gives how many documents it inserted or found, and the positions of what failed as it may."""
@@ -140,12 +142,12 @@ def _send(
     return number, failed
 
 
-def _outcome(reply: Mapping[str, Any], may_fail: int | None) -> tuple[int, list[int]]:
+def _outcome(reply: Mapping[str, Any], may_fail: Container[int]) -> tuple[int, list[int]]:
     if unconfirmed := reply.get("writeConcernError"):
         raise WriteConcernError(_code(unconfirmed), unconfirmed.get("code"))
     failures = reply.get("writeErrors", ())
     for failure in failures:
-        if failure["code"] != may_fail:
+        if failure["code"] not in may_fail:
             raise WriteError(_code(failure), failure["code"])
     return reply["n"], [failure["index"] for failure in failures]
 

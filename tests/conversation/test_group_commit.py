@@ -197,13 +197,27 @@ def test_a_session_that_somebody_spoiled_costs_the_others_nothing(rush, spoiled)
     rush.meet(seconds=10)
     db = mongoengine.get_db()
     db.sessions.update_one({"_id": rush.stored("SM-first-5")["session_id"]}, {"$set": spoiled})
-    answers = rush.together([(person, f"SM{person}", "Hi") for person in range(PEOPLE)])
+    with captured() as events:
+        answers = rush.together([(person, f"SM{person}", "Hi") for person in range(PEOPLE)])
     assert {answer.status_code for answer in answers} == {200}
+    (kept,) = rush.app.extensions["gateway"].spool.oldest(9, set_aside=True)
+    assert kept.key == "SM5"
     assert rush.app.extensions["gateway"].spool.oldest(9) == []
     assert not connection.breaker.is_open
+    told = {event["message_sid"] for event in named(events, "session_reused")}
+    assert told >= {f"SM{person}" for person in set(range(PEOPLE)) - {5}}
     for person in set(range(PEOPLE)) - {5}:
         session = db.sessions.find_one({"_id": rush.stored(f"SM{person}")["session_id"]})
         assert session["message_count"] == db.messages.count_documents({"session_id": session["_id"]})
+
+
+def test_one_id_of_two_senders_is_stored_and_counted_once(rush):
+    rush.meet(seconds=10)
+    answers = rush.together([(4, "SM4"), (5, "SM4"), (6, "SM4"), (7, "SM7")])
+    assert {answer.data for answer in answers[:3]} == {answers[0].data}
+    session = mongoengine.get_db().sessions.find_one({"_id": rush.stored("SM4")["session_id"]})
+    assert (session["metadata"]["fromNumber"], len(session["keys"])) == (number(4), 1)
+    assert_counts_are_right()
 
 
 def test_a_fault_of_ours_in_a_group_costs_nobody_anything(rush, monkeypatch):

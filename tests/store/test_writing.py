@@ -83,7 +83,7 @@ def test_many_changes_are_one_that_waits(connected, concerns):
     changes = [({"_id": one}, {"$inc": {"n": 1}, "$setOnInsert": {"_id": ""}}) for one in ("a", "nobody", "b")]
     with together():
         add("a", "b")
-        assert writing.upsert_each(JobDocument, changes, may_fail=66, last=True) == [1]
+        assert writing.upsert_each(JobDocument, changes, last=True) == [1]
     assert concerns == [AT_ONCE, WAITS]
 
 
