@@ -1,6 +1,6 @@
 """What a responder may ask for beside its words: each is safe to repeat."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,12 +9,22 @@ from gateway.conversation.flow_begin import Beginning
 from gateway.conversation.runtime import Runtime
 from gateway.core import flows
 from gateway.core.messages import VOICE
-from gateway.core.replies import Reply
+from gateway.core.replies import Action, Reply
 from gateway.logs import log
-from gateway.store import triage
+from gateway.store import answers, triage
 from gateway.store.outbound import Place
 
 HANDED_OVER = "handed_over"
+
+# Deeds of the audit by which a person looks after a session: none of them leaves it flagged for one.
+LOOKED_AFTER = (
+    "message_sent",
+    "session_begun",
+    "bot_taken_over",
+    "bot_handed_back",
+    "session_closed",
+    "session_archived",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,15 @@ def apply(runtime: Runtime, on: On, reply: Reply) -> Reply:
             continue
         said.append(do(runtime, on, action.parameters) or "")
     return replace(reply, text="\n".join(filter(None, [reply.text, *said]))) if any(said) else reply
+
+
+def follow(runtime: Runtime, place: Place, message_id: str, wanted: Sequence[Action], person: str) -> None:
+    """Do what the answer to a stored message asks for beside its words, and note with the message that it is done."""
+    if wanted:
+        apply(runtime, On(place, message_id, told=False), Reply(actions=tuple(wanted)))
+    if person:
+        ask_for_person(runtime, place.session_id, person)
+    answers.followed(message_id)
 
 
 def ask_for_person(runtime: Runtime, session_id: str, reason: str, *, bot_off: bool = False) -> None:

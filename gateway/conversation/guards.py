@@ -28,6 +28,11 @@ class Ruling:
     reason: str
     reply: Reply = field(default_factory=Reply)
 
+    @property
+    def person(self) -> str:
+        """Give the reason for which a person is asked; empty where none is."""
+        return self.reason if self.reason in (HOURLY_LIMIT, HANDED_OVER) else ""
+
 
 def rule(runtime: Runtime, message: InboundMessage, session: SessionView, decided_by: str) -> Ruling | None:
     """Look for a reason not to ask a responder; None where there is none.

@@ -15,12 +15,10 @@ from gateway.conversation import (
     counting,
     flow_turns,
     group_commit,
-    guards,
     linking,
     queue,
     unheard,
 )
-from gateway.conversation.actions import On
 from gateway.conversation.flow_turns import Told
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.storing import Arrival
@@ -30,7 +28,7 @@ from gateway.core.messages import AT_ONCE, CallTurn, Delivery, InboundMessage
 from gateway.core.replies import FLOW, answer_id
 from gateway.core.statuses import CALL_ENDS
 from gateway.core.webhooks import is_retry
-from gateway.store import answers, messages, sessions, writing
+from gateway.store import answers, audit, messages, sessions, writing
 from gateway.store import calls as store_calls
 from gateway.store.answers import PENDING, QUEUED
 from gateway.store.connection import deadline
@@ -124,10 +122,8 @@ def _follow_up(runtime: Runtime, turn: StoredTurn, delivery: Delivery) -> Iterat
     if message.media:
         yield partial(queue.download, runtime, turn.session_id, message.id)
     place = Place(turn.session_id, turn.channel_id, message.communication_type, turn.contact_id)
-    if answer.reply.actions:
-        yield partial(actions.apply, runtime, On(place, message.id, told=False), answer.reply)
-    if answer.reason in (guards.HOURLY_LIMIT, guards.HANDED_OVER):
-        yield partial(actions.ask_for_person, runtime, turn.session_id, answer.reason)
+    if answer.asks_for_more:
+        yield partial(actions.follow, runtime, place, message.id, answer.reply.actions, answer.person)
     if not delivery.waiting and not message.call:
         yield partial(unheard.answer, runtime, message, place, delivery, pieces=len(answer.pieces))
 
@@ -170,6 +166,8 @@ def _redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery, 
             sessions.touch_by_id(_still_on(claimed, message.call.sid, runtime))
         calls.apply_waiting(runtime, message.call.sid)
         calls.let_go_if_over(runtime, message.call.sid)
+    if claimed.actions or claimed.person:
+        _follow_late(runtime, message, claimed)
     # A fallback URL is asked after a later turn failed, so it goes on from there.
     latest = store_calls.latest_turn(message.call.sid) if message.again and message.call else None
     twiml = (latest or claimed).twiml
@@ -183,6 +181,22 @@ def _redelivered(runtime: Runtime, message: InboundMessage, delivery: Delivery, 
         duplicate=True,
         responder=_waits_for(claimed.state, claimed.responder),
     )
+
+
+def _follow_late(runtime: Runtime, message: InboundMessage, claimed: Claimed) -> None:
+    """Do what the answer asked for beside its words, where its writer may have died before that, or failed.
+
+    What was done is noted with the message, so nothing is done again that a person settled since. The note costs a
+    write only where something was asked for. To go by whether this is the newest message would not do: often nobody
+    writes after it, and what it asked for is to be done though somebody does.
+
+    Where a person looked after the session since it was stored, they know of it: all is left as they have it.
+    """
+    if audit.has(claimed.session_id, actions.LOOKED_AFTER, since=claimed.stored_at or claimed.received_at):
+        answers.followed(claimed.id)
+    else:
+        place = Place(claimed.session_id, claimed.channel_id, message.communication_type, claimed.contact_id)
+        actions.follow(runtime, place, claimed.id, claimed.actions, claimed.person)
 
 
 def _tell_again(runtime: Runtime, message: InboundMessage, claimed: Claimed, delivery: Delivery) -> Claimed:

@@ -56,7 +56,8 @@ def _compose(runtime: Runtime, message: InboundMessage, channel: Channel, filed:
         return Answer(NONE, voice.render_goodbye(line), reason=CALL_LIMIT)
     ruling = guards.rule(runtime, message, filed.session, filed.decision["rule"])
     if ruling:
-        return _written(line, message, session_id, ruling.reply, reason=ruling.reason)
+        written = _written(line, message, session_id, ruling.reply, reason=ruling.reason)
+        return replace(written, person=ruling.person)
     if flow_steps.takes(runtime, message, channel, filed.session):
         lease = IN_FLIGHT if delivery.waiting else timedelta()
         return _later(runtime, line, message, session_id, FLOW, wait=lease)
@@ -109,7 +110,8 @@ def rewrite(runtime: Runtime, message: InboundMessage, channel: Channel, answer:
     line, message = plans.line_for(runtime, channel), _begun(message)
     if answer.state in (QUEUED, PENDING):
         return _later(runtime, line, message, session_id, answer.reply.responder)
-    return _written(line, message, session_id, answer.reply, answer.milliseconds, reason=answer.reason)
+    written = _written(line, message, session_id, answer.reply, answer.milliseconds, reason=answer.reason)
+    return replace(written, person=answer.person)
 
 
 def _begun(message: InboundMessage) -> InboundMessage:
@@ -133,6 +135,8 @@ def ask(runtime: Runtime, name: str, turn: Turn) -> tuple[Reply, float]:
     started = time.perf_counter()
     try:
         reply, outcome = replace(runtime.responders[name].respond(turn), responder=name), "answered"
+        if reply.actions:
+            reply = replace(reply, actions=tuple(action.plain() for action in reply.actions))
     except Exception as error:
         # Its text may quote what somebody wrote; that is kept with the message, not in the log.
         log.error(

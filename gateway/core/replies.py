@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.core.messages import Media
+from gateway.core.plain import plain
 
 # The responder whose answers come from a flow, and the one that answers nothing.
 FLOW, NOBODY = "flow", "none"
@@ -59,6 +60,19 @@ class Action:
 
     kind: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def plain(self) -> "Action":
+        """Give it as it can be stored and read back; BadRow or TypeError where that is not possible."""
+        return Action(str(self.kind), plain(dict(self.parameters or {})))
+
+    def as_stored(self) -> dict[str, Any]:
+        """Give one that is plain as plain values."""
+        return {"kind": self.kind, "parameters": self.parameters}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> "Action":
+        """Read it back."""
+        return cls(stored["kind"], stored["parameters"])
 
 
 @dataclass(frozen=True, slots=True)

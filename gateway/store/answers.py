@@ -22,7 +22,7 @@ class Answer:
 
     `pieces` are the messages it is said in, none where nothing is said yet (`queued`, and `pending` on a call) or
     at all (`none`, then `reason` may say why). What is `queued` is asked about when it is `due`. `webhook` is the
-    request that was to tell it.
+    request that was to tell it. `person` is the reason for which a person is asked.
     """
 
     state: str
@@ -33,15 +33,28 @@ class Answer:
     reason: str = ""
     due: datetime | None = None
     webhook: str = ""
+    person: str = ""
+
+    @property
+    def asks_for_more(self) -> bool:
+        """Tell whether more is to be done about it than to tell it."""
+        return bool(self.reply.actions or self.person)
 
 
 def document_of(message_id: str, answer: Answer) -> dict[str, Any]:
-    """Give an answer as kept beside its message, with what its own messages are made of, should its writer die."""
+    """Give an answer as kept beside its message, with what its own messages are made of, should its writer die.
+
+    So are the actions it asks for and why it asks for a person, until that is done (`followed`).
+    """
     stored: dict[str, Any] = {"state": answer.state, "twiml": answer.twiml}
     if answer.reason:
         stored["reason"] = answer.reason
     if answer.webhook:
         stored["webhook"] = answer.webhook
+    if answer.reply.actions:
+        stored["actions"] = [action.as_stored() for action in answer.reply.actions]
+    if answer.person:
+        stored["person"] = answer.person
     if answer.state in (QUEUED, PENDING):
         stored["responder"] = answer.reply.responder
     if answer.due:
@@ -92,6 +105,12 @@ def hand_on(message_id: str, teller: str, to: str, twiml: str) -> bool:
     which = {"_id": message_id, "answer.webhook": teller}
     changes = {"$set": {"answer.webhook": to, "answer.twiml": twiml}}
     return collection(MessageDocument).update_one(which, changes).matched_count == 1
+
+
+def followed(message_id: str) -> None:
+    """Note that what an answer asks for beside its words is done."""
+    changes = {"$unset": {"answer.actions": "", "answer.person": ""}}
+    collection(MessageDocument).update_one({"_id": message_id}, changes)
 
 
 def is_whole(message_id: str, pieces: int) -> bool:

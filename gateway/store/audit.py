@@ -1,6 +1,6 @@
 """Who changed what by hand: one entry an action, never a word of what people wrote."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +28,12 @@ def note_once(key: str, at: datetime, by: str, action: str, *, session_id: str |
     about = {"session_id": ObjectId(session_id)} if session_id else {}
     entry = {"at": at, "by": by, "action": action, **about, "details": details}
     collection(AuditDocument).update_one({"_id": key}, {"$setOnInsert": entry}, upsert=True)
+
+
+def has(session_id: str, actions: Sequence[str], *, since: datetime) -> bool:
+    """Tell whether one of these was done to a session after a moment."""
+    wanted = {"session_id": ObjectId(session_id), "at": {"$gt": since}, "action": {"$in": list(actions)}}
+    return collection(AuditDocument).find_one(wanted, {"_id": 1}) is not None
 
 
 def of_session(session_id: str, *, limit: int = 100) -> list[Mapping[str, Any]]:

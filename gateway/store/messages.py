@@ -9,7 +9,7 @@ from bson import ObjectId
 from pymongo.read_concern import ReadConcern
 
 from gateway.core.messages import InboundMessage, Media
-from gateway.core.replies import answer_id
+from gateway.core.replies import Action, answer_id
 from gateway.store import answers, held, writing
 from gateway.store.answers import NONE, Answer
 from gateway.store.connection import collection
@@ -39,7 +39,7 @@ class StoredTurn:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What is already stored under a provider's id."""
+    """What is already stored under a provider's id. `actions` and `person` are what is still to be done about it."""
 
     id: str
     session_id: str
@@ -55,6 +55,9 @@ class Claimed:
     responder: str = ""
     call_status: str | None = None
     call_ended_at: datetime | None = None
+    actions: tuple[Action, ...] = ()
+    person: str = ""
+    stored_at: datetime | None = None
 
 
 def insert(turns: Sequence[StoredTurn]) -> set[str]:
@@ -176,6 +179,9 @@ def claimed(document: Mapping[str, Any]) -> Claimed:
         responder=answer.get("responder") or "",
         call_status=document.get("status"),
         call_ended_at=max((entry["at"] for entry in document.get("status_history") or ()), default=None),
+        actions=tuple(map(Action.read, answer.get("actions") or ())),
+        person=answer.get("person") or "",
+        stored_at=document.get("storedAt"),
     )
 
 
