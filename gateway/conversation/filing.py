@@ -105,6 +105,8 @@ def _join_uncounted(message: InboundMessage, neighbours: Neighbours, policy: Pol
     newest = messages.last_received_at(before.id) if before else None
     if before is None or newest is None or newest <= (before.last_inbound_at or before.first_message_at):
         return None
+    if not messages.has_uncounted(before.id):
+        return None  # somebody set its times back
     seen = replace(before, last_inbound_at=newest, last_message_at=max(newest, before.last_message_at))
     decision = decide(replace(neighbours, before=seen), message.received_at, policy)
     # Counting this message moves the session's times past the other's; its count is settled by the worker.
@@ -194,10 +196,14 @@ def _give_way(message: InboundMessage, open_keys: tuple[str, ...], policy: Polic
     """Deal with an open session that holds one of our keys: join it where the rules allow, else close it.
 
     Mostly that is a racer's, found by the next look. It is another only where two identities of one person,
-    a phone and a WhatsApp user id, had a session each before they were seen together.
+    a phone and a WhatsApp user id, had a session each before they were seen together. One that somebody closed in the
+    database by its status alone holds its keys still, and would keep out whoever writes next.
     """
     holder = finding.find_holder(open_keys) if open_keys else None
     if holder is None:
+        return None
+    if not holder.is_open:
+        sessions.let_go_of_keys(holder.id)
         return None
     if own := _opened_for(message, Neighbours(before=holder)):
         return own  # another copy of this very message was faster

@@ -139,6 +139,15 @@ def find_claimed(message_id: str, *, confirmed: bool = False) -> Claimed | None:
     return claimed(found) if found else None
 
 
+def has_uncounted(session_id: str) -> bool:
+    """Tell whether a session has more messages than it counts."""
+    found = collection(SessionDocument).find_one({"_id": ObjectId(session_id)}, {"message_count": 1}) or {}
+    counted = int(found.get("message_count") or 0)
+    return (
+        collection(MessageDocument).count_documents({"session_id": ObjectId(session_id)}, limit=counted + 1) > counted
+    )
+
+
 def last_received_at(session_id: str) -> datetime | None:
     """Tell when a session's newest inbound message was received, counted there or not yet."""
     which = {"session_id": ObjectId(session_id), "direction": "inbound"}

@@ -246,6 +246,12 @@ def add_keys(session_id: str, keys: Sequence[str]) -> None:
         sessions.update_one(which, {"$addToSet": {"keys": {"$each": list(keys)}}})
 
 
+def let_go_of_keys(session_id: str) -> None:
+    """Let a session that is not open hold nobody's next one up."""
+    which = {"_id": ObjectId(session_id), "status": {"$ne": "active"}}
+    collection(SessionDocument).update_one(which, {"$unset": {"open_keys": ""}})
+
+
 def close_idle(seen: SessionView, moment: datetime, now: datetime, *, reason: str = IDLE) -> bool:
     """Close a session for idleness as it was seen; False where it had another message since."""
     return not close_each([(seen, moment)], now, reason=reason)

@@ -391,3 +391,32 @@ def test_a_session_archived_without_a_time_is_final(people):
     mongoengine.get_db().sessions.update_one({}, {"$set": {"status": "archived"}, "$unset": {"open_keys": ""}})
     assert ada.say(minutes=1).status_code == 200
     assert [s["message_count"] for s in sessions()] == [1, 1]
+
+
+# What somebody changes in the database by hand
+
+
+@pytest.mark.parametrize(
+    "closed",
+    [{"status": "closed"}, {"status": "closed", "closed_reason": "operator", "closed_at": TEN}, {"status": "archived"}],
+    ids=["closed", "by an operator", "archived"],
+)
+def test_a_session_closed_in_the_database_keeps_nobody_out(people, closed):
+    ada = people()
+    ada.say(minutes=0)
+    mongoengine.get_db().sessions.update_one({}, {"$set": closed})
+    ada.say(minutes=1)
+    first, second = sessions()
+    assert "open_keys" not in first
+    assert (second["status"], second["previous_session_id"]) == ("active", first["_id"])
+
+
+@pytest.mark.parametrize("anchor", ["any", "inbound"])
+def test_times_that_were_set_back_in_the_database_are_believed(make_app, clock, anchor):
+    twilio = Twilio(make_app(sessions={"anchor": anchor}).test_client())
+    twilio.sms()
+    earlier = TEN - timedelta(minutes=9)
+    mongoengine.get_db().sessions.update_one({}, {"$set": {"last_message_at": earlier, "last_inbound_at": earlier}})
+    clock.move_to(minutes=1)
+    twilio.sms()
+    assert (decisions()[1]["kind"], decisions()[1]["gap_seconds"]) == ("rolled_over", 600)
