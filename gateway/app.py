@@ -106,7 +106,7 @@ def _register_probes(app: Flask, serving: Runtime) -> None:
     @app.get("/readyz", doc_ui=False)
     def readyz() -> tuple[Response, int]:
         """Say whether what is sent now would be kept: in MongoDB, or at least in the spool."""
-        parts = {"mongodb": _timed(connection.ping), "spool": _timed(serving.spool.prove_writable) | _spooled(serving)}
+        parts = {"mongodb": _timed(connection.ping), "spool": _timed(serving.spool.prove_room) | _spooled(serving)}
         kept = [part["ok"] for part in parts.values()]
         status = "ok" if all(kept) else "degraded" if any(kept) else "unavailable"
         return jsonify(status=status, **parts, migrations=_migrations()), 200 if any(kept) else 503

@@ -1,12 +1,14 @@
 """Counters and histograms, summed over all processes of this host (prometheus-client, multiprocess)."""
 
 import os
+from collections.abc import Iterable
 from functools import cache
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client import multiprocess as _multiprocess
-from prometheus_client.registry import REGISTRY
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import REGISTRY, Collector
 
 Metric = TypeVar("Metric", Counter, Histogram)
 
@@ -57,5 +59,15 @@ def exposition() -> bytes:
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
-    _multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(_OfAllProcesses())
     return generate_latest(registry)
+
+
+class _OfAllProcesses(Collector):
+    """What all processes counted, and the names of what none has counted yet: alerts are written before that."""
+
+    def collect(self) -> Iterable[Family]:
+        counted = list(_multiprocess.MultiProcessCollector(None).collect())  # type: ignore[no-untyped-call]
+        names = {family.name for family in counted}
+        ours = (family for family in REGISTRY.collect() if family.name.startswith("gateway_"))
+        return [*counted, *(family for family in ours if family.name not in names)]

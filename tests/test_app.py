@@ -51,6 +51,11 @@ def test_readyz_tells_what_would_be_kept_where(tmp_path, make_app, monkeypatch):
     assert (answer.status_code, answer.json["status"]) == (200, "degraded")
     assert (answer.json["mongodb"]["ok"], answer.json["spool"]["ok"]) == (False, True)
 
+    monkeypatch.setattr(app.extensions["gateway"].spool, "_max_bytes", 1)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["status"]) == (503, "unavailable")
+    assert "GATEWAY_SPOOL__MAX_BYTES" in answer.json["spool"]["error"]
+
     def full():
         raise SpoolUnavailable("disk full")
 

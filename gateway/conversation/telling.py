@@ -10,7 +10,7 @@ from gateway.conversation.runtime import Runtime
 from gateway.core.explain import reason
 from gateway.core.messages import InboundMessage
 from gateway.core.sessions import Kind, Rule
-from gateway.core.times import short_seconds
+from gateway.core.times import legible, short_seconds
 from gateway.logs import log, show_number
 
 
@@ -59,7 +59,9 @@ def _why_left(decision: Mapping[str, Any]) -> str:
 
 
 def _gap(decision: Mapping[str, Any]) -> str:
-    return short_seconds(round((decision["gap_seconds"] or 0) * 1000))
+    limit = decision["threshold_seconds"]
+    gap = legible(round((decision["gap_seconds"] or 0) * 1000), None if limit is None else round(limit * 1000))
+    return short_seconds(gap)
 
 
 def tell_stored(message: InboundMessage, stored: Collection[str], facts: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.sessions import Rule
-from gateway.core.times import short_seconds, spoken
+from gateway.core.times import legible, short_seconds, spoken
 
 _AFTER = "the last message"
 
@@ -43,8 +43,9 @@ def unanswered(answer: Mapping[str, Any]) -> str:
 def reason(decision: Mapping[str, Any]) -> str:
     """Say why a stored decision was made; nothing for a rule of a later version."""
     since = _AFTER if decision.get("anchor") != "inbound" else "the sender's last message"
-    gap, limit = _span(decision.get("gap_seconds")), threshold(decision.get("threshold_seconds"))
-    ahead = _span(decision.get("next_gap_seconds"))
+    seconds = decision.get("threshold_seconds")
+    gap, ahead = (_span(decision.get(name), seconds) for name in ("gap_seconds", "next_gap_seconds"))
+    limit = threshold(seconds)
     match decision.get("rule"):
         case Rule.FIRST_MESSAGE:
             return "the first message of this sender"
@@ -83,5 +84,7 @@ def threshold(value: float | None) -> str:
     return f"threshold {short_seconds(round(value * 1000))[:-1]} s"
 
 
-def _span(value: float | None) -> str:
-    return "" if value is None else spoken(round(value * 1000))
+def _span(value: float | None, limit: float | None) -> str:
+    if value is None:
+        return ""
+    return spoken(legible(round(value * 1000), None if limit is None else round(limit * 1000)))

@@ -50,6 +50,14 @@ def short_seconds(span_ms: int) -> str:
     return f"{span_ms / 1000:.3f}".rstrip("0").rstrip(".") + "s"
 
 
+def legible(span_ms: int, limit_ms: int | None = None) -> int:
+    """Round a span to whole seconds, unless it is below one or the limit lies between."""
+    rounded = (span_ms + 500) // 1000 * 1000
+    if span_ms < 1000 or (limit_ms is not None and (span_ms <= limit_ms) != (rounded <= limit_ms)):
+        return span_ms
+    return rounded
+
+
 def spoken(span_ms: int) -> str:
     """Write a span for people: `2 min 0 s`, `1 h 5 min`, `0.25 s`."""
     if span_ms < 60_000:

@@ -6,6 +6,7 @@ received, one drainer at a time; what cannot be read or applied is set aside and
 
 import fcntl
 import json
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ from gateway.store.spool_file import SpoolFile
 LOCK = "drain.lock"
 
 STANDSTILL_NS = 100_000_000
+
+# What a text takes.
+_USUAL_BYTES = 2_000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -89,8 +93,7 @@ class Spool(SpoolFile):
         sender = event.sender.identities[0] if hasattr(event, "sender") else ""
         row = (key_of(event), kind_of(event), sender, event.received_at.isoformat(timespec="milliseconds"), plain)
         with self.using() as database:
-            if self.size(database) + len(plain) > self._max_bytes:
-                raise SpoolUnavailable(f"{self.path} has reached its limit (GATEWAY_SPOOL__MAX_BYTES)")
+            self._require_room(database, len(plain))
             kept = database.execute(
                 "INSERT INTO events "
                 "(key, kind, sender, received_at, event, webhooks, told, refused_at, set_aside, error) "
@@ -99,6 +102,16 @@ class Spool(SpoolFile):
                 (*row, webhook, told, time.time() if refused else None, bool(error), error[:500]),
             ).fetchone()
             return bool(kept[0] == webhook)
+
+    def prove_room(self) -> None:
+        """Prove that it takes another event; SpoolUnavailable where it does not."""
+        self.prove_writable()
+        with self.using() as database:
+            self._require_room(database, _USUAL_BYTES)
+
+    def _require_room(self, database: sqlite3.Connection, more: int) -> None:
+        if self.size(database) + more > self._max_bytes:
+            raise SpoolUnavailable(f"{self.path} has reached its limit (GATEWAY_SPOOL__MAX_BYTES)")
 
     def is_known_empty(self) -> bool:
         """Tell whether nothing waits, as far as the file's time tells: nobody is waited for."""

@@ -142,7 +142,10 @@ def test_probes_and_metrics_answer(running):
     running("simulate", "sms")
     assert json.loads(get("/healthz")) == {"status": "ok"}
     assert json.loads(get("/readyz"))["mongodb"]["ok"] is True
-    assert 'gateway_messages_total{communication_type="sms",direction="inbound"}' in get("/metrics")
+    metrics = get("/metrics")
+    assert 'gateway_messages_total{communication_type="sms",direction="inbound"}' in metrics
+    for name in ("gateway_flows_total", "gateway_crm_syncs_total", "gateway_delivery_total"):
+        assert metrics.count(f"# TYPE {name} counter\n") == 1, "alerts are written before the first of them"
 
 
 def test_the_doctor_finds_it_well(running):

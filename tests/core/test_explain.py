@@ -61,7 +61,7 @@ from gateway.core.sessions import Rule
         ),
         (
             {"kind": "reused", "rule": "joins_next", "next_gap_seconds": 10.5, "threshold_seconds": 3600.0},
-            "reused: arrived late, sent 10.5 s before this session's first message, threshold 1 h",
+            "reused: arrived late, sent 11 s before this session's first message, threshold 1 h",
         ),
         (
             {
@@ -110,3 +110,13 @@ def test_a_threshold_is_written_as_people_set_it(seconds, words):
 def test_a_threshold_is_written_in_full(seconds):
     written = threshold(seconds).removeprefix("threshold ").removesuffix(" s")
     assert float(written) == seconds
+
+
+@pytest.mark.parametrize(
+    ("gap", "limit", "words"),
+    [(120.4, 300, "2 min 0 s"), (299.7, 300, "5 min 0 s"), (300.001, 300, "5 min 0.001 s"), (300.6, 300, "5 min 1 s"),
+     (0.438, 300, "0.438 s"), (1.6, 1, "2 s"), (1.2, 1, "1.2 s"), (120.4, None, "2 min 0 s")],
+)  # fmt: skip
+def test_a_gap_is_as_exact_as_its_decision_needs_it(gap, limit, words):
+    decision = {"kind": "reused", "rule": "no_threshold", "gap_seconds": gap, "threshold_seconds": limit}
+    assert explain(decision).startswith(f"reused: {words} after")
