@@ -24,6 +24,19 @@ def test_everything_else_comes_back_as_it_was(text):
     assert first == text
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "\n", "\r\n", "; "])
+@pytest.mark.parametrize("formula", ["=cmd|'/C calc'!A0", "@SUM(A1)", "-2+3", "+1"])
+def test_nor_is_what_stands_behind_another_separator(separator, formula):
+    (row,) = csv.reader(io.StringIO(spreadsheet.line([f"hi{separator}{formula};x"]), newline=""))
+    assert row == [f"hi{separator}'{formula};x"]
+
+
+def test_a_list_stays_a_list():
+    text = "Please bring:\n- a cake\n- two candles; thanks"
+    (row,) = csv.reader(io.StringIO(spreadsheet.line([text]), newline=""))
+    assert row == [text]
+
+
 def test_numbers_stay_numbers_and_moments_are_utc():
     moment = datetime(2026, 3, 1, 10, tzinfo=UTC)
     assert spreadsheet.line([-1, 0.5, None, moment]) == "-1,0.5,,2026-03-01T10:00:00Z\r\n"
