@@ -88,9 +88,17 @@ def begin(first: Callable[[], object]) -> None:
     global _first
     _first = first
     try:
-        _probe()
+        _begin()
     except StoreUnavailable as error:
         breaker.trip(str(error))
+
+
+def _begin() -> None:
+    global _first
+    if _first:
+        with _Bounded(INDEX_SECONDS):
+            _first()
+        _first = None
 
 
 def _connect(uri: str) -> None:
@@ -262,13 +270,9 @@ def ping() -> None:
 
 def _probe() -> None:
     """Prove that MongoDB takes writes, and do what comes before all others; StoreUnavailable where it does not."""
-    global _first
     with _Bounded(DEADLINE_SECONDS):
         _write()
-    if _first:
-        with _Bounded(INDEX_SECONDS):
-            _first()
-        _first = None
+    _begin()
 
 
 def _write() -> None:

@@ -279,15 +279,15 @@ def test_indexes_of_what_holds_something_are_left_to_the_command(older, uri, mak
 
 def test_what_waited_for_mongodb_is_filed_after_indexes_are_made(older, uri, make_settings, start_app, monkeypatch):
     older.client.drop_database(older)
-    seen, write = [], connection._write
+    seen, make_first = [], indexes.make_first
 
     def away_once():
         seen.append(1)
         if len(seen) == 1:
             raise AutoReconnect("away")
-        write()
+        make_first()
 
-    monkeypatch.setattr(connection, "_write", away_once)
+    monkeypatch.setattr(indexes, "make_first", away_once)
     client = start_app(make_settings(mongodb_uri=uri)).test_client()
     assert connection.breaker.is_open
     Twilio(client).sms("Hello")
