@@ -22,7 +22,7 @@ from gateway.conversation import (
 from gateway.conversation.flow_turns import Told
 from gateway.conversation.runtime import Runtime
 from gateway.conversation.storing import Arrival
-from gateway.conversation.telling import tell_decision, tell_stored
+from gateway.conversation.telling import tell_answer, tell_decision, tell_stored
 from gateway.core.errors import StoreUnavailable
 from gateway.core.messages import AT_ONCE, CallTurn, Delivery, InboundMessage
 from gateway.core.replies import FLOW, answer_id
@@ -93,8 +93,10 @@ def _receive(runtime: Runtime, message: InboundMessage, delivery: Delivery) -> O
         runtime.aside(linking.link_now, runtime, filed.to_merge)
     claims.said_in(runtime, message, turn.contact_id, filed.session.id)
     tell_decision(runtime, message, filed, channel.id)
-    tell_stored(message, stored.ids, {"session_id": filed.session.id, "channel_id": channel.id})
+    tell_stored(message, stored.ids, filed.session.id, channel.id)
     answer = turn.answer
+    if delivery.waiting and answer.pieces:
+        tell_answer(answer_id(message.id), filed.session.id)
     waits_for = _waits_for(answer.state, answer.reply.responder)
     return Outcome(
         message.id, filed.session.id, answer.twiml, turn.decision, filed.moment, answer.state, responder=waits_for

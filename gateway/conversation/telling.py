@@ -64,7 +64,7 @@ def _gap(decision: Mapping[str, Any]) -> str:
     return short_seconds(gap)
 
 
-def tell_stored(message: InboundMessage, stored: Collection[str], facts: Mapping[str, Any]) -> None:
+def tell_stored(message: InboundMessage, stored: Collection[str], session_id: str, channel_id: str) -> None:
     """Log and count what was stored of a message: itself, and its answer."""
     log.info(
         "message_received",
@@ -72,8 +72,14 @@ def tell_stored(message: InboundMessage, stored: Collection[str], facts: Mapping
         communication_type=message.communication_type,
         media=len(message.media),
         answered=len(stored) > 1,
-        **facts,
+        session_id=session_id,
+        channel_id=channel_id,
     )
     metrics.of(metrics.MESSAGES, "inbound", message.communication_type).inc()
     if len(stored) > 1:
         metrics.of(metrics.MESSAGES, "outbound", message.communication_type).inc()
+
+
+def tell_answer(message_id: str, session_id: str) -> None:
+    """Log that an answer goes out as what its webhook is answered; later ones are logged by whoever sends them."""
+    log.info("reply_sent", message_id=message_id, session_id=session_id)

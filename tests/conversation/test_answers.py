@@ -4,6 +4,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.conversation import actions, operators, queue, respond, upkeep, work
 from gateway.conversation import answer as answering
@@ -41,6 +42,15 @@ def test_a_slow_answer_never_holds_the_webhook(scene):
     assert not scene.turns
     stored = scene.db.messages.find_one()
     assert (stored["answer"]["state"], stored["answer"]["responder"]) == (QUEUED, "echo")
+
+
+@pytest.mark.parametrize(("responder", "sent"), [("echo", ["re:SM1"]), ("none", [])])
+def test_an_answer_in_the_webhook_is_logged_once(make_app, responder, sent):
+    twilio = Twilio(make_app(reply={"responder": responder}).test_client())
+    with capture_logs() as logged:
+        twilio.sms("Hello", MessageSid="SM1")
+        twilio.sms("Hello", MessageSid="SM1")
+    assert [line["message_id"] for line in logged if line["event"] == "reply_sent"] == sent
 
 
 def test_nobody_is_asked_where_nobody_is_to_answer(make_app, db, monkeypatch):
