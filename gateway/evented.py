@@ -9,6 +9,7 @@ thread, and so is every other request. What that buys: benchmarks/webhooks/READM
 
 import contextvars
 import errno
+import logging
 import os
 import re
 import socket
@@ -33,6 +34,7 @@ T = TypeVar("T")
 # Twilio's webhooks have two or three thousand bytes. What is much longer is read by a thread.
 RECEIVE_BYTES, HEAD_BYTES = 64 * 1024, 8 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,5})\r\n", re.IGNORECASE)
+_QUOTED = re.compile("[\"'].*[\"']", re.DOTALL)
 _FRAMED_OTHERWISE = re.compile(rb"\r\n(?:expect|transfer-encoding|upgrade):", re.IGNORECASE)
 
 # How many connections a process accepts before it gives way to another one, which then accepts some as well. Without
@@ -66,6 +68,7 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self.cfg = _Settled(self.cfg)
+        logging.getLogger("gunicorn.error").addFilter(_withhold)
         self._gatherings: list[Gathering[Any, Any]] = []
         self._closing: deque[TConn] = deque()
         # When the webhook began that is here in part, and how much of it is here.
@@ -259,6 +262,13 @@ class _Done:
 
     def result(self) -> object:
         return self.kept
+
+
+def _withhold(record: logging.LogRecord) -> bool:
+    """Let gunicorn say what is wrong with a request, and not quote it: it may be what somebody wrote."""
+    if str(record.msg).startswith("Invalid request"):
+        record.msg = _QUOTED.sub("'...'", record.msg)
+    return True
 
 
 class _Settled:

@@ -359,6 +359,16 @@ def test_who_sends_slowly_is_let_go_and_no_webhook_waits_for_them(port, begun):
     assert asking(port)("/other") == b"thread"
 
 
+def test_what_is_no_request_is_not_quoted_in_the_log(started, capfd):
+    port, _ = started()
+    with opened(port) as line:
+        line.sendall(b"Body=my+secret&From=%2B15550001111 x\r\n\r\n")
+        assert line.recv(100).startswith(b"HTTP/1.1 400")
+    said = capfd.readouterr().err
+    assert "Invalid request from ip=127.0.0.1: Invalid HTTP" in said
+    assert "secret" not in said
+
+
 def dripping(line, request, seconds):
     """Send a request a byte every half second, for so long at most; tells how long that was possible."""
     began = time.monotonic()
