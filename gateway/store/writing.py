@@ -35,7 +35,7 @@ _AT_ONCE = {"w": 1, "j": False}
 ANYTHING = range(1_000_000)
 
 # The client whose MongoDB names terms in its replies, as a member of a replica set does. Another one waits each time.
-# Told by `is`: as a member of a set it would be hashed by its sorted addresses, three times a webhook.
+# Told by `is`: as a member of a set it would be hashed by its sorted addresses, nine times a webhook.
 _replicated: ReferenceType[MongoClient[dict[str, Any]]] | None = None
 # Terms of several shards say nothing of each other.
 _ROUTED = frozenset({"Sharded", "LoadBalanced"})
