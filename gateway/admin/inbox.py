@@ -147,7 +147,7 @@ def opened(session: dict[str, Any], known: Around) -> dict[str, Any]:
     """Give what stands around an open session; whoever may act on it has read it by that."""
     with deadline():
         if access().has("agent") and listed.is_unread(session):
-            attention.seen(runtime(), session["id"])
+            attention.seen(runtime(), session["id"], session.get("last_inbound_at"))
     return beside(session["id"], known) | {"people": known.readers.of([session.get("channel_id") or ""])}
 
 
@@ -168,8 +168,8 @@ def seen(session_id: str) -> dict[str, Any]:
 def mark_seen(session_id: str) -> ResponseReturnValue:
     """Note that what came into an open session was seen."""
     with deadline():
-        seen(session_id)
-        attention.seen(runtime(), session_id)
+        found = seen(session_id)
+        attention.seen(runtime(), session_id, found.get("last_inbound_at"))
     return "", 204
 
 

@@ -1,5 +1,7 @@
 """Who looks after a session: read, unread, and whose it is."""
 
+from datetime import datetime
+
 from gateway.conversation.runtime import Runtime
 from gateway.core.errors import GatewayError
 from gateway.logs import log
@@ -10,9 +12,13 @@ class CannotAssign(GatewayError):
     """Somebody who does not exist, or may not see the session."""
 
 
-def seen(runtime: Runtime, session_id: str) -> None:
-    """Note that somebody read a session: it is read for everybody."""
-    triage.seen(session_id, runtime.clock.now())
+def seen(runtime: Runtime, session_id: str, last_inbound_at: datetime | None) -> None:
+    """Note that somebody read a session: it is read for everybody.
+
+    What was simulated may lie in the future, and was read all the same.
+    """
+    now = runtime.clock.now()
+    triage.seen(session_id, max(now, last_inbound_at or now))
 
 
 def unseen(runtime: Runtime, session_id: str, *, by: str) -> None:

@@ -138,6 +138,15 @@ def test_a_session_is_unread_until_somebody_opens_it_and_again_when_more_comes(c
     assert 'data-unread="0"' in console.page()
 
 
+def test_a_session_whose_last_message_lies_in_the_future_is_read_when_it_is_opened(console, twilio, clock, session_id):
+    clock.move_to(minutes=60)
+    twilio.sms(From=ADA)
+    clock.move_to(minutes=0)
+    assert 'data-unread="1"' in console.page()
+    console.page(f"/admin/sessions/{session_id()}")
+    assert 'data-unread="0"' in console.page()
+
+
 def test_a_session_can_be_marked_as_unread(console, twilio, clock, db, session_id):
     twilio.sms(From=ADA)
     clock.tick(5)
