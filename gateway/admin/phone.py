@@ -85,7 +85,7 @@ def phone_text() -> ResponseReturnValue:
         _line(handset).post(f"/webhooks/{handset.type}", form)
     except SimulationFailed as failure:
         return _page(handset, refusal=str(failure), body=body), 502
-    return redirect(handset.address)
+    return redirect(f"{handset.address}#{form['MessageSid']}")
 
 
 @bp.post("/phone/call")

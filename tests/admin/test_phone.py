@@ -29,6 +29,21 @@ def test_a_text_a_jump_and_a_rollover(serve, open_page):
     assert not page.said
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_what_was_just_sent_is_in_sight_below_a_long_history(serve, open_page, scripts, width):
+    _, base = serve()
+    page = open_page(java_script_enabled=scripts, viewport={"width": width, "height": 700})
+    log_in(page, base)
+    page.goto(f"{base}/admin/phone")
+    for number in range(1, 9):
+        page.get_by_label("Message").fill(f"text {number}")
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator(".step:not(.ours)").get_by_text(f"text {number}", exact=True)).to_be_in_viewport()
+    if scripts and width == 1280:
+        expect(page.get_by_label("Message")).to_be_focused()
+
+
 def test_a_call_is_answered_turn_by_turn_until_it_is_over(serve, open_page):
     _, base = serve(reply={"responder": "echo"})
     page = open_page()
