@@ -104,11 +104,10 @@ def suggest(gaps: Counter[int]) -> Suggestion:
     if total < ENOUGH:
         return Suggestion(None, f"Not enough data: {total:,} pauses between messages, and it takes {ENOUGH}.")
     density = _density(gaps)
-    valleys = [
-        (share, value)
-        for value in _CANDIDATES
-        if (share := _depth(density, value)) <= _CLEAR and _has_both_sides(gaps, value)
-    ]
+    clear = [(share, value) for value in _CANDIDATES if (share := _depth(density, value)) <= _CLEAR]
+    valleys = [(share, value) for share, value in clear if min(_sides(gaps, value)) >= ENOUGH_BESIDE]
+    if clear and not valleys:
+        return Suggestion(None, _too_few(gaps, min(clear)[1]))
     if not valleys:
         return Suggestion(
             None,
@@ -166,6 +165,16 @@ def _depth(density: Sequence[float], value: int) -> float:
     return density[place] / hill if hill else math.inf
 
 
-def _has_both_sides(gaps: Counter[int], value: int) -> bool:
+def _sides(gaps: Counter[int], value: int) -> tuple[int, int]:
+    """Count the pauses up to a value, and those beyond it."""
     shorter = sum(count for gap, count in gaps.items() if gap <= value)
-    return min(shorter, gaps.total() - shorter) >= ENOUGH_BESIDE
+    return shorter, gaps.total() - shorter
+
+
+def _too_few(gaps: Counter[int], value: int) -> str:
+    shorter, longer = _sides(gaps, value)
+    few, where = (shorter, "up to") if shorter < longer else (longer, "above")
+    return (
+        f"Not enough data: only {few} of {gaps.total():,} pauses {where} {in_words(value)}, and it takes "
+        f"{ENOUGH_BESIDE} on either side."
+    )

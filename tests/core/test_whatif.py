@@ -53,11 +53,25 @@ def test_the_valley_between_two_hills_is_suggested_with_its_reason():
     assert "of 5,000" in suggestion.reason
 
 
-@pytest.mark.parametrize("hills", [[(5000, 120, 1.0)], [(5000, 600, 2.5)], [(5000, 60, 0.5), (10, 9 * HOUR, 0.5)]])
-def test_one_hill_has_no_valley(hills):
+@pytest.mark.parametrize("hill", [(5000, 120, 1.0), (5000, 600, 2.5)])
+def test_one_hill_has_no_valley(hill):
+    suggestion = suggest(pauses(hill))
+    assert suggestion.threshold is None
+    assert suggestion.reason.startswith("No clear value")
+
+
+@pytest.mark.parametrize(
+    ("hills", "side"),
+    [
+        ([(5000, 60, 0.5), (10, 9 * HOUR, 0.5)], "above"),
+        ([(10, 45, 0.5), (5000, 9 * HOUR, 0.5)], "up to"),
+    ],
+)
+def test_a_valley_with_a_few_pauses_on_one_side_suggests_nothing_and_says_so(hills, side):
     suggestion = suggest(pauses(*hills))
     assert suggestion.threshold is None
-    assert suggestion.reason
+    assert suggestion.reason.startswith(f"Not enough data: only 10 of 5,010 pauses {side}")
+    assert suggestion.reason.endswith("20 on either side.")
 
 
 def test_a_suggestion_moves_with_the_hills():
