@@ -146,6 +146,29 @@ def test_earlier_messages_are_put_before_the_others_and_days_are_named_once(scen
     assert page.said == []
 
 
+@pytest.mark.parametrize("width", [1280, 900, 390])
+@pytest.mark.parametrize("scrolled", [0, 60])
+def test_what_is_read_stays_in_its_place_below_earlier_messages(scene, open_page, monkeypatch, width, scrolled):
+    for number in range(20):
+        scene.clock.tick(1)
+        scene.twilio.sms(f"text {number} " + "x" * 200, From="+15558675310")
+    monkeypatch.setattr(thread, "PAGE_SIZE", 20)
+    page = open_page(viewport={"width": width, "height": 860})
+    log_in(page, scene.base)
+    page.goto(scene.path)
+    page.locator("#earlier").evaluate(
+        "(link, scrolled) => { link.scrollIntoView({ block: 'start' }); for (let at = link; at; at = at.parentElement)"
+        " at.scrollTop += scrolled - 60; }", scrolled,
+    )  # fmt: skip
+    first = page.locator(".message").first.get_attribute("id")
+    before = page.locator(f"[id='{first}']").bounding_box()["y"]
+    page.locator("#earlier a").evaluate("link => link.click()")
+    expect(page.locator(".message")).to_have_count(40)
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert abs(page.locator(f"[id='{first}']").bounding_box()["y"] - before) < 2
+    assert page.said == []
+
+
 def test_an_opt_out_and_a_closed_window_are_seen_before_anything_is_written(scene, open_page):
     page = open_page(color_scheme="dark", viewport={"width": 390, "height": 844})
     scene.twilio.sms("STOP", From="+15558675310")

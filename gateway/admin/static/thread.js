@@ -42,6 +42,15 @@
   const isShown = () => !newest() || newest().getBoundingClientRect().bottom <= bottom();
   const goToEnd = () => newest()?.scrollIntoView({ block: "center" });
 
+  // What is read stays where it is when earlier messages are put above it, in the pane or the page that scrolls.
+  const paneOf = (element) => {
+    if (!element.parentElement) return element;
+    return getComputedStyle(element).overflowY === "auto" ? element : paneOf(element.parentElement);
+  };
+  const keepPlace = ({ message, top }) => {
+    paneOf(message).scrollTop += message.getBoundingClientRect().top - top;
+  };
+
   // A page of earlier messages may end on the day the next one begins with.
   const joinDays = () => {
     let before = "";
@@ -90,12 +99,17 @@
   htmx.registerExtension("keep-open", {
     htmx_before_morph_attr: (element, change) => !(change.attrName === "open" && element.matches("details")),
   });
-  let followed = false;
-  document.addEventListener("htmx:before:swap", () => { followed = isAtEnd(); });
+  let followed = false, kept = null;
+  document.addEventListener("htmx:before:swap", (event) => {
+    followed = isAtEnd();
+    const message = event.detail.ctx.sourceElement.closest("#earlier") && document.querySelector(".message");
+    kept = message && { message, top: message.getBoundingClientRect().top };
+  });
   document.addEventListener("htmx:after:swap", () => {
     joinDays();
     drafts.bring();
-    if (followed && !document.activeElement.matches("textarea, input")) goToEnd();
+    if (kept) keepPlace(kept);
+    else if (followed && !document.activeElement.matches("textarea, input")) goToEnd();
   });
 
   drafts.drop();
