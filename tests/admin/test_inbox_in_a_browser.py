@@ -38,6 +38,26 @@ def test_messages_and_sessions_arrive_by_themselves(office, open_page, clock, mo
     assert page.said == []
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_what_is_said_from_right_to_left_is_shown_from_its_beginning(office, open_page, width):
+    twilio, base = office
+    said = "أين طلبي من فضلك؟ " * 12
+    twilio.sms(said, From=BEA)
+    page = open_page(viewport={"width": width, "height": 860})
+    log_in(page, base)
+    words = page.locator(".row", has_text=BEA).locator(".words")
+    expect(words).to_have_css("direction", "rtl")
+    # What does not fit is cut off at the left, where such words end.
+    first, box = words.evaluate(
+        "words => { const range = document.createRange(); range.setStart(words.firstChild, 0);"
+        " range.setEnd(words.firstChild, 3);"
+        " const [a, b] = [range, words.closest('.said')].map(one => one.getBoundingClientRect());"
+        " return [[a.left, a.right], [b.left, b.right]] }"
+    )
+    assert box[0] <= first[0]
+    assert first[1] <= box[1]
+
+
 def test_the_keyboard_moves_opens_searches_and_replies(office, open_page):
     twilio, base = office
     twilio.sms("Second", From=BEA)
