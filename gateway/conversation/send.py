@@ -120,7 +120,7 @@ def _place(
     channel = runtime.channels.resolve(communication_type, pretended.recipient, to.account_sid)
     policy = runtime.policy_for(channel)
     to = queue.with_service(runtime, replace(to, account_sid=to.account_sid or channel.account_sid))
-    joined = None if anew else _joined(session_keys(pretended, policy.scope), now, wanted)
+    joined = None if anew else goes_on_with(session_keys(pretended, policy.scope), now, wanted)
     if joined is None:
         if optouts.is_known_to_be_out(pretended.sender, to):
             raise CannotSend(OPTED_OUT)
@@ -161,7 +161,7 @@ def keys_of(runtime: Runtime, communication_type: str, to: Address) -> tuple[str
     return session_keys(pretended, Scope(runtime.settings.sessions.scope))
 
 
-def _joined(keys: tuple[str, ...], now: datetime, wanted: str | None) -> SessionView | None:
+def goes_on_with(keys: tuple[str, ...], now: datetime, wanted: str | None) -> SessionView | None:
     """Find the session that a message of ours goes on with: the person's open one, else the one that is looked at."""
     newest = finding.find_neighbours(keys, now).before
     seen = finding.get(wanted) if wanted else None

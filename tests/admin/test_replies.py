@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.conftest import TEN
+
 
 @pytest.fixture
 def path(console, twilio, session_id):
@@ -54,6 +56,29 @@ def test_a_reply_without_the_forms_token_is_refused(console, db, path):
     answer = console.client.post(f"{path}/messages", data={"text": "On it"})
     assert answer.status_code == 400
     assert db.messages.count_documents({"sender": "agent"}) == 0
+
+
+@pytest.mark.parametrize(("reason", "count"), [("idle", 1), ("agent", 2)])
+def test_where_a_reply_goes_from_a_closed_session_is_said_beforehand(console, write, db, clock, path, reason, count):
+    clock.tick(3600)
+    closed = {"status": "closed", "closed_reason": reason, "closed_at": TEN}
+    db.sessions.update_one({}, {"$set": closed, "$unset": {"open_keys": ""}})
+    said = {"idle": "closed (idle): your reply opens it again", "agent": "a reply begins a new one"}
+    assert said[reason] in console.page(path)
+    write(text="On it")
+    assert (db.sessions.count_documents({}), db.sessions.count_documents({"status": "active"})) == (count, 1)
+
+
+def test_a_reply_from_a_session_closed_as_idle_goes_into_a_newer_one_and_says_so(
+    console, write, twilio, db, clock, path
+):
+    clock.tick(3600)
+    twilio.sms()
+    assert db.sessions.find_one({}, sort=[("_id", 1)])["closed_reason"] == "idle"
+    assert "so a reply goes into the one that is open" in console.page(path)
+    write(text="On it")
+    newer = db.sessions.find_one({}, sort=[("_id", -1)])
+    assert db.messages.find_one({"sender": "agent"})["session_id"] == newer["_id"]
 
 
 def test_a_session_that_needs_a_person_says_so(console, db, path):
