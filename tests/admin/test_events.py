@@ -47,7 +47,7 @@ def test_the_page_says_how_each_program_does(console, told):
     shown = text_of(console.page(HERE))
     assert "failing CRM <sync>" in shown
     assert "answered 404" in shown
-    assert "0 waiting, 1 failed this week" in shown
+    assert "0 waiting, 1 given up this week · took none yet · last try failed just now" in shown
     assert "Tell failed again" in shown
 
 

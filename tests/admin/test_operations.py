@@ -278,6 +278,12 @@ def test_a_key_is_limited_to_the_channels_that_are_ticked_whatever_else_is(conso
     assert db.api_keys.find_one()["channels"] == ["sms:+15017122661"]
 
 
+@pytest.mark.parametrize("days", ["-3", "1.5", "soon"])
+def test_days_that_are_no_whole_number_are_refused_with_what_they_can_be(console, days):
+    answer = console.post(f"{HERE}/keys", form_on=f"{HERE}/keys", name="crm", scope="read", days=days)
+    assert (answer.status_code, "a whole number, 1 or more" in answer.text) == (409, True)
+
+
 @pytest.mark.parametrize(
     "given", [{"name": "", "scope": "read"}, {"name": "x"}, {"name": "x", "scope": "read", "days": "soon"},
               {"name": "x", "scope": "read", "limited": "1"}], ids=str

@@ -41,7 +41,7 @@ def add_api_key() -> ResponseReturnValue:
     days = form.get("days", "").strip()
     try:
         if days and not (days.isdecimal() and len(days) <= 5):
-            raise CannotMakeKey("Write the days as a number, or leave it empty for ever.")
+            raise CannotMakeKey("Write the days as a whole number, 1 or more, or leave it empty for ever.")
         _, secret = use.create(
             form.get("name", ""),
             form.getlist("scope"),
