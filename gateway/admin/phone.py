@@ -10,6 +10,7 @@ from flask import abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from itsdangerous import BadSignature, URLSafeSerializer
 
+from gateway.admin import login
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access, runtime
 from gateway.channels import CHANNELS
@@ -58,6 +59,7 @@ class Handset:
 
 
 @bp.get("/phone")
+@login.needs("agent")
 def phone() -> str:
     """Show the handset, and what the gateway made of what came from it."""
     return _page(_handset())

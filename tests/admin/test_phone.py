@@ -63,6 +63,15 @@ def test_there_is_no_handset_outside_development(console):
     assert "Phone</a>" not in console.page()
 
 
+def test_a_viewer_has_no_handset(make_app):
+    app = make_app(env="development", public_url="")
+    users.add("admin", PASSWORD, TEN, role="viewer")
+    console = Console(app.test_client())
+    console.log_in()
+    assert "Phone</a>" not in console.page()
+    assert console.get("/admin/phone").status_code == 403
+
+
 @pytest.mark.parametrize("ahead", ["-5", "x", str(10**12)])
 def test_a_clock_is_never_behind_nor_beyond_a_year(make_app, ahead):
     app = make_app(env="development", public_url="")
