@@ -58,6 +58,16 @@ def test_what_is_said_from_right_to_left_is_shown_from_its_beginning(office, ope
     assert first[1] <= box[1]
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_keys_are_told_of_where_there_are_some(office, open_page, scripts):
+    _, base = office
+    page = open_page(java_script_enabled=scripts)
+    log_in(page, base)
+    expect(page.get_by_text("shows all keys")).to_be_visible(visible=scripts)
+    page.locator(".row a").click()
+    expect(page.locator(".composer .keys-hint")).to_be_visible(visible=scripts)
+
+
 def test_the_keyboard_moves_opens_searches_and_replies(office, open_page):
     twilio, base = office
     twilio.sms("Second", From=BEA)

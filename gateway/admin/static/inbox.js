@@ -169,6 +169,8 @@
     if (act) { event.preventDefault(); act(); }
   });
 
+  for (const hint of document.querySelectorAll(".keys-hint")) hint.hidden = false;
+
   // --- Where one was ---------------------------------------------------------------------------------------------
 
   const place = "gateway-list";
