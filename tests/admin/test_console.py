@@ -165,3 +165,13 @@ def test_a_type_of_channel_has_one_name_everywhere(console, twilio, path):
     shown = re.sub(r"<[^>]*>", " ", console.page(f"/admin/{path}"))
     assert {"SMS", "WhatsApp"} <= set(re.findall(r"\w+", shown))
     assert not re.search(r"\bWhatsapp\b|\b(?:sms|whatsapp)\b(?!:\+)", shown)
+
+
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [("/admin/whatif?since=foo", "What-if"), ("/admin/operations/outbox?cursor=x", "Operations")],
+)
+def test_an_address_that_is_not_right_leads_back_to_its_own_page(console, page, name):
+    answer = console.get(page)
+    assert answer.status_code == 400
+    assert f'href="{page.partition("?")[0]}">Back to {name}</a>' in answer.text
