@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import mongoengine
 import pytest
+from playwright.sync_api import expect
 
 from gateway.admin import whatif
 from gateway.conversation.runtime import build
@@ -83,6 +84,23 @@ def test_a_threshold_that_cannot_be_read_is_refused_and_kept_in_the_field(consol
     assert answer.status_code == 400
     assert words in answer.text
     assert f'value="{wrong}"' in answer.text
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_side_by_side_table_shows_all_its_columns_and_the_page_keeps_its_width(
+    serve, clock, make_settings, open_page, width
+):
+    _, base = serve()
+    serving = build(make_settings(reply={"responder": "none"}), clock=clock)
+    for number, minute in enumerate((0, 2, 10, 30)):
+        send(serving, clock, f"SM{number}", at=TEN + timedelta(minutes=minute))
+    page = open_page(viewport={"width": width, "height": 860})
+    log_in(page, base)
+    page.goto(f"{base}/admin/whatif")
+    last = page.get_by_role("columnheader", name="Cuts added")
+    last.scroll_into_view_if_needed()
+    expect(last).to_be_in_viewport(ratio=0.95)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_the_list_has_pages(console, history, monkeypatch):
