@@ -4,10 +4,10 @@
 other programs; a new one is a module with two functions, and a row here.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from gateway.conversation.layouts import embedded, flat, node, own, people, relational, twilio
 from gateway.conversation.layouts.reading import Roles, Tables
@@ -66,18 +66,25 @@ def is_own(name: str, beginning: bytes) -> bool:
 
 def choose(name: str, tables: Sequence[Table]) -> tuple[Tables, Roles]:
     """Give the layout that was named, or is recognised, and which table holds what; BadFile where there is none."""
-    shapes = {
-        table.name: shape([dict(one.fields) for one in islice(table.read(), _LOOKED_AT) if not one.problem])
+    looked_at = {
+        table.name: [dict(one.fields) for one in islice(table.read(), _LOOKED_AT) if not one.problem]
         for table in tables
     }
+    shapes = {table: shape(rows) for table, rows in looked_at.items()}
     known = people.roles(shapes)
     others = {table: shape for table, shape in shapes.items() if table not in known}
     for layout in TABLES.values():
         if name in ("", layout.name) and (roles := layout.roles(others)):
             return layout, {**known, **roles}
-    found = "; ".join(f"{table}: {', '.join(sorted(names)[:12]) or 'nothing'}" for table, names in shapes.items())[:500]
+    found = "; ".join(f"{table}: {_columns(rows)}" for table, rows in looked_at.items())[:500]
     if name:
         raise BadFile(
             f"This is not of the layout {name}, which needs {TABLES[name].needs}. Found: {found or 'nothing'}."
         )
     raise BadFile(f"This is of no layout that is known here ({', '.join(LAYOUTS)}). Found: {found or 'nothing'}.")
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Name the first columns of a table, as they are written there."""
+    names = dict.fromkeys(str(name) for row in rows for name in row)
+    return ", ".join(islice(names, 12)) or "nothing"

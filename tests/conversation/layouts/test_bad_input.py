@@ -172,7 +172,8 @@ def test_numbers_alone_name_no_session_so_two_programs_can_be_brought_in(runtime
     ("files", "layout", "reason"),
     [
         ({"a.csv": "a,b\n1,2\n"}, "", "of no layout that is known here (gateway, twilio"),
-        ({"a.csv": "a,b\n1,2\n"}, "", "Found: a: a, b."),
+        ({"a.csv": "b,a\n1,2\n"}, "", "Found: a: b, a."),
+        ({"a.csv": "# Gateway for Twilio\nSMS\n"}, "", "Found: a: # Gateway for Twilio."),
         ({"a.json": ""}, "", "The file is empty."),
         ({"a.md": "# hello"}, "", "There is no file in it. Looked for: .csv, .json"),
         ({"conversation_messages.csv": "id,session_id,role\n1,1,user\n"}, "relational", "which needs two tables"),
