@@ -149,7 +149,8 @@ def _inner(table: Table, key: str) -> Table:
 
 def _who(table: Table, people: Mapping[str, Person]) -> str:
     who = table.text("from", required=True)
-    if who and who not in people:
+    # Where nobody is in the file, that is said, and there is nobody to choose.
+    if who and people and who not in people:
         table.wrong("from", who, f"Choose one of {', '.join(people)}.{near(who, people)}")
     return who
 

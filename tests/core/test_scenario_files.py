@@ -17,11 +17,14 @@ def refused(text):
     return str(told.value)
 
 
+def test_of_a_file_without_people_that_alone_is_said():
+    assert refused(HELLO) == "late.toml: nobody is in it. Add a person: [people.ada]."
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
         (ADA, "late.toml: it has no steps. Add one: [[steps]]."),
-        (HELLO, "late.toml: nobody is in it. Add a person: [people.ada]."),
         (f"titel = 'x'\n{ADA}{HELLO}", 'late.toml: key "titel" is not known. Did you mean title?'),
         (f"{ADA}nubmer = '+1'\n{HELLO}", 'late.toml: person "ada": key "nubmer" is not known. Did you mean'),
         (
