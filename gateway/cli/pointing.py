@@ -31,7 +31,7 @@ class Plan:
 
 
 @click.command()
-@click.argument("channels", metavar="CHANNEL...", nargs=-1)
+@click.argument("channels", metavar="[CHANNEL]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All numbers and WhatsApp senders of the account.")
 @click.option("--url", help="The address of the gateway, instead of PUBLIC_URL.")
 @changing.yes_option

@@ -22,7 +22,7 @@ from gateway.store.pointings import Pointing
 
 
 @click.command()
-@click.argument("channels", metavar="NUMBER...", nargs=-1)
+@click.argument("channels", metavar="[NUMBER]...", nargs=-1)
 @changing.yes_option
 @changing.dry_run_option
 @click.option("--force", is_flag=True, help="Also put back what somebody else has changed since.")

@@ -112,16 +112,21 @@ def _print(history: History, thresholds: Sequence[float]) -> None:
         return
     console = Console()
     days = f"{history.days} day" + ("" if history.days == 1 else "s")
-    title = f"{tally.messages:,} messages in {tally.stored:,} sessions, {days}"
+    sessions = f"{tally.stored:,} session" + ("" if tally.stored == 1 else "s")
+    title = f"{_messages(tally.messages)} in {sessions}, {days}"
     console.print(_table(tally, thresholds, history.days, title))
     used = [line for line in history.lines if line.tally.messages]
     for line in used if len(used) > 1 else ():
         console.print(_table(line.tally, thresholds, history.days, _named(line)))
     click.echo(suggest(tally.gaps).reason)
     if tally.late:
-        click.echo(f"{tally.late:,} messages came late; counted where they were filed, each may be one off.")
+        click.echo(f"{_messages(tally.late)} came late; counted where they were filed, each may be one off.")
     if history.waiting and history.as_of:
         click.echo(f"As of {history.as_of:%Y-%m-%d %H:%M:%S} UTC: another process is still counting.")
+
+
+def _messages(count: int) -> str:
+    return f"{count:,} message" + ("" if count == 1 else "s")
 
 
 def _named(line: Line) -> str:

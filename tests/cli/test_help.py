@@ -67,6 +67,13 @@ def test_every_command_has_an_example_of_itself(path):
 
 
 @EVERY
+def test_what_may_be_left_out_stands_in_brackets(path):
+    for one in TREE[path].params:
+        if isinstance(one, click.Argument) and one.metavar and not one.required:
+            assert one.metavar.startswith("["), f"{path}: {one.metavar}"
+
+
+@EVERY
 def test_examples_use_what_exists(path):
     for line in examples(TREE[path]):
         for command, arguments in called(line):

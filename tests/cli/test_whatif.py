@@ -51,6 +51,13 @@ def test_people_get_tables_and_a_reason(filled):
     assert "Not enough data: 2 pauses" in done.stdout
 
 
+def test_one_message_is_told_of_in_the_singular(gateway, serving, clock):
+    send(serving, clock, "SM0", at=TEN + timedelta(minutes=4))
+    assert "1 message in 1 session, " in gateway().stdout
+    send(serving, clock, "SM1", at=TEN)
+    assert "1 message came late;" in gateway().stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

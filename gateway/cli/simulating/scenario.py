@@ -72,7 +72,7 @@ def _load(paths: tuple[Path, ...]) -> list[Scenario]:
 
 
 def _refuse(text: str) -> NoReturn:
-    click.echo(text, err=True)
+    click.echo(f"Error: {text}", err=True)
     raise SystemExit(USAGE)
 
 

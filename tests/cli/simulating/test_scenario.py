@@ -54,7 +54,8 @@ def test_a_file_that_is_wrong_is_refused_and_nothing_is_played(gateway, tmp_path
     assert "bad.toml: nobody is in it." in refused
     assert "worse.toml is no valid TOML: Invalid value" in refused
     assert "worst.toml is nested too deeply" in refused
-    assert "cannot be read (No such file or directory)" in gateway("simulate", "scenario", "none.toml", code=2)
+    missing = gateway("simulate", "scenario", "none.toml", code=2)
+    assert missing.startswith("Error: none.toml cannot be read (No such file or directory)")
 
 
 def test_a_gateway_that_is_not_there_is_a_missed_expectation(gateway, monkeypatch, tmp_path):
