@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gateway import settings
+from gateway.core.errors import ConfigError
 from gateway.settings import Settings
 from gateway.store import connection
 
@@ -45,10 +46,12 @@ def forget(folder: Path) -> None:
 
 
 def connect() -> Settings:
-    """Load the settings and connect to MongoDB, the running gateway's where no other is set."""
+    """Load the settings and connect to MongoDB, the running gateway's where no other is set; ConfigError without."""
     configured = settings.load()
     running = find(configured.data_dir)
-    if not configured.mongodb_uri and running:
+    if not configured.mongodb_uri:
+        if not running:
+            raise ConfigError("No gateway runs in this folder: `make run` starts one. Or set MONGODB_URI.")
         configured = configured.model_copy(update={"mongodb_uri": running.mongodb_uri})
     connection.connect(configured)
     return configured
