@@ -15,6 +15,8 @@ _ENDLESS = 2
 _TICKS = (1, 5, 15, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY)
 _FEW_TICKS = (1, 10, MINUTE, 10 * MINUTE, HOUR, DAY, 30 * DAY)
 _TOP, _BOTTOM, _SIDE = 46, 26, 12
+# How wide the text of a mark is at most: `2 min 30 s suggested`.
+_TEXT = 140
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,10 @@ def draw(buckets: Sequence[Bucket], marks: Mapping[str, float], *, size: str, wi
 
     floor = height - _BOTTOM
     ticks = [Mark(place(at), in_words(at)) for at in (_TICKS if width > 500 else _FEW_TICKS) if at <= last]
+    places = [place(at) for at in marks.values()]
     written = [
-        Mark(place(at), in_words(at), _side(place(at), width), row, kind)
-        for row, (kind, at) in enumerate(marks.items())
+        Mark(x, in_words(at), _side(x, width, places[:row]), row, kind)
+        for row, (x, (kind, at)) in enumerate(zip(places, marks.items(), strict=True))
     ]
     return Chart(
         size, width, height, _TOP, floor, _bars(buckets, place, floor), ticks, written, round(left, 3), round(scale, 3)
@@ -94,6 +97,12 @@ def describe(bucket: Bucket) -> str:
     return f"{'over ' if bucket.lower else ''}{in_words(bucket.lower)} to {in_words(bucket.upper)}"
 
 
-def _side(x: float, width: int) -> str:
-    """Write a mark's text where there is room for it."""
+def _side(x: float, width: int, higher: Sequence[float]) -> str:
+    """Write a mark's text where there is room for it, and where it does not lie across a line that begins higher."""
+    after = any(x < line < x + _TEXT for line in higher)
+    before = any(x - _TEXT < line < x for line in higher)
+    if after and not before and x > _TEXT:
+        return "end"
+    if before and not after and x < width - _TEXT:
+        return "start"
     return "end" if x > width * 0.6 else "start"

@@ -7,9 +7,10 @@ import mongoengine
 import pytest
 from playwright.sync_api import expect
 
-from gateway.admin import whatif
+from gateway.admin import gap_chart, whatif
 from gateway.conversation.runtime import build
 from gateway.core.gaps import DAY, bin_of
+from gateway.core.whatif import Bucket
 from tests.admin.conftest import Console, log_in
 from tests.conftest import TEN
 from tests.conversation.test_whatif import send
@@ -126,6 +127,18 @@ def test_a_call_is_never_cut(app, console, twilio, clock):
     twilio.call(CallSid="CA" + "1" * 32)
     clock.move_to(minutes=3)
     assert "At 1 min 1 session" in text(console.page("/admin/whatif?threshold=60"))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "today", "side"),
+    [(600, 300, "end"), (300, 300, "start"), (200, 300, "start"), (10_000, 15_000, "start"), (86_400, 300, "start")],
+)
+def test_the_text_of_todays_threshold_does_not_lie_across_the_chosen_line(chosen, today, side):
+    chart = gap_chart.draw([Bucket(60, 90, 3)], {"chosen": chosen, "now": today}, size="wide", width=960, height=250)
+    line, mark = chart.marks
+    assert mark.anchor == side
+    text = (mark.x, mark.x + 140) if side == "start" else (mark.x - 140, mark.x)
+    assert not text[0] < line.x < text[1]
 
 
 def test_every_stop_of_the_slider_can_be_asked_for():
