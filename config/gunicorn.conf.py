@@ -65,12 +65,15 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Let a worker serve webhooks in its main thread, and end the streams to browsers as soon as it is to stop."""
+    """Let a worker serve webhooks in its main thread, and end what takes long as soon as it is to stop.
+
+    That is the streams to browsers, chats that wait for an answer, and a spool that is being emptied.
+    """
     from gateway import webhooks
     from gateway.admin import live
-    from gateway.conversation import chat_waiting
+    from gateway.conversation import chat_waiting, draining
 
-    live.is_serving = chat_waiting.is_serving = lambda: worker.alive
+    live.is_serving = chat_waiting.is_serving = draining.is_serving = lambda: worker.alive
     webhooks.serve_in(worker, worker.wsgi)
 
 

@@ -32,6 +32,9 @@ QUIET_SECONDS = DEADLINE_SECONDS + 0.55
 # An event that MongoDB does not take although it takes others is set aside after so many tries, some half a minute.
 TRIES = 20
 
+# gunicorn replaces this (config/gunicorn.conf.py): a process that ends gives its threads no more work.
+is_serving: Callable[[], bool] = lambda: True  # noqa: E731
+
 
 @dataclass(frozen=True, slots=True)
 class Drained:
@@ -53,7 +56,7 @@ class _Chain:
 
 
 def drain(runtime: Runtime, tell: Callable[[int], object] = lambda _done: None) -> Drained:
-    """Apply what waits until nothing does, and tell how many are through.
+    """Apply what waits until nothing does or this process is to end, and tell how many are through.
 
     StoreUnavailable or SpoolUnavailable where that stops being possible.
     """
@@ -63,7 +66,7 @@ def drain(runtime: Runtime, tell: Callable[[int], object] = lambda _done: None) 
         applied = aside = 0
         problem: StoreUnavailable | None = None
         with ThreadPoolExecutor(HANDS, "drain") as hands:
-            while problem is None and (records := _next(runtime)):
+            while problem is None and (records := _next(runtime)) and is_serving():
                 for chain in _apply_all(runtime, records, hands):
                     applied, aside = applied + len(chain.applied), aside + chain.set_aside
                     problem = problem or chain.problem

@@ -519,6 +519,19 @@ def test_what_was_under_way_when_mongodb_failed_is_waited_for(scene, monkeypatch
     assert 1 < seconds < draining.QUIET_SECONDS - 0.4
 
 
+def test_a_process_that_is_to_end_begins_no_further_batch(scene, away, monkeypatch):
+    with away:
+        for number in range(3):
+            scene.twilio.sms("Hello", MessageSid=f"SM{number}")
+    monkeypatch.setattr(draining, "BATCH", 2)
+    serving = iter((True, False))
+    monkeypatch.setattr(draining, "is_serving", lambda: next(serving))
+    assert scene.drain().applied == 2
+    assert scene.spool.depth().waiting == 1
+    monkeypatch.setattr(draining, "is_serving", lambda: True)
+    assert scene.drain().applied == 1
+
+
 def test_one_drainer_a_host_and_a_dead_one_lets_go(scene, away):
     with away:
         scene.twilio.sms("Hello")
