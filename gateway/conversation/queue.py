@@ -12,6 +12,7 @@ from gateway.core.times import MILLISECOND
 from gateway.store import asked, backlog, media, outbound, outbox
 from gateway.store.outbound import Outbound
 from gateway.store.outbox import Address, Row
+from gateway.store.settling import Recent
 
 # Somebody who writes on and on is answered after so long, whatever else comes.
 PATIENCE = timedelta(seconds=20)
@@ -107,16 +108,15 @@ def sending(runtime: Runtime, message: Outbound, to: Address) -> bool:
     return _put(runtime, row_of(message, to, runtime.clock.now()))
 
 
-def lost(runtime: Runtime, since: datetime, until: datetime) -> int:
-    """Queue what was stored in this time and is in no row, because its writer died between the two."""
-    found = 0
-    for waiting in asked.unqueued(since, until):
+def lost(runtime: Runtime, recent: Recent) -> int:
+    """Queue what was stored lately and is in no row, because its writer died between the two."""
+    since, until, found = recent.since, recent.until, _overlooked(recent.until)
+    for waiting in asked.unqueued(since, until) if recent.pending else ():
         place = waiting.place
         found += answer_call(runtime, place.session_id, place.contact_id, waiting.id, waiting.metadata)
-    found += _overlooked(until)
-    for message, to in outbound.unsent(since, until):
+    for message, to in outbound.unsent(since, until) if recent.queued else ():
         found += sending(runtime, message, to)
-    for session_id, message_id in media.unqueued(since, until):
+    for session_id, message_id in media.unqueued(since, until) if recent.with_files else ():
         found += download(runtime, session_id, message_id)
     return found
 

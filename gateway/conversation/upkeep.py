@@ -60,10 +60,11 @@ def settle(runtime: Runtime) -> int:
     with deadline(PASS_SECONDS):
         since = (settling.settled_until() or now - FIRST_LOOK) - OVERLAP
         quiet = now - IN_FLIGHT
-        finished = sum(answers.finish(lost, now) for lost in settling.missing_answers(since, quiet))
-        corrected = sum(settling.correct(miscount) for miscount in settling.miscounts(since, quiet))
+        recent = settling.look_through(since, quiet)
+        finished = sum(answers.finish(lost, now) for lost in settling.missing_answers(recent))
+        corrected = sum(settling.correct(miscount) for miscount in settling.miscounts(recent))
         dropped = settling.drop_empty(now - EMPTY_FOR)
-        requeued = queue.lost(runtime, since, quiet) + alerts.lost(runtime, since, quiet)
+        requeued = queue.lost(runtime, recent) + alerts.lost(runtime, since, quiet)
         # A session that was too busy has a message after this, so the next pass looks at it again.
         settling.set_settled_until(quiet)
         regroup.settle(runtime)

@@ -13,6 +13,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from gateway.store.answers import PENDING
 from gateway.store.connection import collection
 from gateway.store.documents import JobDocument, MessageDocument, SessionDocument
 
@@ -31,18 +32,43 @@ class Miscount:
     stored: int
 
 
-def miscounts(since: datetime, quiet_since: datetime) -> list[Miscount]:
-    """Compare the sessions that got a message since the one moment, and none since the other, with their messages."""
-    recent = collection(MessageDocument).aggregate(
-        [
-            {"$match": {"storedAt": {"$gte": since}}},
-            {"$group": {"_id": "$session_id", "newest": {"$max": "$storedAt"}}},
-            {"$match": {"newest": {"$lt": quiet_since}}},
-        ]
-    )
-    ids, found = [row["_id"] for row in recent], []
-    for start in range(0, len(ids), BATCH):
-        found += _compare(ids[start : start + BATCH])
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What one look finds through messages stored `since` a moment: what some of those `until` another may lack.
+
+    For each of that there is a look of its own, which costs as much as this one and mostly finds nothing. `quiet` are
+    the sessions that got none after that.
+    """
+
+    since: datetime
+    until: datetime
+    quiet: list[ObjectId]
+    answered: bool
+    pending: bool
+    queued: bool
+    with_files: bool
+
+
+def look_through(since: datetime, until: datetime) -> Recent:
+    """Look through the messages stored since a moment, and whose session got none after another."""
+    of_one = {
+        "newest": {"$max": "$storedAt"},
+        "answered": {"$max": {"$gt": ["$answer.text", None]}},
+        "pending": {"$max": {"$eq": ["$answer.state", PENDING]}},
+        "queued": {"$max": {"$eq": ["$status", "queued"]}},
+        "with_files": {"$max": {"$ne": ["$media", []]}},
+    }
+    steps: list[dict[str, Any]] = [{"$match": {"storedAt": {"$gte": since}}}]
+    rows = list(collection(MessageDocument).aggregate([*steps, {"$group": {"_id": "$session_id", **of_one}}]))
+    kinds = {kind: any(row[kind] for row in rows) for kind in ("answered", "pending", "queued", "with_files")}
+    return Recent(since, until, [row["_id"] for row in rows if row["newest"] < until], **kinds)
+
+
+def miscounts(recent: Recent) -> list[Miscount]:
+    """Compare the quiet sessions with their messages."""
+    found: list[Miscount] = []
+    for start in range(0, len(recent.quiet), BATCH):
+        found += _compare(recent.quiet[start : start + BATCH])
     return found
 
 
@@ -122,11 +148,14 @@ def drop_empty(older_than: datetime) -> int:
     return dropped
 
 
-def missing_answers(since: datetime, until: datetime) -> list[str]:
-    """List messages stored in this time whose answer was given but is not there (mongod died between the two)."""
+def missing_answers(recent: Recent) -> list[str]:
+    """List those whose answer was given but is not there (mongod died between the two)."""
+    if not recent.answered:
+        return []
+    stored = {"$gte": recent.since, "$lt": recent.until}
     rows = collection(MessageDocument).aggregate(
         [
-            {"$match": {"storedAt": {"$gte": since, "$lt": until}, "answer.text": {"$exists": True}}},
+            {"$match": {"storedAt": stored, "answer.text": {"$exists": True}}},
             # Pieces are stored in order, so the last one stands for all.
             {"$project": {"answer_id": {"$ifNull": ["$answer.last", {"$concat": ["re:", "$_id"]}]}}},
             {

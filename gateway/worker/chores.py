@@ -37,7 +37,7 @@ def chores(serving: Runtime, stop: threading.Event) -> Iterator[tuple[float, Job
     yield 60, serving.clock.correct
     yield 60, migrating.Watch().look
     yield tunnel.LOOK_SECONDS, tunnel.Watch(serving).look
-    yield 10, lambda: upkeep.settle(serving)
+    yield 20, lambda: upkeep.settle(serving)
     yield 30, lambda: upkeep.sweep(serving)
     yield 5, lambda: linking.link_noted(serving)
     yield 5, lambda: work.measure(serving)

@@ -236,7 +236,7 @@ class TestSettling:
     def test_a_second_worker_with_the_same_finding_changes_nothing(self, ada, serving, clock):
         ada.say()
         self.miscount()
-        (found,) = settling.miscounts(clock.moment, clock.moment + timedelta(seconds=1))
+        (found,) = settling.miscounts(settling.look_through(clock.moment, clock.moment + timedelta(seconds=1)))
         assert settling.correct(found)
         assert not settling.correct(found)
         assert self.counted() == 2
@@ -244,7 +244,7 @@ class TestSettling:
     def test_a_turn_counted_meanwhile_wins(self, ada, serving, clock):
         ada.say()
         self.miscount()
-        (found,) = settling.miscounts(clock.moment, clock.moment + timedelta(seconds=1))
+        (found,) = settling.miscounts(settling.look_through(clock.moment, clock.moment + timedelta(seconds=1)))
         ada.say(seconds=5)
         assert not settling.correct(found)
         assert self.counted() == 3

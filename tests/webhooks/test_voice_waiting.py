@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gateway.conversation import calls
+from gateway.conversation import calls, upkeep
 from gateway.core.replies import Reply, Turn
 from gateway.store import answers
 from tests.conftest import HOST, Twilio, fixture
@@ -203,6 +203,17 @@ def test_an_answer_whose_giver_died_half_way_is_stored_by_who_says_it(scene, mon
     assert echo(scene) is None
     assert said(wait(scene, waiting)) == ["You said: hello"]
     assert (echo(scene)["content"], scene.db.sessions.find_one()["message_count"]) == ("You said: hello", 3)
+
+
+def test_a_turn_whose_writer_died_before_queueing_is_answered(scene):
+    scene.call.begin()
+    waiting = scene.call.say("hello")
+    scene.db.outbox.delete_many({})
+    scene.clock.tick(10)
+    upkeep.settle(scene.worker.runtime)
+    assert scene.db.outbox.count_documents({}) == 1
+    scene.worker.run()
+    assert said(wait(scene, waiting)) == ["You said: hello"]
 
 
 def test_a_turn_delivered_again_waits_again(scene):

@@ -8,6 +8,7 @@ import pytest
 from gateway.conversation import queue, resending
 from gateway.conversation.resending import CannotResend
 from gateway.core.times import floor_ms
+from gateway.store import settling
 from tests.conftest import TEN, fixture
 from tests.conversation.worker import Worker
 
@@ -91,7 +92,7 @@ def test_an_answer_whose_sender_died_is_sent_once_by_a_worker(app, twilio, clock
             resending.answer_again(runtime, webhook, by="ada")
     assert rows("outbox") == []
     for _ in range(2):
-        queue.lost(runtime, clock.now(), clock.now() + timedelta(seconds=1))
+        queue.lost(runtime, settling.look_through(clock.now(), clock.now() + timedelta(seconds=1)))
         Worker(app, clock).run(after=1)
     answers = [row for row in rows("messages", direction="outbound") if row["_id"].startswith("again:")]
     assert [(row["status"], row["metadata"]["resentBy"]) for row in answers] == [("delivered", "ada")]
