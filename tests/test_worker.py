@@ -90,6 +90,27 @@ def test_some_hands_are_kept_for_sending_while_all_models_think(make_app, monkey
         desk.join(20)
 
 
+def test_what_an_answer_leaves_to_be_sent_is_sent_at_once(make_app, monkeypatch):
+    monkeypatch.setattr(desks, "POLL_SECONDS", 8)
+    serving = dataclasses.replace(make_app().extensions["gateway"], clock=Clock())
+    stop, sent, now = threading.Event(), threading.Event(), serving.clock.now()
+
+    def answer(_runtime, _row):
+        stop.wait(0.5)
+        outbox.put(Row("re:2", outbox.SEND, "re:2", due=now, queued_at=now))
+
+    monkeypatch.setitem(work.STEPS, outbox.ANSWER, answer)
+    monkeypatch.setitem(work.STEPS, outbox.SEND, lambda _runtime, _row: sent.set())
+    outbox.put(Row("re:1", outbox.ANSWER, "1", due=now, queued_at=now))
+    desk = threading.Thread(target=Desk(serving, stop).work)
+    desk.start()
+    try:
+        assert sent.wait(4), "it waited until somebody looked again"
+    finally:
+        stop.set()
+        desk.join(20)
+
+
 WAITING = """
 from gateway.worker import stop_on_signals
 stop = stop_on_signals()

@@ -1,7 +1,7 @@
 """The worker process: answers, sends and fetches what is in the outbox, closes idle sessions, settles after crashes.
 
-Any number of them may run, on any number of hosts. Each looks for rows that are due, five times a second. With a
-broker rows are brought by id as soon as they are due, and looking is what finds the rest:
+Any number of them may run, on any number of hosts. Each looks for rows that are due, five times a second and whenever
+it has done some. With a broker rows are brought by id as soon as they are due, and looking is what finds the rest:
 
 - once a second, rows that have been due for a second go to the broker again (it lost them, or it was not told), so
   that whichever worker has a hand free gets them;

@@ -1,5 +1,6 @@
 """Where rows of the outbox are claimed and done, by as many hands as the settings give."""
 
+import math
 import os
 import sys
 import threading
@@ -87,6 +88,8 @@ class Desk:
         self._held: dict[tuple[str, str], Row] = {}
         self._lease = work.lease(serving)
         self._consumer: Consumer | None = None
+        self._done = threading.Event()
+        self._asked = self._looked = -math.inf
 
     def facts(self) -> dict[str, Any]:
         """Tell what is in hand, for whoever looks after the workers."""
@@ -98,14 +101,16 @@ class Desk:
         """Work until told to stop; then finish what is in hand, for a while."""
         empty = threading.Event()
         start(self._renew, self._lease.total_seconds() / 3, empty)
-        start(lambda: work.queue_answers(self._serving), POLL_SECONDS, self._stop)
         pool = ThreadPoolExecutor(self._count)
         if self._serving.broker:
             self._consumer = Consumer(self._serving.broker, self.take, hands=self._count)
             start(self._republish, BEHIND_SECONDS, self._stop)
         while not self._stop.is_set():
-            if self._hands.acquire(timeout=POLL_SECONDS):
-                self._take_some(pool)
+            self._queue_answers()
+            if not self._take_some(pool):
+                # What is done often leaves more to do: an answer, which is to be sent.
+                self._done.wait(POLL_SECONDS)
+                self._done.clear()
         self._finish()
         empty.set()
 
@@ -120,9 +125,23 @@ class Desk:
         else:
             self._hands.release()
 
-    def _take_some(self, pool: ThreadPoolExecutor) -> None:
-        """Give what is due to all hands that are free: many rows are claimed with as many operations as two."""
+    def _queue_answers(self) -> None:
+        """Make rows of what is to be answered now, just before rows are looked for: nobody waits for two looks."""
+        if time.monotonic() - self._asked >= POLL_SECONDS:
+            self._asked = time.monotonic()
+            steady(lambda: work.queue_answers(self._serving))()
+
+    def _take_some(self, pool: ThreadPoolExecutor) -> bool:
+        """Give what is due to all hands that are free: many rows are claimed with as many operations as two.
+
+        False where nothing was, or it was not looked for since a broker brings it.
+        """
         brought = self._consumer is not None and self._consumer.is_connected
+        if brought and time.monotonic() - self._looked < BEHIND_SECONDS:
+            return False
+        if not self._hands.acquire(timeout=POLL_SECONDS):
+            return True
+        self._looked = time.monotonic()
         hands = 1
         while hands < self._count and self._hands.acquire(blocking=False):
             hands += 1
@@ -132,8 +151,7 @@ class Desk:
         for _ in range(hands - len(rows)):
             self._hands.release()
         # What others were quicker to take shows that there is more.
-        if not found:
-            self._stop.wait(BEHIND_SECONDS if brought else POLL_SECONDS)
+        return found
 
     def _claim_some(self, hands: int, overdue: timedelta) -> tuple[bool, list[Row]]:
         """Claim rows for so many hands; gives whether any was due, too."""
@@ -178,6 +196,7 @@ class Desk:
         self._held.pop((row.owner, row.id), None)
         self._shares.give(row.step)
         self._hands.release()
+        self._done.set()
 
     def _renew(self) -> None:
         """Go on holding what takes long: a slow model must not be asked twice."""
