@@ -46,10 +46,10 @@ def on_starting(server):
     gc.disable()  # nothing that is imported is garbage, and to look for some takes a sixth of the time
     import gateway.app  # noqa: F401
     from gateway.conversation import runtime
-    from gateway.store import connection
+    from gateway.store import clients
 
     try:
-        connection.check(configured)
+        clients.check(configured)
         runtime.build(configured).spool.require_writable()
     except ConfigError as error:
         sys.exit(f"gateway: {error}")
@@ -69,11 +69,9 @@ def post_worker_init(worker):
 
     That is the streams to browsers, chats that wait for an answer, and a spool that is being emptied.
     """
-    from gateway import webhooks
-    from gateway.admin import live
-    from gateway.conversation import chat_waiting, draining
+    from gateway import jobs, webhooks
 
-    live.is_serving = chat_waiting.is_serving = draining.is_serving = lambda: worker.alive
+    jobs.is_serving = lambda: worker.alive
     webhooks.serve_in(worker, worker.wsgi)
 
 

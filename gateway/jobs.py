@@ -1,7 +1,11 @@
-"""Work that repeats: a function every so many seconds, until told to stop."""
+"""Work that goes on: a function every so many seconds until told to stop, and whatever lasts while a process serves."""
 
 import threading
 from collections.abc import Callable
+
+# Whether this process goes on. gunicorn replaces it (config/gunicorn.conf.py): one that is to stop must not wait for
+# its streams and whoever waits for an answer, and gives its threads no more work.
+is_serving: Callable[[], bool] = lambda: True  # noqa: E731
 
 
 def repeat(job: Callable[[], object], *, every: float, stop: threading.Event) -> None:

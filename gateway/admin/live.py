@@ -4,12 +4,13 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from queue import Empty
 
 from flask import Response, request
 from flask.typing import ResponseReturnValue
 
+from gateway import jobs
 from gateway.admin import login
 from gateway.admin.blueprint import bp
 from gateway.admin.login import access
@@ -30,9 +31,6 @@ LONGEST_SECONDS = 300.0
 TICK_SECONDS = 1.0
 
 _seats = threading.BoundedSemaphore(MOST)
-
-# gunicorn replaces this (config/gunicorn.conf.py): a process that is to stop must not wait for its streams.
-is_serving: Callable[[], bool] = lambda: True  # noqa: E731
 
 
 @bp.get("/live")
@@ -55,7 +53,7 @@ def _events(token: str, reader: Access) -> Iterator[str]:
     ends = began + LONGEST_SECONDS * random.uniform(0.8, 1)  # noqa: S311 - no secret hangs on it
     yield "retry: 1000\n\n"
     with changes.listen() as told:
-        while is_serving() and time.monotonic() < ends:
+        while jobs.is_serving() and time.monotonic() < ends:
             batch = _next(told)
             now = time.monotonic()
             if now - checked > LOGIN_SECONDS:

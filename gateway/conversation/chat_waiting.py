@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from queue import Empty
 from typing import TypeVar
 
+from gateway import jobs
 from gateway.conversation.runtime import Runtime
 from gateway.settings import WEB_THREADS
 from gateway.store import chats
@@ -23,9 +24,6 @@ from gateway.store.isolation import Channels
 
 MOST = WEB_THREADS // 4
 LOOK_SECONDS = 1.0
-
-# gunicorn replaces this (config/gunicorn.conf.py): a process that is to stop must not wait for whoever waits.
-is_serving: Callable[[], bool] = lambda: True  # noqa: E731
 
 _seats = threading.BoundedSemaphore(MOST)
 
@@ -72,14 +70,14 @@ def _bounded(runtime: Runtime, seconds: float) -> float:
 def _wait(look: Callable[[], _Found | None], session_id: str, seconds: float) -> _Found | None:
     """Look until there is something, or time is over."""
     found = look()
-    if found is not None or seconds <= 0 or not is_serving():
+    if found is not None or seconds <= 0 or not jobs.is_serving():
         return found
     with _seat() as seated:
         if not seated:
             return None
         ends = time.monotonic() + seconds
         with changes.listen() as told:
-            while found is None and is_serving() and (left := ends - time.monotonic()) > 0:
+            while found is None and jobs.is_serving() and (left := ends - time.monotonic()) > 0:
                 _sleep(told, session_id, min(left, LOOK_SECONDS))
                 found = look()
     return found

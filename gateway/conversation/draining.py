@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from gateway import jobs
 from gateway.conversation import intake
 from gateway.conversation.respond import TOO_LATE
 from gateway.conversation.runtime import Runtime
@@ -31,9 +32,6 @@ QUIET_SECONDS = DEADLINE_SECONDS + 0.55
 
 # An event that MongoDB does not take although it takes others is set aside after so many tries, some half a minute.
 TRIES = 20
-
-# gunicorn replaces this (config/gunicorn.conf.py): a process that ends gives its threads no more work.
-is_serving: Callable[[], bool] = lambda: True  # noqa: E731
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ def drain(runtime: Runtime, tell: Callable[[int], object] = lambda _done: None) 
         applied = aside = 0
         problem: StoreUnavailable | None = None
         with ThreadPoolExecutor(HANDS, "drain") as hands:
-            while problem is None and (records := _next(runtime)) and is_serving():
+            while problem is None and (records := _next(runtime)) and jobs.is_serving():
                 for chain in _apply_all(runtime, records, hands):
                     applied, aside = applied + len(chain.applied), aside + chain.set_aside
                     problem = problem or chain.problem

@@ -1,7 +1,6 @@
 """The connection to MongoDB: made after the fork, majority and journalled, and never waited for long."""
 
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,30 +9,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import mongoengine
-import pymongo
-from bson.errors import BSONError
 from pymongo import MongoClient
 from pymongo.collection import Collection
-from pymongo.errors import (
-    BulkWriteError,
-    ConfigurationError,
-    DocumentTooLarge,
-    DuplicateKeyError,
-    InvalidName,
-    InvalidURI,
-    OperationFailure,
-    PyMongoError,
-    ServerSelectionTimeoutError,
-    WriteError,
-)
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from gateway.core.errors import ConfigError, StoreRefused, StoreUnavailable
+from gateway.core.errors import ConfigError, StoreUnavailable
 from gateway.core.times import MILLISECOND
-from gateway.settings import WEB_THREADS, Settings
+from gateway.settings import Settings
+from gateway.store import clients
+from gateway.store.bounded import Bounded
 from gateway.store.breaker import Breaker
 from gateway.store.documents import DOCUMENTS, JobDocument
-
-DATABASE = "gateway"
 
 # A webhook must be answered in time whatever MongoDB does: this bounds all its operations together. pymongo waits
 # for a server in steps of half a second, so 1.45 s ends at 1.5 s and 1.6 s would end at 2.0 s.
@@ -43,14 +29,6 @@ DEADLINE_SECONDS = 1.45
 INDEX_SECONDS = 600
 
 DUPLICATE_KEY = 11000
-# What is wrong with a document, or with the change of one, and so fails the same way every time: BSONObjectTooLarge,
-# DocumentValidationFailure, TypeMismatch, PathNotViable, DollarPrefixedFieldName, CannotIndexParallelArrays.
-_REFUSALS = frozenset({10334, 121, 14, 28, 52, 171})
-# Of a write alone, for commands give it to what they cannot read as well.
-_BAD_VALUE = 2
-
-_EXAMPLE = "mongodb://host:27017/gateway"
-_READS_ELSEWHERE = re.compile(r"[?&;](readPreference=(?!primary(?:[&;]|$))[^&;]*)", re.IGNORECASE)
 
 # mongoengine's register changes in several steps, and a thread that looks in between leaves half a connection in it.
 _register = threading.RLock()
@@ -59,21 +37,14 @@ _registered: tuple[int, str] | None = None
 _first: Callable[[], object] | None = None
 
 
-def check(settings: Settings) -> None:
-    """Refuse a URI that cannot be used, without asking MongoDB or DNS. ConfigError."""
-    with _client(settings.mongodb_uri, connect=False) as ours:
-        _database(ours)
-
-
 def connect(settings: Settings) -> None:
     """Register the connection of this process; opens no socket yet. One to the same place is kept. ConfigError.
 
     Writes wait for the majority and its journal: a standalone mongod killed with -9 lost 200 of 200 fresh w:1
     writes and none with j:true.
     """
-    global _registered
+    global _registered, _first
     wanted = (os.getpid(), settings.mongodb_uri)
-    global _first
     with _register:
         breaker.reset()
         _first = None
@@ -96,64 +67,23 @@ def begin(first: Callable[[], object]) -> None:
 def _begin() -> None:
     global _first
     if _first:
-        with _Bounded(INDEX_SECONDS):
+        with Bounded(INDEX_SECONDS):
             _first()
         _first = None
 
 
 def _connect(uri: str) -> None:
     try:
-        ours, away = _client(uri, connect=True), False
+        ours, away = clients.make(uri, connect=True), False
     except ConfigError:
         # Unless this is refused too, DNS did not say what is behind `mongodb+srv://`: MongoDB is away, and what arrives
         # is kept. Only the breaker's probe asks again, for the driver begins anew for each thread that asks meanwhile.
-        ours, away = _client(uri, connect=False), True
-    mongoengine.connect(db=_database(ours), mongo_client_class=lambda **_: ours, uuidRepresentation="standard")
+        ours, away = clients.make(uri, connect=False), True
+    mongoengine.connect(
+        db=clients.database_of(ours), mongo_client_class=lambda **_: ours, uuidRepresentation="standard"
+    )
     if away:
         breaker.trip("DNS does not say where MongoDB is")
-
-
-def _database(ours: MongoClient[dict[str, Any]]) -> str:
-    """Give the database that a URI names."""
-    try:
-        return ours.get_default_database(DATABASE).name
-    except InvalidName as error:
-        raise ConfigError(f"MONGODB_URI names a database that cannot be: {error}. Write it as {_EXAMPLE}.") from None
-
-
-def _client(uri: str, *, connect: bool) -> MongoClient[dict[str, Any]]:
-    if not uri:
-        raise ConfigError(
-            "MONGODB_URI is not set. Set it (mongodb://host/database), or use `make run`, which brings a MongoDB."
-        )
-    if elsewhere := _READS_ELSEWHERE.search(uri):
-        raise ConfigError(
-            f"MONGODB_URI reads from other members than the primary ({elsewhere[1]}), which may not have the message "
-            "before this one yet. Leave readPreference away."
-        )
-    try:
-        if options := uri.partition("?")[2]:
-            pymongo.uri_parser.split_options(options, warn=False)  # of one that there is not the client would only warn
-        return MongoClient(
-            uri,
-            connect=connect,
-            tz_aware=True,
-            uuidRepresentation="standard",
-            appname="gateway",
-            w="majority",
-            journal=True,
-            retryWrites=True,
-            retryReads=True,
-            serverSelectionTimeoutMS=1500,
-            connectTimeoutMS=1000,
-            # A process has as many threads again for what webhooks have done aside, and each of those holds one
-            # (store/held.py) and takes another beside it.
-            maxPoolSize=3 * WEB_THREADS,
-        )
-    except (InvalidURI, ConfigurationError, ValueError, OSError) as error:
-        # What the driver says may quote a part of the password.
-        reason = "" if "@" in uri else f": {str(error).rstrip('.')}"
-        raise ConfigError(f"MONGODB_URI is not usable{reason}. Write it as {_EXAMPLE}.") from None
 
 
 def disconnect() -> None:
@@ -200,33 +130,6 @@ def insert_new(
     return []
 
 
-class _Bounded:
-    """A `with` that webhooks enter several times each, so it is no generator."""
-
-    __slots__ = ("_timeout",)
-
-    def __init__(self, seconds: float) -> None:
-        self._timeout = pymongo.timeout(seconds)
-
-    def __enter__(self) -> None:
-        self._timeout.__enter__()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        self._timeout.__exit__(kind, error, trace)
-        if error is None or isinstance(error, DuplicateKeyError):
-            return
-        if isinstance(error, BSONError | DocumentTooLarge):
-            raise StoreRefused(_in_short(error)) from error
-        if isinstance(error, PyMongoError | mongoengine.ConnectionFailure):
-            raise (StoreRefused if _is_refusal(error) else StoreUnavailable)(_in_short(error)) from error
-
-
-def _is_refusal(error: Exception) -> bool:
-    if isinstance(error, WriteError) and error.code == _BAD_VALUE:
-        return True
-    return isinstance(error, OperationFailure) and error.code in _REFUSALS
-
-
 def deadline(seconds: float | None = None) -> AbstractContextManager[None]:
     """Bound all operations inside together, and raise StoreUnavailable for whatever MongoDB did not do.
 
@@ -235,7 +138,7 @@ def deadline(seconds: float | None = None) -> AbstractContextManager[None]:
     return _Deadline(DEADLINE_SECONDS if seconds is None else seconds)
 
 
-class _Deadline(_Bounded):
+class _Deadline(Bounded):
     """Bounded operations that are not even begun while MongoDB is known to be away."""
 
     __slots__ = ()
@@ -249,19 +152,6 @@ class _Deadline(_Bounded):
             raise
 
 
-def _in_short(error: Exception) -> str:
-    """Say what failed without the documents that some errors quote: they hold what people wrote."""
-    if isinstance(error, BSONError | DocumentTooLarge):
-        return type(error).__name__
-    if isinstance(error, BulkWriteError):
-        problems = error.details["writeErrors"] or error.details["writeConcernErrors"]
-        return f"BulkWriteError: code {problems[0].get('code') if problems else 'unknown'}"
-    if isinstance(error, ServerSelectionTimeoutError):
-        # What follows are all time-outs and a description of the topology, several lines of a terminal.
-        return f"{type(error).__name__}: {re.split(', Timeout: |[(]configured timeouts', str(error))[0].strip()}"
-    return f"{type(error).__name__}: {error}"
-
-
 def ping() -> None:
     """Prove with a write that MongoDB takes writes; StoreUnavailable where it does not."""
     with deadline():
@@ -270,7 +160,7 @@ def ping() -> None:
 
 def _probe() -> None:
     """Prove that MongoDB takes writes, and do what comes before all others; StoreUnavailable where it does not."""
-    with _Bounded(DEADLINE_SECONDS):
+    with Bounded(DEADLINE_SECONDS):
         _write()
     _begin()
 

@@ -11,7 +11,7 @@ from bson.errors import BSONError
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 
 from gateway.core.errors import GatewayError
-from gateway.store.connection import DATABASE
+from gateway.store.clients import DATABASE
 
 _AT_ONCE = 500
 # Whoever imports waits at a terminal; nobody else does. The address may say otherwise.

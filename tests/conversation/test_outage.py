@@ -13,6 +13,7 @@ import mongoengine
 import pytest
 from pymongo.errors import AutoReconnect
 
+from gateway import jobs
 from gateway.app import create_app
 from gateway.conversation import draining, intake, storing
 from gateway.core.errors import SpoolUnavailable, StoreRefused, StoreUnavailable
@@ -525,10 +526,10 @@ def test_a_process_that_is_to_end_begins_no_further_batch(scene, away, monkeypat
             scene.twilio.sms("Hello", MessageSid=f"SM{number}")
     monkeypatch.setattr(draining, "BATCH", 2)
     serving = iter((True, False))
-    monkeypatch.setattr(draining, "is_serving", lambda: next(serving))
+    monkeypatch.setattr(jobs, "is_serving", lambda: next(serving))
     assert scene.drain().applied == 2
     assert scene.spool.depth().waiting == 1
-    monkeypatch.setattr(draining, "is_serving", lambda: True)
+    monkeypatch.setattr(jobs, "is_serving", lambda: True)
     assert scene.drain().applied == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 from pymongo.errors import BulkWriteError, InvalidOperation
 
 from gateway.core.errors import ConfigError
-from gateway.store import connection
+from gateway.store import clients, connection
 from gateway.store.connection import collection, insert_new
 from gateway.store.documents import DOCUMENTS, MessageDocument
 
@@ -128,7 +128,7 @@ def test_the_primary_may_be_named(make_settings):
 )
 def test_whatever_names_a_database_is_connected_to(make_settings, uri, name):
     configured = make_settings(mongodb_uri=uri)
-    connection.check(configured)
+    clients.check(configured)
     connection.connect(configured)
     assert collection(MessageDocument).database.name == name
 
@@ -145,7 +145,7 @@ def test_whatever_names_a_database_is_connected_to(make_settings, uri, name):
         ("mongodb://u:p@ss:word@a.test/x", r"MONGODB_URI is not usable\. Write"),
     ],
 )
-@pytest.mark.parametrize("how", [connection.check, connection.connect], ids=["check", "connect"])
+@pytest.mark.parametrize("how", [clients.check, connection.connect], ids=["check", "connect"])
 def test_what_cannot_be_used_is_refused_in_words_without_the_password(make_settings, how, uri, why):
     with pytest.raises(ConfigError, match=why) as refused:
         how(make_settings(mongodb_uri=uri))
