@@ -152,7 +152,11 @@ def test_who_is_limited_to_a_channel_learns_nothing_of_others(filled, log_in_as)
 
 
 def test_who_is_shown_no_channel_at_all_sees_none(filled, log_in_as):
-    assert "Nothing happened on these days" in log_in_as([]).page("/admin/analytics")
+    nobody = log_in_as([])
+    today = nobody.page("/admin/analytics")
+    assert "Nothing was counted on these days" in today
+    assert "What came since is counted in a minute or two" in today
+    assert "Nothing happened on these days" in nobody.page("/admin/analytics?from=2026-01-01&to=2026-01-02")
 
 
 @pytest.mark.parametrize(
