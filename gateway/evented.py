@@ -8,61 +8,40 @@ thread, and so is every other request. What that buys: benchmarks/webhooks/READM
 """
 
 import contextvars
-import errno
 import logging
-import os
 import re
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from selectors import EVENT_READ
 from typing import Any, ParamSpec, TypeVar
 
 from greenlet import getcurrent, greenlet
-from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
+from gunicorn.workers.gthread import _DEFER, TConn
 
+from gateway.connections import RECEIVE_BYTES, ConnectionsWorker
 from gateway.gathering import MOST, Gathering
-from gateway.pacing import RECEIVE_SECONDS, SLOWEST_BYTES_A_SECOND, Paced
+from gateway.pacing import Paced
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Twilio's webhooks have two or three thousand bytes. What is much longer is read by a thread.
-RECEIVE_BYTES, HEAD_BYTES = 64 * 1024, 8 * 1024
+# Twilio's webhooks have two or three thousand bytes. What has a longer head is read by a thread.
+HEAD_BYTES = 8 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,5})\r\n", re.IGNORECASE)
 _QUOTED = re.compile("[\"'].*[\"']", re.DOTALL)
 _FRAMED_OTHERWISE = re.compile(rb"\r\n(?:expect|transfer-encoding|upgrade):", re.IGNORECASE)
 
-# How many connections a process accepts before it gives way to another one, which then accepts some as well. Without
-# that one process often has all that come together, and the other one has nothing to do.
-ACCEPTS = 4
-# macOS has no such call.
-_give_way: Callable[[], None] = getattr(os, "sched_yield", lambda: None)
-_NOT_NOW = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
-_FULL = frozenset({errno.EMFILE, errno.ENFILE})
-FULL_PAUSE_SECONDS = 0.05
 
-# How long a process that has all the connections it may have waits for who is silent, or sends a request in pieces, and
-# how often it looks for those. What is genuine comes at once, and whoever comes next needs the room.
-CROWDED_SECONDS, LOOK_SECONDS = 2.0, 0.5
-
-# How long a connection that was closed on our side is read from still: closed while it sends, it could lose its answer.
-LINGER_SECONDS = 2.0
-
-
-class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no types
+class EventedWorker(ConnectionsWorker):
     """Serves small POST requests to `paths` in its main thread as soon as they are there, all others in its threads.
 
     The app stores with what `gathering` gives, and does `aside` whatever else waits. While a group is stored nothing is
     accepted, so a MongoDB that hangs holds up all that begins in this process, `/healthz` too, until its deadline.
     """
 
-    worker_connections: int
-    nr_conns: int
     cfg: Any
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -70,11 +49,6 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
         self.cfg = _Settled(self.cfg)
         logging.getLogger("gunicorn.error").addFilter(_withhold)
         self._gatherings: list[Gathering[Any, Any]] = []
-        self._closing: deque[TConn] = deque()
-        # When the webhook began that is here in part, and how much of it is here.
-        self._partly: dict[TConn, tuple[float, int]] = {}
-        self._looked = 0.0
-        self._full = False
         self.paths: tuple[str, ...] = ()
 
     def run(self) -> None:
@@ -114,29 +88,6 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
     def _standing_still(self) -> int:
         return sum(len(gathering) for gathering in self._gatherings)
 
-    def accept(self, listener: socket.socket) -> None:
-        """Accept some of the connections that wait; the rest are accepted before their group is stored, too."""
-        for _ in range(min(ACCEPTS, self.worker_connections - self.nr_conns)):
-            try:
-                client, address = listener.accept()
-            except OSError as error:
-                if error.errno in _FULL:
-                    self._full = True
-                elif error.errno not in _NOT_NOW:
-                    raise
-                break
-            self.nr_conns += 1
-            self.enqueue_req(TConn(self.cfg, client, address, listener.getsockname()))
-        _give_way()
-
-    def murder_keepalived(self, force: bool = False) -> None:
-        """Close what was not used for too long; where there is no room for another connection all that nobody uses."""
-        full, self._full = self._full, False
-        if full:
-            self.log.error("Too many open files, with %s connections: idle ones are closed.", self.nr_conns)
-            time.sleep(FULL_PAUSE_SECONDS)
-        super().murder_keepalived(force=force or full or self._is_crowded())
-
     def enqueue_req(self, conn: TConn) -> None:
         """Serve a connection that something came from; a head or a webhook that is there in part is watched for."""
         try:
@@ -145,11 +96,11 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
             self._finish(conn, False)
             return
         missing = -1 if received is None else self._missing(received)
-        begun, _ = self._partly.pop(conn, (time.monotonic(), 0))
+        begun, _ = self.partly.pop(conn, (time.monotonic(), 0))
         if missing == 0:
             self._go_on(_Request(self.handle, self._hub, conn), conn)
         elif missing > 0 and self.alive:
-            self._partly[conn] = begun, len(received or b"")
+            self.partly[conn] = begun, len(received or b"")
             self._finish(conn, _DEFER)
         else:
             if received is not None:
@@ -173,71 +124,6 @@ class EventedWorker(ThreadWorker):  # type: ignore[misc]  # the library has no t
         if getcurrent().parent is not None:
             conn.sock.setblocking(False)
         return super().handle_request(req, conn)
-
-    def finish_request(self, conn: TConn, fs: "Future[Any] | _Done") -> None:
-        """Watch a connection that is kept, for its next request, and another one for its end."""
-        if fs.cancelled() or fs.exception() or fs.result():
-            super().finish_request(conn, fs)
-            return
-        try:
-            conn.sock.setblocking(False)
-            conn.sock.shutdown(socket.SHUT_WR)
-            self.poller.register(conn.sock, EVENT_READ, partial(self._look_for_end, conn))
-        except (OSError, ValueError):
-            self.nr_conns -= 1
-            conn.close()
-        else:
-            conn.timeout = time.monotonic() + LINGER_SECONDS
-            self._closing.append(conn)
-
-    def _look_for_end(self, conn: TConn, client: socket.socket) -> None:
-        try:
-            more = client.recv(RECEIVE_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            more = b""
-        if not more:
-            self._end(conn)
-
-    def _end(self, conn: TConn) -> None:
-        self._closing.remove(conn)
-        self.poller.unregister(conn.sock)
-        self.nr_conns -= 1
-        conn.close()
-
-    def murder_pending(self) -> None:
-        """Close who said nothing for too long or said it too slowly, what was read to its end, and at the end all.
-
-        gunicorn waits as long again for each byte, so a few thousand clients could take all connections for ever.
-        """
-        now = time.monotonic()
-        if now - self._looked >= LOOK_SECONDS:
-            self._looked = now
-            self._let_go_of_slow(now)
-        while self._closing and self._closing[0].timeout <= now:
-            self._end(self._closing[0])
-        if not self.alive:
-            for conn in self.pending_conns:
-                conn.timeout = min(conn.timeout, now + LINGER_SECONDS)
-        super().murder_pending()
-
-    def _is_crowded(self) -> bool:
-        return self.nr_conns >= self.worker_connections
-
-    def _let_go_of_slow(self, now: float) -> None:
-        crowded, slow = self._is_crowded(), list[TConn]()
-        for conn in self.pending_conns:
-            begun, size = self._partly.get(conn, (conn.timeout - self.cfg.keepalive, 0))
-            patience = CROWDED_SECONDS if crowded else RECEIVE_SECONDS + size / SLOWEST_BYTES_A_SECOND
-            if now - begun > patience and (crowded or conn in self._partly):
-                slow.append(conn)
-        for conn in slow:
-            self.pending_conns.remove(conn)
-            self.poller.unregister(conn.sock)
-            self.nr_conns -= 1
-            conn.close()
-        self._partly = {conn: known for conn in self.pending_conns if (known := self._partly.get(conn))}
 
     def _go_on(self, here: greenlet, *given: Any) -> None:
         kept = here.switch(*given)

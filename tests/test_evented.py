@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.evented import LINGER_SECONDS
+from gateway.connections import LINGER_SECONDS
 from gateway.store.embedded import free_port
 from tests.brokers import is_open, wait_for
 

@@ -20,6 +20,7 @@ from pymongo.monitoring import CommandListener
 from gateway.core.pointing import Layer, Layers
 from gateway.store import (
     api_keys,
+    clients,
     connection,
     counted_sessions,
     finding,
@@ -156,7 +157,7 @@ def sent(monkeypatch) -> Sent:
     # The driver tells only those who listened when the connection was made.
     connection.disconnect()
     recorder = Sent()
-    monkeypatch.setattr(connection, "MongoClient", functools.partial(MongoClient, event_listeners=[recorder]))
+    monkeypatch.setattr(clients, "MongoClient", functools.partial(MongoClient, event_listeners=[recorder]))
     return recorder
 
 

@@ -51,16 +51,16 @@ class Recent:
 
 def look_through(since: datetime, until: datetime) -> Recent:
     """Look through the messages stored since a moment, and whose session got none after another."""
-    of_one = {
-        "newest": {"$max": "$storedAt"},
+    lacking = {
         "answered": {"$max": {"$gt": ["$answer.text", None]}},
         "pending": {"$max": {"$eq": ["$answer.state", PENDING]}},
         "queued": {"$max": {"$eq": ["$status", "queued"]}},
         "with_files": {"$max": {"$ne": ["$media", []]}},
     }
-    steps: list[dict[str, Any]] = [{"$match": {"storedAt": {"$gte": since}}}]
-    rows = list(collection(MessageDocument).aggregate([*steps, {"$group": {"_id": "$session_id", **of_one}}]))
-    kinds = {kind: any(row[kind] for row in rows) for kind in ("answered", "pending", "queued", "with_files")}
+    by_session = {"_id": "$session_id", "newest": {"$max": "$storedAt"}, **lacking}
+    steps: list[dict[str, Any]] = [{"$match": {"storedAt": {"$gte": since}}}, {"$group": by_session}]
+    rows = list(collection(MessageDocument).aggregate(steps))
+    kinds = {kind: any(row[kind] for row in rows) for kind in lacking}
     return Recent(since, until, [row["_id"] for row in rows if row["newest"] < until], **kinds)
 
 

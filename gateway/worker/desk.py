@@ -89,7 +89,8 @@ class Desk:
         self._lease = work.lease(serving)
         self._consumer: Consumer | None = None
         self._done = threading.Event()
-        self._asked = self._looked = -math.inf
+        # When answers that are due, and rows that are, were looked for last; by the monotonic clock.
+        self._answers_looked_for = self._rows_looked_for = -math.inf
 
     def facts(self) -> dict[str, Any]:
         """Tell what is in hand, for whoever looks after the workers."""
@@ -127,8 +128,8 @@ class Desk:
 
     def _queue_answers(self) -> None:
         """Make rows of what is to be answered now, just before rows are looked for: nobody waits for two looks."""
-        if time.monotonic() - self._asked >= POLL_SECONDS:
-            self._asked = time.monotonic()
+        if time.monotonic() - self._answers_looked_for >= POLL_SECONDS:
+            self._answers_looked_for = time.monotonic()
             steady(lambda: work.queue_answers(self._serving))()
 
     def _take_some(self, pool: ThreadPoolExecutor) -> bool:
@@ -137,11 +138,11 @@ class Desk:
         False where nothing was, or it was not looked for since a broker brings it.
         """
         brought = self._consumer is not None and self._consumer.is_connected
-        if brought and time.monotonic() - self._looked < BEHIND_SECONDS:
+        if brought and time.monotonic() - self._rows_looked_for < BEHIND_SECONDS:
             return False
         if not self._hands.acquire(timeout=POLL_SECONDS):
             return True
-        self._looked = time.monotonic()
+        self._rows_looked_for = time.monotonic()
         hands = 1
         while hands < self._count and self._hands.acquire(blocking=False):
             hands += 1

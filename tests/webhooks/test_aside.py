@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
 from gateway.gathering import Gathering
-from gateway.store import connection
+from gateway.store import clients, connection
 from gateway.store.spool_file import SpoolFile
 from tests.conftest import Twilio, fixture
 from tests.conversation.test_outage import Away
@@ -45,7 +45,7 @@ def waits(monkeypatch) -> Waits:
     # The driver tells only those who listened when the connection was made.
     connection.disconnect()
     listener = Waits()
-    monkeypatch.setattr(connection, "MongoClient", functools.partial(MongoClient, event_listeners=[listener]))
+    monkeypatch.setattr(clients, "MongoClient", functools.partial(MongoClient, event_listeners=[listener]))
     using = SpoolFile.using
 
     def used(spool: SpoolFile) -> Any:
