@@ -7,6 +7,7 @@ import pytest
 
 from gateway.conversation import group_commit
 from gateway.core.errors import StoreRefused, StoreUnavailable
+from gateway.core.recent import Recent
 from gateway.responders import Responder
 from gateway.store import calls as store_calls
 from gateway.store import connection, finding, messages, sessions
@@ -174,6 +175,19 @@ def test_one_of_a_group_that_another_process_stored_meanwhile_costs_the_others_n
     for session in db.sessions.find():
         lacking = 2 if session["_id"] == short else 0
         assert session["message_count"] == db.messages.count_documents({"session_id": session["_id"]}) - lacking
+
+
+def test_a_redelivery_that_another_process_took_first_moves_nothing(rush, monkeypatch):
+    rush.meet(seconds=10)
+    rush.say(3, "SM-once")
+    rush.clock.tick(100)
+    monkeypatch.setattr(Recent, "__contains__", lambda *_: False)
+    before = mongoengine.get_db().sessions.find_one({"_id": rush.stored("SM-once")["session_id"]})
+    again = [(3, "SM-once"), *((person, f"SM{person}") for person in range(PEOPLE) if person != 3)]
+    answers = rush.together(again)
+    assert {answer.status_code for answer in answers} == {200}
+    assert mongoengine.get_db().sessions.find_one({"_id": before["_id"]}) == before
+    assert_counts_are_right()
 
 
 def test_what_mongodb_cannot_hold_costs_only_itself(rush, monkeypatch):
